@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file network.h
+ *  A network of arrays, and its training. */
+#ifndef RPU_NETWORK_H
+#define RPU_NETWORK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rpu/config.h>
+#include <rpu/data.h>
+#include <rpu/engine.h>
+#include <rpu/status.h>
+#include <rpu/tile.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum rpu_cycle { RPU_CYCLE_FORWARD, RPU_CYCLE_BACKWARD, RPU_CYCLE_UPDATE };
+
+/** What one array did since the network was built or its statistics were last cleared (training only). */
+struct rpu_array_stats {
+    uint64_t images;            /**< images trained */
+    double seconds[3];          /**< wall time in each cycle (enum rpu_cycle) */
+    struct rpu_read_counts forward;
+    struct rpu_read_counts backward;
+    struct rpu_update_counts update;
+};
+
+/** Shape of one array. */
+struct rpu_array_info {
+    const char *name;
+    uint32_t outputs, inputs; /**< M and N, the bias included */
+    uint32_t columns;         /**< ws: columns per image */
+    int has_backward;         /**< 0 for the first array, whose backward cycle is not run in training */
+};
+
+struct rpu_network; /**< opaque */
+
+/** Builds the layers of `config` for images of the given shape; shapes are inferred and checked (RPU_ERR_SHAPE names
+ *  the layer). The engine must outlive the network. */
+RPU_API enum rpu_status rpu_network_create(struct rpu_network **network, const struct rpu_engine *engine,
+                                           const struct rpu_config *config, uint32_t height, uint32_t width,
+                                           uint32_t channels, uint32_t classes, struct rpu_error *err);
+RPU_API void rpu_network_destroy(struct rpu_network *network);
+
+/** Trains on one minibatch: the images `index[0..count)` of `images`. All see the weights of its start; then each
+ *  array is updated image by image in order, each with the full eta. `step` is the number of images trained before
+ *  this minibatch (the image number of the first); `count` at most the configuration's batch. The sum of the images'
+ *  losses (natural logarithm) is added to `*loss` when it is not null. */
+RPU_API enum rpu_status rpu_network_train(struct rpu_network *network, const struct rpu_images *images,
+                                          const uint32_t *index, uint32_t count, uint64_t step, double *loss);
+
+/** Classifies images first..first+count-1 with analog reads under the evaluation's own counters; `step` is the image
+ *  number of the first. Adds to `*errors` (argmax differs from the label; the first of equal outputs wins) and
+ *  `*loss`. Changes no weight and no training number. */
+RPU_API enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct rpu_images *images,
+                                             uint32_t first, uint32_t count, uint64_t step, uint64_t *errors,
+                                             double *loss);
+
+RPU_API size_t rpu_network_array_count(const struct rpu_network *network);
+RPU_API enum rpu_status rpu_network_array_info(const struct rpu_network *network, size_t index,
+                                               struct rpu_array_info *info);
+RPU_API enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_t index,
+                                                struct rpu_array_stats *stats);
+RPU_API void rpu_network_clear_stats(struct rpu_network *network);
+
+/** The array's tile, owned by the network; null when index is out of range. */
+RPU_API struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t index);
+
+/** XXH3-64 over the logical weights as little-endian float32, arrays in network order, row-major. */
+RPU_API enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *digest);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

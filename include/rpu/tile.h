@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file tile.h
+ *  One crossbar array with its periphery: the three cycles on blocks of columns.
+ *
+ *  Source of the method: Gokmen, Onen, Haensch, Front. Neurosci. 11:538 (2017); Gokmen, Vlasov,
+ *  Front. Neurosci. 10:333 (2016). M = outputs (rows), N = inputs including the bias (columns of the
+ *  array). A block of `count` columns is `count` input vectors, each contiguous: element k of vector p
+ *  is `x[p * ldx + k]`. */
+#ifndef RPU_TILE_H
+#define RPU_TILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rpu/engine.h>
+#include <rpu/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a crosspoint is made of. */
+enum rpu_device_kind {
+    RPU_DEVICE_PERFECT,      /**< floating-point weights, exact products, exact rank-one updates; no periphery */
+    RPU_DEVICE_CONSTANT_STEP /**< constant-step RPU device with its own up step, down step and bounds */
+};
+
+/** Noise management: what the input vector is divided by before a read (and the result multiplied by). */
+enum rpu_nm { RPU_NM_NONE, RPU_NM_ABS_MAX };
+
+/** Bound management: what happens when an output saturates. */
+enum rpu_bm { RPU_BM_NONE, RPU_BM_ITERATIVE };
+
+/** Digital and converter side of one cycle that reads the array (forward or backward). */
+struct rpu_periphery {
+    int32_t in_bits;    /**< DAC resolution in bits, 2..16; 0 = off (values are clipped to [-1,1], not rounded) */
+    int32_t out_bits;   /**< ADC resolution in bits, 2..16; 0 = off (outputs are clipped, not rounded) */
+    float noise;        /**< sigma of the Gaussian added to each output at each read, >= 0 */
+    float bound;        /**< alpha: outputs are clipped to +-alpha; 0 = no bound (the ADC must then be off) */
+    enum rpu_nm nm;     /**< noise management */
+    enum rpu_bm bm;     /**< bound management; needs a bound */
+    int32_t bm_limit;   /**< most halvings of the input by bound management, 0..30; the last read stands */
+};
+
+/** Parameters of the constant-step device. Spreads are relative standard deviations; 0 switches one off. */
+struct rpu_device {
+    enum rpu_device_kind kind;
+    float dw_min;          /**< mean weight change of one coincidence, > 0 */
+    float dw_min_dtod;     /**< device-to-device spread of dw_min, 0..1 (paper: 0.3) */
+    float dw_min_ctoc;     /**< cycle-to-cycle spread of one coincidence, 0..1 (paper: 0.3) */
+    float imbalance_dtod;  /**< device-to-device spread added to the up and subtracted from the down step, 0..1
+                                (0.01 gives the paper's 2 % spread of the up/down ratio) */
+    float bound;           /**< mean of the weight bound |w|, > 0 (paper: 0.6) */
+    float bound_dtod;      /**< device-to-device spread of each side's bound, 0..1 (paper: 0.3) */
+};
+
+/** How gradients become pulses. */
+struct rpu_update_params {
+    int32_t bl;  /**< bit length: slots of a pulse train, 1..255 */
+    int32_t um;  /**< update management: 1 on, 0 off */
+};
+
+/** Everything one array is told. */
+struct rpu_tile_params {
+    struct rpu_device device;
+    struct rpu_periphery forward;
+    struct rpu_periphery backward;
+    struct rpu_update_params update;
+};
+
+/** Where a block of columns stands: part of the counter of every random number drawn for it. */
+struct rpu_block {
+    uint32_t image;    /**< images seen since the start of training (or evaluation) */
+    uint32_t column;   /**< index, within the image, of the block's first column */
+    uint32_t count;    /**< columns in the block, >= 1 */
+    uint32_t evaluate; /**< 1: the reads belong to an evaluation and draw from streams of their own */
+};
+
+/** What happened during reads; values are added to. */
+struct rpu_read_counts {
+    uint64_t columns;   /**< columns read (rereads not included) */
+    uint64_t rereads;   /**< additional reads by bound management */
+    uint64_t saturated; /**< outputs at the bound in a read that stood */
+};
+
+/** What happened during updates; values are added to. */
+struct rpu_update_counts {
+    uint64_t row_pulses;    /**< pulses sent along rows (error side) */
+    uint64_t column_pulses; /**< pulses sent along columns (input side) in slots in which a row fired */
+    uint64_t coincidences;  /**< conductance changes */
+    uint64_t clipped;       /**< pulse probabilities above 1 */
+};
+
+struct rpu_tile; /**< one array; opaque */
+
+/** The paper's RPU-baseline parameters: no management, BL = 10. */
+RPU_API void rpu_tile_params_baseline(struct rpu_tile_params *params);
+
+/** Checks `params` against the ranges stated above. RPU_ERR_RANGE names the first one that is out of range. */
+RPU_API enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, struct rpu_error *err);
+
+/** Builds an array of `outputs` x `inputs` crosspoints: devices drawn from the seed, weights uniform in
+ *  +-1/sqrt(fan_in), clipped to the bounds. `array` (0..1023) and `split` (0..4095) place the array in the counters.
+ *  The engine must outlive the tile. Errors: ARG, SHAPE (a size is 0 or too large), RANGE, NOMEM. */
+RPU_API enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                        const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                        uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split,
+                                        struct rpu_error *err);
+RPU_API void rpu_tile_destroy(struct rpu_tile *tile);
+
+RPU_API uint32_t rpu_tile_outputs(const struct rpu_tile *tile);
+RPU_API uint32_t rpu_tile_inputs(const struct rpu_tile *tile);
+
+/** Forward cycle y = W x: x is count x inputs (ldx >= inputs), y is count x outputs (ldy >= outputs).
+ *  x and y must not overlap. `counts` may be null. */
+RPU_API enum rpu_status rpu_tile_forward(struct rpu_tile *tile, const struct rpu_block *where, const float *x,
+                                         size_t ldx, float *y, size_t ldy, struct rpu_read_counts *counts);
+
+/** Backward cycle z = W^T d: d is count x outputs, z is count x inputs (the bias line included). */
+RPU_API enum rpu_status rpu_tile_backward(struct rpu_tile *tile, const struct rpu_block *where, const float *d,
+                                          size_t ldd, float *z, size_t ldz, struct rpu_read_counts *counts);
+
+/** Update cycle W += eta d x^T, one vector after the other in the order of the block, as the array's devices do it.
+ *  d carries the sign that descends. `counts` may be null. */
+RPU_API enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *where, const float *x,
+                                        size_t ldx, const float *d, size_t ldd, float eta,
+                                        struct rpu_update_counts *counts);
+
+/** Copies the logical weights out, row-major, outputs x inputs. */
+RPU_API enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights);
+
+/** Sets the logical weights, row-major; each is clipped to its crosspoint's bounds. */
+RPU_API enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights);
+
+/** Copies per-crosspoint device parameters out, each row-major, outputs x inputs, in weight units: the size of an up
+ *  step, of a down step, the upper bound and the (positive) distance of the lower bound. Any pointer may be null.
+ *  A perfect tile gives steps of 0 and infinite bounds. */
+RPU_API enum rpu_status rpu_tile_get_devices(const struct rpu_tile *tile, float *dw_up, float *dw_down,
+                                             float *bound_upper, float *bound_lower);
+
+/** Share of the weights that sit at one of their bounds, 0..1. */
+RPU_API double rpu_tile_at_bound(const struct rpu_tile *tile);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file version.h
+ *  The one place that states the version; meson reads it from here. */
+#ifndef RPU_VERSION_H
+#define RPU_VERSION_H
+
+#define RPU_VERSION_MAJOR 0
+#define RPU_VERSION_MINOR 1
+#define RPU_VERSION_PATCH 0
+#define RPU_VERSION_STRING "0.1.0"
+
+#endif

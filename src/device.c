@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The constant-step device: what a crosspoint is given at construction. A new device model is a file beside this one
+ * and a row in rpu_device_draw's callers. */
+#include "tile.h"
+
+#include "rng.h"
+
+#include <math.h>
+
+/* Value to 16-bit fixed point; larger spreads than the format holds end at its limits. */
+static uint16_t to_fixed(float v) {
+    const float q = fabsf(v) * (1.0f / RPU_DEV_UNIT) + 0.5f;
+    return (uint16_t)(q < 65535.0f ? q : 65535.0f);
+}
+
+static void draw_row(const struct rpu_tile *t, enum rpu_rng_purpose purpose, size_t i, float *out) {
+    const struct rpu_stream s = rpu_stream_make(t->seed, purpose, 0, 0, t->word3);
+    t->k->gaussian(&s, (uint64_t)i * t->n, t->n, out);
+}
+
+/* Steps g + r and g - r, bounds 1 + spread xi, all relative to their means (PAPER.md's RPU-baseline). */
+static void draw_devices(struct rpu_tile *t, size_t i, float *xi) {
+    const struct rpu_device *d = &t->params.device;
+    uint16_t *dev = t->dev + i * t->ldw * 4;
+    float *step = xi, *imbalance = xi + t->n, *up = xi + 2 * (size_t)t->n, *down = xi + 3 * (size_t)t->n;
+    draw_row(t, RPU_RNG_STEP, i, step);
+    draw_row(t, RPU_RNG_IMBALANCE, i, imbalance);
+    draw_row(t, RPU_RNG_BOUND_UP, i, up);
+    draw_row(t, RPU_RNG_BOUND_DOWN, i, down);
+    for (size_t j = 0; j < t->n; j++) {
+        const float g = fmaf(d->dw_min_dtod, step[j], 1.0f), r = d->imbalance_dtod * imbalance[j];
+        dev[rpu_dev_index(j, 0)] = to_fixed(g + r);
+        dev[rpu_dev_index(j, 1)] = to_fixed(g - r);
+        dev[rpu_dev_index(j, 2)] = to_fixed(fmaf(d->bound_dtod, up[j], 1.0f));
+        dev[rpu_dev_index(j, 3)] = to_fixed(fmaf(d->bound_dtod, down[j], 1.0f));
+    }
+}
+
+void rpu_device_bounds(const struct rpu_tile *t, size_t i, size_t j, float *lower, float *upper) {
+    const float unit = t->params.device.bound * RPU_DEV_UNIT;
+    if (!t->dev) {
+        *lower = -INFINITY;
+        *upper = INFINITY;
+        return;
+    }
+    *upper = (float)t->dev[i * t->ldw * 4 + rpu_dev_index(j, 2)] * unit;
+    *lower = -((float)t->dev[i * t->ldw * 4 + rpu_dev_index(j, 3)] * unit);
+}
+
+/* Uniform in +-1/sqrt(fan_in): 24 bits, midpoints, so that the mean is 0. */
+static void draw_weights(struct rpu_tile *t, size_t i, uint32_t fan_in) {
+    const struct rpu_stream s = rpu_stream_make(t->seed, RPU_RNG_WEIGHT, 0, 0, t->word3);
+    const float limit = 1.0f / sqrtf((float)fan_in);
+    uint32_t words[4];
+    for (size_t j = 0; j < t->n; j++) {
+        const uint64_t e = (uint64_t)i * t->n + j;
+        float lower, upper, *w = &t->w[i * t->ldw + j];
+        if (j == 0 || e % 4 == 0)
+            rpu_philox_block(s.key, (uint32_t[4]){(uint32_t)(e / 4), s.ctr[1], s.ctr[2], s.ctr[3]}, words);
+        *w = fmaf((float)(int32_t)(words[e % 4] >> 8), 0x1p-23f, -1.0f + 0x1p-24f) * limit;
+        rpu_device_bounds(t, i, j, &lower, &upper);
+        *w = *w > upper ? upper : (*w < lower ? lower : *w);
+    }
+}
+
+void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, float *row) {
+    for (size_t i = 0; i < tile->m; i++) {
+        if (tile->dev)
+            draw_devices(tile, i, row);
+        draw_weights(tile, i, fan_in);
+    }
+}

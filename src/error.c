@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "error.h"
+
+#include <rpu/version.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *rpu_status_name(enum rpu_status status) {
+    switch (status) {
+    case RPU_OK: return "RPU_OK";
+    case RPU_ERR_ARG: return "RPU_ERR_ARG";
+    case RPU_ERR_SHAPE: return "RPU_ERR_SHAPE";
+    case RPU_ERR_RANGE: return "RPU_ERR_RANGE";
+    case RPU_ERR_NOMEM: return "RPU_ERR_NOMEM";
+    case RPU_ERR_IO: return "RPU_ERR_IO";
+    case RPU_ERR_FORMAT: return "RPU_ERR_FORMAT";
+    case RPU_ERR_CONFIG: return "RPU_ERR_CONFIG";
+    case RPU_ERR_UNSUPPORTED: return "RPU_ERR_UNSUPPORTED";
+    case RPU_ERR_INTERRUPTED: return "RPU_ERR_INTERRUPTED";
+    }
+    return "RPU_ERR_UNKNOWN";
+}
+
+const char *rpu_version(void) {
+    return RPU_VERSION_STRING;
+}
+
+void rpu_error_clear(struct rpu_error *err) {
+    if (err)
+        memset(err, 0, sizeof *err);
+}
+
+enum rpu_status rpu_fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) {
+    if (err) {
+        va_list args;
+        rpu_error_clear(err);
+        err->status = status;
+        va_start(args, format);
+        vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+enum rpu_status rpu_fail_at(struct rpu_error *err, enum rpu_status status, const char *file, long line, const char *key,
+                            const char *format, ...) {
+    if (err) {
+        va_list args;
+        int used = 0;
+        rpu_error_clear(err);
+        err->status = status;
+        err->line = line;
+        if (file)
+            snprintf(err->file, sizeof err->file, "%s", file);
+        if (key)
+            snprintf(err->key, sizeof err->key, "%s", key);
+        if (file && line > 0)
+            used = snprintf(err->message, sizeof err->message, "%.255s:%ld: ", file, line);
+        else if (file)
+            used = snprintf(err->message, sizeof err->message, "%.255s: ", file);
+        if (key && *key)
+            used += snprintf(err->message + used, sizeof err->message - (size_t)used, "%.127s: ", key);
+        va_start(args, format);
+        vsnprintf(err->message + used, sizeof err->message - (size_t)used, format, args);
+        va_end(args);
+    }
+    return status;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file layer.h
+ *  A layer: its shapes, its buffers for up to `capacity` images at once, and, for a convolution or a fully connected
+ *  layer, its array. A new kind of layer is a case in rpu_layer_shape and in the passes of network.c. */
+#ifndef RPU_SRC_LAYER_H
+#define RPU_SRC_LAYER_H
+
+#include "tile.h"
+
+#include <rpu/config.h>
+#include <rpu/network.h>
+
+/** Images inside the network: channels last. */
+struct rpu_shape {
+    uint32_t height, width, channels;
+};
+
+static inline size_t rpu_shape_size(struct rpu_shape s) {
+    return (size_t)s.height * s.width * s.channels;
+}
+
+struct rpu_layer {
+    const struct rpu_layer_spec *spec;
+    struct rpu_shape in, out;
+    /* Activations and gradients, one image after the other. Each image has one float more than its size, which is 1:
+     * the bias line of a fully connected layer. Activation layers work in place: y == x, dy == dx. */
+    float *x, *y;
+    float *dx, *dy; /* gradient of the loss with the sign that descends; dx null where nothing needs it */
+    size_t x_stride, y_stride;
+    int owns_y;
+    /* arrays */
+    struct rpu_tile *tile; /* null for other kinds */
+    uint32_t columns;      /* ws */
+    struct rpu_conv_shape conv;
+    float *vectors;     /* input vectors: columns x n for each image; x itself where fully connected */
+    float *gradients;   /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
+    size_t ld;          /* from one vector to the next */
+    size_t block;       /* from one image's vectors to the next */
+    struct rpu_gains gains; /* columns for each image */
+    struct rpu_array_stats stats;
+    /* pooling */
+    struct rpu_pool_shape pool;
+    uint8_t *where;
+};
+
+int rpu_layer_is_array(const struct rpu_layer_spec *spec);
+
+/** Sets spec, shapes and geometry; checks that they fit. `position` is 1-based, for messages. */
+enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_spec *spec, struct rpu_shape in,
+                                uint32_t position, struct rpu_error *err);
+
+/** Inputs of the array, bias included. */
+uint32_t rpu_layer_inputs(const struct rpu_layer *layer);
+
+/** Allocates the buffers; x, dx and x_stride are set by the caller. */
+enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int needs_gradient,
+                                   struct rpu_error *err);
+void rpu_layer_free(struct rpu_layer *layer);
+
+/** `images` buffers of `size` floats and one that is 1; *stride is the distance between them. Null when out of memory. */
+float *rpu_buffer(size_t images, size_t size, size_t *stride);
+
+#endif

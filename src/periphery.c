@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The digital and converter side of a read: noise management, bound management, DAC, ADC.
+ * A block is worked off in chunks whose converted inputs and outputs stay in the first-level cache. */
+#include "tile.h"
+
+#include "rng.h"
+
+#include <math.h>
+
+enum { CHUNK_FLOATS = 8192 };
+
+struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
+    struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
+    return r;
+}
+
+struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
+    struct rpu_read r = {RPU_RNG_BACKWARD, 1, &tile->params.backward};
+    return r;
+}
+
+/* Columns in a chunk. */
+static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
+    const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
+    const size_t columns = fit > 0 ? fit : 1;
+    return columns < count ? columns : count;
+}
+
+static size_t align(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Scratch: converted inputs, divisors, saturation counts, the product kernel's own. */
+struct read_work {
+    float *q;
+    float *div;
+    uint32_t *saturated;
+    float *product;
+    size_t columns;
+};
+
+static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned char *base, struct read_work *w) {
+    const size_t inputs = t->m > t->n ? t->m : t->n;
+    size_t at = 0;
+    w->columns = chunk_columns(t, count);
+    w->q = (float *)(void *)(base + at);
+    at += align(w->columns * inputs * sizeof *w->q);
+    w->div = (float *)(void *)(base + at);
+    at += align(w->columns * sizeof *w->div);
+    w->saturated = (uint32_t *)(void *)(base + at);
+    at += align(w->columns * sizeof *w->saturated);
+    w->product = (float *)(void *)(base + at);
+    return at + align(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
+}
+
+/* Integer steps on one side of zero, and the step, rounded down where the largest multiple would pass the range. */
+static void converter(int bits, float range, float *steps, float *step) {
+    const float levels = (float)((1 << (bits - 1)) - 1);
+    *steps = *step = 0.0f;
+    if (bits == 0)
+        return;
+    *steps = levels / range;
+    *step = range / levels;
+    if (*step * levels > range)
+        *step = nextafterf(*step, 0.0f);
+}
+
+static struct rpu_output_stage output_stage(const struct rpu_tile *t, const struct rpu_read *read, uint32_t image) {
+    const struct rpu_periphery *p = read->periphery;
+    struct rpu_output_stage s;
+    s.stream = rpu_stream_make(t->seed, read->purpose, image, 0, t->word3);
+    s.sigma = p->noise;
+    s.bound = p->bound > 0.0f ? p->bound : INFINITY;
+    converter(p->bound > 0.0f ? p->out_bits : 0, s.bound, &s.steps, &s.step);
+    return s;
+}
+
+static void product(const struct rpu_tile *t, const struct rpu_read *read, size_t columns, const float *in, size_t ldin,
+                    float *out, size_t ldout, float *scratch) {
+    if (read->transposed)
+        t->k->backward(t->m, t->n, columns, t->w, t->ldw, in, ldin, out, ldout);
+    else
+        t->k->forward(t->m, t->n, columns, t->w, t->ldw, in, ldin, out, ldout, scratch);
+}
+
+/* Everything a read of a chunk needs to know. */
+struct reader {
+    const struct rpu_tile *t;
+    const struct rpu_read *read;
+    struct rpu_output_stage stage;
+    struct read_work w;
+    float steps, step; /* DAC */
+    size_t n_in, n_out;
+};
+
+/* Bound management on one column: halve the input and read again, with fresh noise, until no output saturates or the
+ * limit is reached. */
+static void reread(struct reader *r, const float *in, uint64_t first, float div, float *out, uint32_t *saturated,
+                   struct rpu_read_counts *counts) {
+    struct rpu_output_stage stage = r->stage;
+    float factor = 1.0f, up = 1.0f;
+    for (int32_t attempt = 1; attempt <= r->read->periphery->bm_limit && *saturated > 0; attempt++) {
+        factor *= 0.5f;
+        up *= 2.0f;
+        const float scale = div * up;
+        stage.stream.ctr[2] = rpu_counter_column(0, (uint32_t)attempt);
+        r->t->k->dac(1, r->n_in, in, r->n_in, &div, &factor, r->steps, r->step, r->w.q, r->n_in);
+        product(r->t, r->read, 1, r->w.q, r->n_in, out, r->n_out, r->w.product);
+        r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &scale, saturated);
+        counts->rereads++;
+    }
+}
+
+static void read_chunk(struct reader *r, uint32_t column, size_t columns, const float *in, size_t ldin, float *out,
+                       size_t ldout, struct rpu_read_counts *counts) {
+    const struct rpu_kernels *k = r->t->k;
+    const struct rpu_periphery *p = r->read->periphery;
+    const int nm = p->nm == RPU_NM_ABS_MAX;
+    const uint64_t first = (uint64_t)column * r->n_out;
+    if (nm)
+        k->absmax(columns, r->n_in, in, ldin, r->w.div);
+    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->steps, r->step, r->w.q, r->n_in);
+    product(r->t, r->read, columns, r->w.q, r->n_in, out, ldout, r->w.product);
+    k->epilogue(columns, r->n_out, out, ldout, &r->stage, first, nm ? r->w.div : NULL, r->w.saturated);
+    counts->columns += columns;
+    for (size_t c = 0; c < columns; c++) {
+        const float div = nm ? r->w.div[c] : 1.0f;
+        if (div == 0.0f) /* a zero column under noise management is exactly 0, read or not */
+            continue;
+        if (p->bm == RPU_BM_ITERATIVE)
+            reread(r, in + c * ldin, first + c * r->n_out, div, out + c * ldout, &r->w.saturated[c], counts);
+        counts->saturated += r->w.saturated[c];
+    }
+}
+
+size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count) {
+    struct read_work w;
+    return divide_scratch(tile, count, NULL, &w);
+}
+
+void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, const struct rpu_block *where,
+                   const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
+                   struct rpu_read_counts *counts) {
+    struct reader r = {.t = tile, .read = read};
+    r.n_in = read->transposed ? tile->m : tile->n;
+    r.n_out = read->transposed ? tile->n : tile->m;
+    divide_scratch(tile, where->count, scratch, &r.w);
+    if (tile->params.device.kind == RPU_DEVICE_PERFECT) {
+        product(tile, read, where->count, in, ldin, out, ldout, r.w.product);
+        counts->columns += where->count;
+        return;
+    }
+    r.stage = output_stage(tile, read, where->image);
+    converter(read->periphery->in_bits, 1.0f, &r.steps, &r.step);
+    for (size_t c = 0; c < where->count; c += r.w.columns) {
+        const size_t columns = where->count - c < r.w.columns ? where->count - c : r.w.columns;
+        read_chunk(&r, where->column + (uint32_t)c, columns, in + c * ldin, ldin, out + c * ldout, ldout, counts);
+    }
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One crossbar array.
+ *
+ * Memory: weights are float32, row-major, rows padded to whole groups of eight; the four device parameters of a
+ * crosspoint are 16-bit fixed point relative to their means, eight crosspoints to a 64-byte line, so that a sparse
+ * update touches one line of parameters and a dense one loads whole vectors. 12 bytes a crosspoint in all. */
+#include "tile.h"
+
+#include "error.h"
+#include "rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SIDE       (1u << 20)
+#define MAX_CROSSPOINT ((uint64_t)1 << 31)
+
+void rpu_tile_params_baseline(struct rpu_tile_params *params) {
+    static const struct rpu_periphery periphery = {
+        .in_bits = 7, .out_bits = 9, .noise = 0.06f, .bound = 12.0f, .nm = RPU_NM_NONE, .bm = RPU_BM_NONE,
+        .bm_limit = 5};
+    static const struct rpu_tile_params baseline = {
+        .device = {.kind = RPU_DEVICE_CONSTANT_STEP, .dw_min = 0.001f, .dw_min_dtod = 0.3f, .dw_min_ctoc = 0.3f,
+                   .imbalance_dtod = 0.01f, .bound = 0.6f, .bound_dtod = 0.3f},
+        .update = {.bl = 10, .um = 0}};
+    if (!params)
+        return;
+    *params = baseline;
+    params->forward = params->backward = periphery;
+}
+
+struct range {
+    const char *name;
+    double value, low, high;
+};
+
+static enum rpu_status check_ranges(const struct range *r, size_t count, struct rpu_error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!(r[i].value >= r[i].low && r[i].value <= r[i].high))
+            return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, r[i].name, "%g is out of range; allowed is %g to %g",
+                               r[i].value, r[i].low, r[i].high);
+    return RPU_OK;
+}
+
+static enum rpu_status check_periphery(const struct rpu_periphery *p, const char *cycle, struct rpu_error *err) {
+    const struct range ranges[] = {
+        {cycle, p->in_bits, 0, 16},        {cycle, p->out_bits, 0, 16}, {cycle, (double)p->noise, 0, 1e6},
+        {cycle, (double)p->bound, 0, 1e6}, {cycle, p->bm_limit, 0, 30}, {cycle, (double)p->nm, 0, 1},
+        {cycle, (double)p->bm, 0, 1}};
+    enum rpu_status status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
+    if (status != RPU_OK)
+        return status;
+    if (p->in_bits == 1 || p->out_bits == 1)
+        return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, cycle, "a converter has 2 to 16 bits, or 0 for none; found 1");
+    if (p->bound == 0.0f && p->out_bits > 0)
+        return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, cycle, "an output converter (out_bits %d) needs a bound",
+                           p->out_bits);
+    if (p->bound == 0.0f && p->bm != RPU_BM_NONE)
+        return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, cycle, "bound management needs a bound");
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, struct rpu_error *err) {
+    enum rpu_status status;
+    if (!params)
+        return rpu_fail(err, RPU_ERR_ARG, "no tile parameters given");
+    const struct rpu_device *d = &params->device;
+    const struct range ranges[] = {
+        {"device", (double)d->kind, 0, 1},
+        {"dw_min", (double)d->dw_min, 1e-9, 1},
+        {"dw_min_dtod", (double)d->dw_min_dtod, 0, 1},
+        {"dw_min_ctoc", (double)d->dw_min_ctoc, 0, 1},
+        {"imbalance_dtod", (double)d->imbalance_dtod, 0, 1},
+        {"bound", (double)d->bound, 1e-6, 1e6},
+        {"bound_dtod", (double)d->bound_dtod, 0, 1},
+        {"update.bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
+        {"update.um", params->update.um, 0, 1}};
+    if (d->kind == RPU_DEVICE_PERFECT)
+        return RPU_OK;
+    status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
+    if (status == RPU_OK)
+        status = check_periphery(&params->forward, "forward", err);
+    if (status == RPU_OK)
+        status = check_periphery(&params->backward, "backward", err);
+    return status;
+}
+
+static int is_tile(const struct rpu_tile *tile) {
+    return tile && tile->tag == RPU_TILE_TAG;
+}
+
+/* Zeroed memory, aligned to cache lines; sizes were checked. */
+static void *allocate(size_t bytes) {
+    const size_t whole = (bytes + 63) / 64 * 64;
+    void *p = aligned_alloc(64, whole);
+    if (p)
+        memset(p, 0, whole);
+    return p;
+}
+
+static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t fan_in, uint32_t array, uint32_t split,
+                                   struct rpu_error *err) {
+    if (outputs == 0 || inputs == 0 || outputs > MAX_SIDE || inputs > MAX_SIDE ||
+        (uint64_t)outputs * inputs > MAX_CROSSPOINT)
+        return rpu_fail(err, RPU_ERR_SHAPE, "an array of %u x %u crosspoints; allowed are 1 to %u a side, 2^31 in all",
+                        outputs, inputs, MAX_SIDE);
+    if (fan_in == 0 || array >= RPU_COUNTER_MAX_ARRAYS || split >= RPU_COUNTER_MAX_SPLITS)
+        return rpu_fail(err, RPU_ERR_RANGE, "fan-in %u, array %u, split %u; allowed are >= 1, < %u, < %u", fan_in, array,
+                        split, RPU_COUNTER_MAX_ARRAYS, RPU_COUNTER_MAX_SPLITS);
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split,
+                                struct rpu_error *err) {
+    struct rpu_tile *t;
+    enum rpu_status status;
+    float *row;
+    if (!tile || !engine)
+        return rpu_fail(err, RPU_ERR_ARG, "no engine, or no place for the tile");
+    *tile = NULL;
+    status = rpu_tile_params_check(params, err);
+    if (status == RPU_OK)
+        status = check_shape(outputs, inputs, fan_in, array, split, err);
+    if (status != RPU_OK)
+        return status;
+    t = calloc(1, sizeof *t);
+    row = malloc((size_t)inputs * 4 * sizeof *row);
+    if (t) {
+        *t = (struct rpu_tile){.tag = RPU_TILE_TAG, .m = outputs, .n = inputs, .ldw = rpu_padded(inputs),
+                               .k = &engine->table.k, .params = *params, .seed = seed,
+                               .word3 = rpu_counter_array(array, split, 0, 0)};
+        t->w = allocate((size_t)outputs * t->ldw * sizeof *t->w);
+        if (params->device.kind != RPU_DEVICE_PERFECT)
+            t->dev = allocate((size_t)outputs * t->ldw * 4 * sizeof *t->dev);
+    }
+    if (!t || !row || !t->w || (params->device.kind != RPU_DEVICE_PERFECT && !t->dev)) {
+        rpu_tile_destroy(t);
+        free(row);
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for an array of %u x %u crosspoints", outputs, inputs);
+    }
+    rpu_device_draw(t, fan_in, row);
+    free(row);
+    *tile = t;
+    return RPU_OK;
+}
+
+void rpu_tile_destroy(struct rpu_tile *tile) {
+    if (!is_tile(tile))
+        return;
+    tile->tag = 0;
+    free(tile->w);
+    free(tile->dev);
+    free(tile->scratch);
+    free(tile);
+}
+
+uint32_t rpu_tile_outputs(const struct rpu_tile *tile) {
+    return is_tile(tile) ? tile->m : 0;
+}
+
+uint32_t rpu_tile_inputs(const struct rpu_tile *tile) {
+    return is_tile(tile) ? tile->n : 0;
+}
+
+static enum rpu_status need_scratch(struct rpu_tile *t, size_t bytes) {
+    void *p;
+    if (bytes <= t->scratch_size)
+        return RPU_OK;
+    p = allocate(bytes);
+    if (!p)
+        return RPU_ERR_NOMEM;
+    free(t->scratch);
+    t->scratch = p;
+    t->scratch_size = bytes;
+    return RPU_OK;
+}
+
+static enum rpu_status check_block(const struct rpu_block *where) {
+    if (!where || where->count == 0)
+        return RPU_ERR_ARG;
+    if (where->column >= RPU_COUNTER_MAX_COLUMNS || where->count > RPU_COUNTER_MAX_COLUMNS - where->column)
+        return RPU_ERR_RANGE;
+    return RPU_OK;
+}
+
+static enum rpu_status read_block(struct rpu_tile *tile, const struct rpu_block *where, int transposed, const float *in,
+                                  size_t ldin, float *out, size_t ldout, struct rpu_read_counts *counts) {
+    struct rpu_read_counts none = {0, 0, 0};
+    struct rpu_read read;
+    enum rpu_status status = check_block(where);
+    if (!is_tile(tile) || !in || !out)
+        return RPU_ERR_ARG;
+    if (status == RPU_OK && (ldin < (transposed ? tile->m : tile->n) || ldout < (transposed ? tile->n : tile->m)))
+        status = RPU_ERR_SHAPE;
+    if (status == RPU_OK)
+        status = need_scratch(tile, rpu_read_scratch(tile, where->count));
+    if (status != RPU_OK)
+        return status;
+    read = transposed ? rpu_read_backward(tile) : rpu_read_forward(tile, where->evaluate != 0);
+    rpu_tile_read(tile, &read, where, in, ldin, out, ldout, tile->scratch, counts ? counts : &none);
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_forward(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                                 float *y, size_t ldy, struct rpu_read_counts *counts) {
+    return read_block(tile, where, 0, x, ldx, y, ldy, counts);
+}
+
+enum rpu_status rpu_tile_backward(struct rpu_tile *tile, const struct rpu_block *where, const float *d, size_t ldd,
+                                  float *z, size_t ldz, struct rpu_read_counts *counts) {
+    return read_block(tile, where, 1, d, ldd, z, ldz, counts);
+}
+
+enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                                const float *d, size_t ldd, float eta, struct rpu_update_counts *counts) {
+    struct rpu_update_counts none = {0, 0, 0, 0};
+    enum rpu_status status = check_block(where);
+    size_t kernel;
+    if (!is_tile(tile) || !x || !d)
+        return RPU_ERR_ARG;
+    if (status == RPU_OK && !(eta > 0.0f && eta < INFINITY))
+        status = RPU_ERR_RANGE;
+    if (status == RPU_OK && (ldx < tile->n || ldd < tile->m))
+        status = RPU_ERR_SHAPE;
+    if (status != RPU_OK)
+        return status;
+    kernel = (rpu_update_scratch(tile, where->count) + 63) / 64 * 64;
+    status = need_scratch(tile, kernel + 3 * (size_t)where->count * sizeof(float));
+    if (status != RPU_OK)
+        return status;
+    float *gain = (float *)(void *)((unsigned char *)tile->scratch + kernel);
+    const struct rpu_gains gains = {gain, gain + where->count, gain + 2 * (size_t)where->count};
+    if (tile->params.device.kind != RPU_DEVICE_PERFECT)
+        rpu_update_gains(tile, where->count, x, ldx, d, ldd, eta, &gains);
+    rpu_tile_update_rows(tile, where, x, ldx, d, ldd, eta, &gains, 0, tile->m, tile->scratch,
+                         counts ? counts : &none);
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights) {
+    if (!is_tile(tile) || !weights)
+        return RPU_ERR_ARG;
+    for (size_t i = 0; i < tile->m; i++)
+        memcpy(weights + i * tile->n, tile->w + i * tile->ldw, tile->n * sizeof *weights);
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights) {
+    if (!is_tile(tile) || !weights)
+        return RPU_ERR_ARG;
+    for (size_t i = 0; i < tile->m; i++)
+        for (size_t j = 0; j < tile->n; j++) {
+            const float v = weights[i * tile->n + j];
+            float lower, upper;
+            rpu_device_bounds(tile, i, j, &lower, &upper);
+            tile->w[i * tile->ldw + j] = v > upper ? upper : (v < lower ? lower : v);
+        }
+    return RPU_OK;
+}
+
+enum rpu_status rpu_tile_get_devices(const struct rpu_tile *tile, float *dw_up, float *dw_down, float *bound_upper,
+                                     float *bound_lower) {
+    if (!is_tile(tile))
+        return RPU_ERR_ARG;
+    const float unit = tile->params.device.dw_min * RPU_DEV_UNIT;
+    for (size_t i = 0; i < tile->m; i++)
+        for (size_t j = 0; j < tile->n; j++) {
+            const uint16_t *dev = tile->dev ? tile->dev + i * tile->ldw * 4 : NULL;
+            const size_t at = i * tile->n + j;
+            float lower, upper;
+            rpu_device_bounds(tile, i, j, &lower, &upper);
+            if (dw_up)
+                dw_up[at] = dev ? (float)dev[rpu_dev_index(j, 0)] * unit : 0.0f;
+            if (dw_down)
+                dw_down[at] = dev ? (float)dev[rpu_dev_index(j, 1)] * unit : 0.0f;
+            if (bound_upper)
+                bound_upper[at] = upper;
+            if (bound_lower)
+                bound_lower[at] = -lower;
+        }
+    return RPU_OK;
+}
+
+double rpu_tile_at_bound(const struct rpu_tile *tile) {
+    uint64_t count = 0;
+    if (!is_tile(tile))
+        return 0.0;
+    for (size_t i = 0; i < tile->m; i++)
+        for (size_t j = 0; j < tile->n; j++) {
+            const float w = tile->w[i * tile->ldw + j];
+            float lower, upper;
+            rpu_device_bounds(tile, i, j, &lower, &upper);
+            count += w == upper || w == lower;
+        }
+    return (double)count / ((double)tile->m * (double)tile->n);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file tile.h
+ *  A tile from inside: its state, and the cycles with the memory and the division of work given by the caller. */
+#ifndef RPU_SRC_TILE_H
+#define RPU_SRC_TILE_H
+
+#include "engine.h"
+
+#include <rpu/tile.h>
+
+#define RPU_TILE_TAG 0x52505554u /* a foreign object does not carry it */
+
+struct rpu_tile {
+    uint32_t tag;
+    uint32_t m, n;
+    size_t ldw; /**< rpu_padded(n) */
+    const struct rpu_kernels *k;
+    struct rpu_tile_params params;
+    uint64_t seed;
+    uint32_t word3;  /**< its place in the counters */
+    float *w;        /**< m x ldw */
+    uint16_t *dev;   /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
+    void *scratch;   /**< for the public calls */
+    size_t scratch_size;
+};
+
+/** Which read of the array. */
+struct rpu_read {
+    enum rpu_rng_purpose purpose;
+    int transposed; /**< 0: y = W x, 1: z = W^T d */
+    const struct rpu_periphery *periphery;
+};
+
+/** Gains of an update, one of each per vector. */
+struct rpu_gains {
+    float *x;    /**< C_x */
+    float *d;    /**< C_d; 0: the vector changes nothing */
+    float *peak; /**< max |x| */
+};
+
+/** Draws device parameters and initial weights. `row` is room for 4 n floats and n words. */
+void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, float *row);
+
+/** Upper and lower bound of a crosspoint in weight units (infinite for a perfect tile). */
+void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *lower, float *upper);
+
+/** Bytes of scratch (64-byte aligned) that a read of up to `count` columns needs. */
+size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count);
+/** Bytes of scratch that an update of `count` columns needs. */
+size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count);
+
+/** One read of a block of columns through the periphery. Counts are added to. */
+void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, const struct rpu_block *where,
+                   const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
+                   struct rpu_read_counts *counts);
+
+/** The reads of the three kinds of pass. */
+struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate);
+struct rpu_read rpu_read_backward(const struct rpu_tile *tile);
+
+/** Update management: the gains of `count` vectors. */
+void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
+                      float eta, const struct rpu_gains *gains);
+
+/** Update of rows [row0, row1) by a block of vectors. Counts are added to; those of all row ranges make the whole. */
+void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                          const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t row0,
+                          size_t row1, void *scratch, struct rpu_update_counts *counts);
+
+#endif

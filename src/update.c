@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From gradients to pulses: gains (update management) and the call of the pulse kernel. */
+#include "tile.h"
+
+#include "rng.h"
+
+#include <math.h>
+
+size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count) {
+    return rpu_pulse_scratch(tile->m, tile->n, count, (uint32_t)tile->params.update.bl);
+}
+
+/* Gains of one vector: C sqrt(m) and C / sqrt(m), m = d_max / x_max; without update management C for both. */
+static void gain(float c, int um, float x_max, float d_max, float *gain_x, float *gain_d) {
+    const float root = um ? sqrtf(d_max / x_max) : 1.0f;
+    const int pulses = x_max > 0.0f && d_max > 0.0f && root > 0.0f && root < INFINITY;
+    *gain_x = pulses ? c * root : 0.0f;
+    *gain_d = pulses ? c / root : 0.0f;
+}
+
+void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
+                      float eta, const struct rpu_gains *gains) {
+    const struct rpu_update_params *u = &tile->params.update;
+    const float c = sqrtf(eta / ((float)u->bl * tile->params.device.dw_min));
+    tile->k->absmax(count, tile->n, x, ldx, gains->peak);
+    tile->k->absmax(count, tile->m, d, ldd, gains->d);
+    for (size_t p = 0; p < count; p++)
+        gain(c, u->um, gains->peak[p], gains->d[p], &gains->x[p], &gains->d[p]);
+}
+
+void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                          const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t row0,
+                          size_t row1, void *scratch, struct rpu_update_counts *counts) {
+    const struct rpu_device *dev = &tile->params.device;
+    struct rpu_pulse_counts c = {0, 0, 0, 0};
+    if (dev->kind == RPU_DEVICE_PERFECT) {
+        tile->k->outer(row0, row1, tile->n, where->count, tile->w, tile->ldw, x, ldx, d, ldd, eta);
+        return;
+    }
+    const struct rpu_pulse_args args = {
+        .m = tile->m, .n = tile->n, .row0 = row0, .row1 = row1, .columns = where->count, .column = where->column,
+        .w = tile->w, .dev = tile->dev, .x = x, .ldx = ldx, .d = d, .ldd = ldd,
+        .gain_x = gains->x, .gain_d = gains->d, .peak = gains->peak,
+        .step_unit = dev->dw_min * RPU_DEV_UNIT, .bound_unit = dev->bound * RPU_DEV_UNIT, .ctoc = dev->dw_min_ctoc,
+        .bl = (uint32_t)tile->params.update.bl,
+        .row_bits = rpu_stream_make(tile->seed, RPU_RNG_ROW_BITS, where->image, 0, tile->word3),
+        .row_ties = rpu_stream_make(tile->seed, RPU_RNG_ROW_TIES, where->image, 0, tile->word3),
+        .col_bits = rpu_stream_make(tile->seed, RPU_RNG_COL_BITS, where->image, 0, tile->word3),
+        .col_ties = rpu_stream_make(tile->seed, RPU_RNG_COL_TIES, where->image, 0, tile->word3),
+        .noise = rpu_stream_make(tile->seed, RPU_RNG_CTOC, where->image, 0, tile->word3),
+        .scratch = scratch,
+    };
+    tile->k->pulse(&args, &c);
+    counts->row_pulses += c.row_pulses;
+    counts->column_pulses += c.column_pulses;
+    counts->coincidences += c.coincidences;
+    counts->clipped += c.clipped;
+}

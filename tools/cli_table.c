@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+const char cli_summary[] = "train convolutional networks on simulated analog crossbar arrays";
+
+const char cli_description[] =
+    "rpubench trains convolutional neural networks whose weights sit in simulated analog crossbar arrays (resistive "
+    "processing units, RPUs), and measures the throughput of each training cycle: forward, backward, update.\n"
+    "\n"
+    "One configuration and one seed give the same weights, to the last bit, on every kernel variant and with any number "
+    "of threads.";
+
+const struct cli_option cli_common[] = {
+    {"help", 'h', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print help and exit."},
+    {"version", 'V', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print the version and exit."},
+    {0},
+};
+
+static const struct cli_option train_options[] = {
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", 0,
+     "Train on the four IDX files (plain or gzip) in DIR, or on generated digits."},
+    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", 0, "Train for N epochs."},
+    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", 0,
+     "Minibatches of B images: all see the weights of its start; then each updates in turn, with the full learning "
+     "rate."},
+    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0,
+     "Seed of every random number: devices, initial weights, noise, pulses, order of the images, generated digits."},
+    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
+     "Use T threads; 0 stands for as many as the process may use. Results do not depend on it."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
+     "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
+    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
+     "Train on the first N images only; 0 stands for all."},
+    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0, "Test on the first N images only; 0 stands for all."},
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_NONE, NULL, 1,
+     "Set a configuration key, such as training.eta=0.02 or arrays.K2.update.bl=5; VALUE is parsed as YAML. May be "
+     "repeated; comes after the preset or file, in the order of the command line."},
+    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
+     "Write DIR/result.json and DIR/config.yaml (the effective configuration); DIR is created if it is not there."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {0},
+};
+
+static const struct cli_option presets_options[] = {{0}};
+
+static const struct cli_option info_options[] = {
+    {"json", 'j', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print the same as JSON."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --isa NAME; overrides RPU_ISA."},
+    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --threads T."},
+    {0},
+};
+
+static const struct cli_option help_options[] = {{0}};
+
+const struct cli_command cli_commands[] = {
+    {CLI_TRAIN, "train", "[PRESET|FILE.yaml]", 1, "train a network and report error and throughput",
+     "Trains the network of a preset or of a YAML file (default: the preset lenet-rpu) and tests it after each epoch. A "
+     "name that is a preset means the preset; anything else is the path of a file. Options and --set are merged over "
+     "it.\n"
+     "\n"
+     "On a terminal a line shows progress, rate and time left; elsewhere there is a line for each epoch. At the end come "
+     "the test error and, for each array and each cycle, the time for an image and the crosspoints handled in a second. "
+     "The first array's backward cycle has no use in training and is not run.\n"
+     "\n"
+     "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
+     "reported and written, marked as interrupted. A second one ends the program at once.",
+     train_options},
+    {CLI_PRESETS, "presets", "[NAME]", 1, "list the embedded presets, or print one as YAML",
+     "Without NAME lists the embedded presets; with NAME prints that preset as a YAML file, which can be edited and "
+     "given to train.",
+     presets_options},
+    {CLI_INFO, "info", "", 0, "describe this build and this machine",
+     "Prints version and build, the CPU and its features, the kernel variants that were built and that this machine can "
+     "run, the variant chosen for each kernel, and the number of threads.",
+     info_options},
+    {CLI_HELP, "help", "[COMMAND]", 1, "print help about the program or a command",
+     "Prints the help of a command, or of the program.", help_options},
+    {0},
+};
+
+const struct cli_exit cli_exits[] = {
+    {CLI_EXIT_OK, "success"},
+    {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
+                       "out of memory"},
+    {CLI_EXIT_USAGE, "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
+                     "is not available"},
+    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
+    {0},
+};
+
+const struct cli_variable cli_variables[] = {
+    {"RPU_ISA", "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
+    {0},
+};
