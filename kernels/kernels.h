@@ -25,10 +25,12 @@
 #include "counter.h"
 
 /* ---- CPU features a variant may need; dispatch checks each one on its own ---- */
-#define RPU_CPU_AVX2 0x1u
-#define RPU_CPU_FMA  0x2u
-#define RPU_CPU_F16C 0x4u
-#define RPU_CPU_NEON 0x8u
+#define RPU_CPU_AVX2   0x1u
+#define RPU_CPU_FMA    0x2u
+#define RPU_CPU_F16C   0x4u
+#define RPU_CPU_NEON   0x8u
+#define RPU_CPU_POPCNT 0x10u
+#define RPU_CPU_BMI    0x20u /**< BMI1 and BMI2 */
 
 /* ---- random numbers ---- */
 
@@ -108,20 +110,19 @@ typedef void rpu_epilogue_fn(size_t columns, size_t n, float *y, size_t ldy, con
 
 /* ---- updating the array ---- */
 
-/** Device parameters are 16-bit fixed point, value = q * 2^-13 (0 .. 7.9999), relative to dw_min or to the mean
- *  bound. Eight crosspoints of a row share one 64-byte line: up[8], down[8], upper bound[8], lower bound[8]. */
-#define RPU_DEV_LANES 8u
-#define RPU_DEV_LINE  32u /**< uint16_t in a line */
-#define RPU_DEV_UNIT  (1.0f / 8192.0f)
+/** Device parameters are 16-bit fixed point, value = q * 2^-13 (0 .. 7.9999), relative to dw_min or to the mean bound.
+ *  The four of a crosspoint stand together: up step, down step, upper bound, lower bound. A sparse update then needs one
+ *  8-byte load for each. */
+#define RPU_DEV_UNIT (1.0f / 8192.0f)
 
-/** Row length of weights in memory: whole device lines. */
+/** Row length of weights in memory: whole vectors of eight. */
 static inline size_t rpu_padded(size_t n) {
-    return (n + RPU_DEV_LANES - 1) / RPU_DEV_LANES * RPU_DEV_LANES;
+    return (n + 7) / 8 * 8;
 }
 
 /** Index of parameter `which` (0 up, 1 down, 2 upper bound, 3 lower bound) of crosspoint j in its row. */
 static inline size_t rpu_dev_index(size_t j, unsigned which) {
-    return j / RPU_DEV_LANES * RPU_DEV_LINE + which * RPU_DEV_LANES + j % RPU_DEV_LANES;
+    return 4 * j + which;
 }
 
 struct rpu_pulse_args {
@@ -166,11 +167,13 @@ struct rpu_pulse_counts {
  *  gain_d != 0) only when row0 == 0. */
 typedef void rpu_pulse_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
 
-/** Bytes of scratch for `pulse`: thresholds and planes of the block's rows and of one vector's inputs, noise. */
+/** Bytes of scratch for `pulse`: thresholds and planes of the block's rows, thresholds, planes and hit lists of one
+ *  vector's inputs, noise. */
 static inline size_t rpu_pulse_scratch(size_t m, size_t n, size_t columns, uint32_t bl) {
-    size_t rows = (columns * m + 64) * (2 * sizeof(uint16_t)) + ((columns * m + 63) / 64 + 2) * sizeof(uint64_t) * bl;
-    size_t cols = (n + 64) * (2 * sizeof(uint16_t)) + ((n + 63) / 64 + 2) * sizeof(uint64_t) * bl;
-    return rows + cols + (n + 128) * sizeof(float) * 2 + m * sizeof(uint64_t) + 4096 + 64 * (size_t)bl;
+    const size_t flat = columns * m + 128, wide = n + 128;
+    const size_t rows = flat * 4 + (flat / 64 + m / 64 + 4) * 8 * bl;
+    const size_t inputs = wide * 4 + (wide / 64 + 2) * 8 * bl + wide * 8 * bl;
+    return rows + inputs + (wide + 4096) * 4 + columns * bl * 16 + bl * 64 + 32768;
 }
 
 /** outer: exact update of rows [row0, row1): for each vector in order w[i][j] = fma(eta * d[p][i], x[p][j], w[i][j]),

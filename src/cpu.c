@@ -28,8 +28,14 @@ unsigned rpu_cpu_flags(void) {
         flags |= RPU_CPU_FMA;
     if (c & bit_F16C)
         flags |= RPU_CPU_F16C;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2))
+    if (c & bit_POPCNT)
+        flags |= RPU_CPU_POPCNT;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return flags;
+    if (b & bit_AVX2)
         flags |= RPU_CPU_AVX2;
+    if ((b & bit_BMI) && (b & bit_BMI2))
+        flags |= RPU_CPU_BMI;
     return flags;
 }
 #elif defined(__aarch64__)
@@ -50,7 +56,8 @@ static void describe(void) {
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = {{RPU_CPU_AVX2, "avx2"}, {RPU_CPU_FMA, "fma"}, {RPU_CPU_F16C, "f16c"}, {RPU_CPU_NEON, "neon"}};
+    } names[] = {{RPU_CPU_AVX2, "avx2"}, {RPU_CPU_FMA, "fma"}, {RPU_CPU_F16C, "f16c"},
+                 {RPU_CPU_POPCNT, "popcnt"}, {RPU_CPU_BMI, "bmi"}, {RPU_CPU_NEON, "neon"}};
     const unsigned flags = rpu_cpu_flags();
     char line[256];
     FILE *f;

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The periphery: maxima, input converter, output stage. */
+#include "avx2.h"
+
+/* max of kernels.h: a NaN in `a` is ignored because the second operand survives. */
+INLINE __m256 max_ignore(__m256 a, __m256 m) {
+    return _mm256_max_ps(a, m);
+}
+
+INLINE float largest(__m256 v) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    m = _mm_max_ss(m, _mm_shuffle_ps(m, m, 1));
+    return _mm_cvtss_f32(m);
+}
+
+INLINE float absmax_column(size_t n, const float *x) {
+    __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+    size_t j = 0;
+    for (; j + 4 * VEC <= n; j += 4 * VEC) {
+        a = max_ignore(abs_ps(_mm256_loadu_ps(x + j)), a);
+        b = max_ignore(abs_ps(_mm256_loadu_ps(x + j + VEC)), b);
+        c = max_ignore(abs_ps(_mm256_loadu_ps(x + j + 2 * VEC)), c);
+        d = max_ignore(abs_ps(_mm256_loadu_ps(x + j + 3 * VEC)), d);
+    }
+    for (; j < n; j += VEC)
+        a = max_ignore(abs_ps(load_upto(x + j, n - j)), a);
+    return largest(_mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d)));
+}
+
+void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out) {
+    for (size_t p = 0; p < columns; p++)
+        out[p] = absmax_column(n, x + p * ldx);
+}
+
+struct dac {
+    __m256 div, factor, steps, step;
+};
+
+INLINE __m256 dac8(const struct dac *c, __m256 v, int divide, int rounds) {
+    const __m256 one = _mm256_set1_ps(1.0f), minus = _mm256_set1_ps(-1.0f);
+    if (divide)
+        v = _mm256_div_ps(v, c->div);
+    v = clip_ps(_mm256_mul_ps(v, c->factor), minus, one);
+    if (rounds)
+        v = clip_ps(_mm256_mul_ps(round_magic(_mm256_mul_ps(v, c->steps)), c->step), minus, one);
+    return v;
+}
+
+INLINE void dac_column(size_t n, const float *x, const struct dac *c, float *q, int divide, int rounds) {
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC)
+        _mm256_storeu_ps(q + j, dac8(c, _mm256_loadu_ps(x + j), divide, rounds));
+    if (j < n)
+        store_part(q + j, dac8(c, load_part(x + j, n - j), divide, rounds), n - j);
+}
+
+void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor, float steps,
+            float step, float *q, size_t ldq) {
+    struct dac c = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(steps), _mm256_set1_ps(step)};
+    for (size_t p = 0; p < columns; p++) {
+        const float *in = x + p * ldx;
+        float *out = q + p * ldq;
+        if (factor)
+            c.factor = _mm256_set1_ps(factor[p]);
+        if (div) {
+            if (div[p] == 0.0f) {
+                memset(out, 0, n * sizeof *out);
+                continue;
+            }
+            c.div = _mm256_set1_ps(div[p]);
+            if (steps > 0.0f)
+                dac_column(n, in, &c, out, 1, 1);
+            else
+                dac_column(n, in, &c, out, 1, 0);
+        } else if (steps > 0.0f) {
+            dac_column(n, in, &c, out, 0, 1);
+        } else {
+            dac_column(n, in, &c, out, 0, 0);
+        }
+    }
+}
+
+/* Noise is made for up to CHUNK outputs at a time, on the stack, with room around for whole groups. */
+enum { CHUNK = 1536 };
+
+struct stage {
+    __m256 sigma, bound, minus, steps, step, scale;
+};
+
+/* Returns the saturated lanes as bits. */
+INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, int rounds, __m256 *out) {
+    if (noise)
+        v = _mm256_fmadd_ps(s->sigma, xi, v);
+    v = clip_ps(v, s->minus, s->bound);
+    const unsigned saturated = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
+    if (rounds)
+        v = clip_ps(_mm256_mul_ps(round_magic(_mm256_mul_ps(v, s->steps)), s->step), s->minus, s->bound);
+    *out = _mm256_mul_ps(v, s->scale);
+    return saturated;
+}
+
+INLINE uint32_t stage_run(const struct stage *s, size_t n, float *y, const float *xi, int noise, int rounds) {
+    uint32_t saturated = 0;
+    size_t i = 0;
+    __m256 out;
+    for (; i + VEC <= n; i += VEC) {
+        saturated += (uint32_t)__builtin_popcount(
+            stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : s->sigma, noise, rounds, &out));
+        _mm256_storeu_ps(y + i, out);
+    }
+    if (i < n) {
+        const unsigned valid = (1u << (n - i)) - 1u;
+        saturated += (uint32_t)__builtin_popcount(
+            valid & stage8(s, load_part(y + i, n - i), noise ? load_part(xi + i, n - i) : s->sigma, noise, rounds, &out));
+        store_part(y + i, out, n - i);
+    }
+    return saturated;
+}
+
+INLINE uint32_t stage_part(const struct stage *s, size_t n, float *y, const float *xi, int noise, int rounds) {
+    if (noise)
+        return rounds ? stage_run(s, n, y, xi, 1, 1) : stage_run(s, n, y, xi, 1, 0);
+    return rounds ? stage_run(s, n, y, xi, 0, 1) : stage_run(s, n, y, xi, 0, 0);
+}
+
+void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
+                 const float *scale, uint32_t *saturated) {
+    float noise[RPU_GAUSS_GROUP + CHUNK + RPU_GAUSS_GROUP];
+    float *xi = noise + RPU_GAUSS_GROUP;
+    const int noisy = stage->sigma > 0.0f, rounds = stage->steps > 0.0f;
+    const struct philox p = philox_begin(&stage->stream);
+    struct stage s = {_mm256_set1_ps(stage->sigma), _mm256_set1_ps(stage->bound), _mm256_set1_ps(-stage->bound),
+                      _mm256_set1_ps(stage->steps), _mm256_set1_ps(stage->step), _mm256_set1_ps(1.0f)};
+    const uint64_t total = (uint64_t)columns * n;
+    uint64_t have = 0, at = 0; /* noise is there for flat elements [.., have) */
+    for (size_t c = 0; c < columns; c++) {
+        float *column = y + c * ldy;
+        const int zero = scale && scale[c] == 0.0f;
+        uint32_t sat = 0;
+        if (scale)
+            s.scale = _mm256_set1_ps(scale[c]);
+        for (size_t i = 0; i < n;) {
+            if (noisy && at == have) {
+                const size_t more = total - have < CHUNK ? (size_t)(total - have) : CHUNK;
+                xi = noise + RPU_GAUSS_GROUP;
+                gauss_fill(&p, first + have, more, xi);
+                have += more;
+            }
+            const size_t left = noisy ? (size_t)(have - at) : n;
+            const size_t part = n - i < left ? n - i : left;
+            sat += stage_part(&s, part, column + i, xi, noisy, rounds);
+            xi += noisy ? part : 0;
+            at += part;
+            i += part;
+        }
+        if (zero)
+            memset(column, 0, n * sizeof *column);
+        saturated[c] = sat;
+    }
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products with the weights, and the exact rank-one updates.
+ *
+ * forward, few inputs: weights are transposed into scratch, rows padded to sixteen, and a tile of 16 outputs x 6 columns
+ * is summed in twelve registers. forward, many inputs: eight partial sums are the eight lanes; a tile of 4 outputs x 3
+ * columns keeps twelve of them. backward: a few rows fit a register tile over 96 inputs; many rows stream four at a time
+ * through a result in the first-level cache. */
+#include "avx2.h"
+
+/* ---- forward, n <= RPU_FORWARD_SEQUENTIAL ---- */
+
+static void pack(size_t m, size_t n, const float *w, size_t ldw, float *wt, size_t ldt) {
+    for (size_t j = 0; j < n; j++) {
+        for (size_t i = 0; i < m; i++)
+            wt[j * ldt + i] = w[i * ldw + j];
+        for (size_t i = m; i < ldt; i++)
+            wt[j * ldt + i] = 0.0f;
+    }
+}
+
+/* 16 outputs (or 8 where `wide` is 0) x C columns. */
+#define SEQUENTIAL_TILE(C)                                                                                             \
+    INLINE void sequential_##C(size_t n, const float *wt, size_t ldt, const float *x, size_t ldx, float *y,            \
+                               size_t ldy, size_t rows, int wide) {                                                    \
+        __m256 a[C], b[C];                                                                                             \
+        for (int c = 0; c < C; c++)                                                                                    \
+            a[c] = b[c] = _mm256_setzero_ps();                                                                         \
+        for (size_t j = 0; j < n; j++) {                                                                               \
+            const __m256 w0 = _mm256_loadu_ps(wt + j * ldt);                                                           \
+            const __m256 w1 = wide ? _mm256_loadu_ps(wt + j * ldt + VEC) : w0;                                         \
+            for (int c = 0; c < C; c++) {                                                                              \
+                const __m256 v = _mm256_broadcast_ss(x + (size_t)c * ldx + j);                                         \
+                a[c] = _mm256_fmadd_ps(w0, v, a[c]);                                                                   \
+                if (wide)                                                                                              \
+                    b[c] = _mm256_fmadd_ps(w1, v, b[c]);                                                               \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int c = 0; c < C; c++) {                                                                                  \
+            store_upto(y + (size_t)c * ldy, a[c], rows);                                                               \
+            if (wide)                                                                                                  \
+                store_upto(y + (size_t)c * ldy + VEC, b[c], rows - VEC);                                               \
+        }                                                                                                              \
+    }
+
+SEQUENTIAL_TILE(6)
+SEQUENTIAL_TILE(1)
+
+static void forward_sequential(size_t m, size_t n, size_t columns, const float *x, size_t ldx, float *y, size_t ldy,
+                               const float *wt, size_t ldt) {
+    for (size_t i = 0; i < m; i += 16) {
+        const size_t rows = m - i < 16 ? m - i : 16;
+        size_t p = 0;
+        for (; p + 6 <= columns; p += 6) {
+            if (rows > VEC)
+                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
+            else
+                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
+        }
+        for (; p < columns; p++) {
+            if (rows > VEC)
+                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
+            else
+                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
+        }
+    }
+}
+
+/* ---- forward, n > RPU_FORWARD_SEQUENTIAL: lanes are the partial sums ---- */
+
+/* sum_tree of the oracle for four outputs at once: lanes s0..s7 of each */
+INLINE __m128 tree4(__m256 a, __m256 b, __m256 c, __m256 d) {
+    const __m128 ta = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 tb = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    const __m128 tc = _mm_add_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
+    const __m128 td = _mm_add_ps(_mm256_castps256_ps128(d), _mm256_extractf128_ps(d, 1));
+    const __m128 ab = _mm_add_ps(_mm_movelh_ps(ta, tb), _mm_movehl_ps(tb, ta)); /* 0+2, 1+3 of a, then of b */
+    const __m128 cd = _mm_add_ps(_mm_movelh_ps(tc, td), _mm_movehl_ps(td, tc));
+    return _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xdd));
+}
+
+/* Behind the end of a row: weights +0, inputs -0, whose product -0 changes no sum. */
+INLINE __m256 load_input_part(const float *x, size_t n) {
+    const __m256i mask = lane_mask(n);
+    return _mm256_or_ps(_mm256_maskload_ps(x, mask),
+                        _mm256_andnot_ps(_mm256_castsi256_ps(mask), _mm256_set1_ps(-0.0f)));
+}
+
+/* R outputs x C columns. */
+#define LANES_TILE(R, C)                                                                                               \
+    INLINE void lanes_##R##x##C(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, __m256 s[R][C]) {    \
+        size_t j = 0;                                                                                                  \
+        for (int r = 0; r < R; r++)                                                                                    \
+            for (int c = 0; c < C; c++)                                                                                \
+                s[r][c] = _mm256_setzero_ps();                                                                         \
+        for (; j + VEC <= n; j += VEC) {                                                                               \
+            __m256 v[C];                                                                                               \
+            for (int c = 0; c < C; c++)                                                                                \
+                v[c] = _mm256_loadu_ps(x + (size_t)c * ldx + j);                                                       \
+            for (int r = 0; r < R; r++) {                                                                              \
+                const __m256 u = _mm256_loadu_ps(w + (size_t)r * ldw + j);                                             \
+                for (int c = 0; c < C; c++)                                                                            \
+                    s[r][c] = _mm256_fmadd_ps(u, v[c], s[r][c]);                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (j < n)                                                                                                     \
+            for (int c = 0; c < C; c++) {                                                                              \
+                const __m256 v = load_input_part(x + (size_t)c * ldx + j, n - j);                                      \
+                for (int r = 0; r < R; r++)                                                                            \
+                    s[r][c] = _mm256_fmadd_ps(load_part(w + (size_t)r * ldw + j, n - j), v, s[r][c]);                  \
+            }                                                                                                          \
+    }
+
+LANES_TILE(4, 3)
+LANES_TILE(8, 1)
+LANES_TILE(1, 1)
+
+static void forward_4x3(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, float *y, size_t ldy) {
+    __m256 s[4][3];
+    lanes_4x3(n, w, ldw, x, ldx, s);
+    for (int c = 0; c < 3; c++)
+        _mm_storeu_ps(y + (size_t)c * ldy, tree4(s[0][c], s[1][c], s[2][c], s[3][c]));
+}
+
+static void forward_8x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    __m256 s[8][1];
+    lanes_8x1(n, w, ldw, x, 0, s);
+    _mm_storeu_ps(y, tree4(s[0][0], s[1][0], s[2][0], s[3][0]));
+    _mm_storeu_ps(y + 4, tree4(s[4][0], s[5][0], s[6][0], s[7][0]));
+}
+
+static void forward_1x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    __m256 s[1][1];
+    lanes_1x1(n, w, ldw, x, 0, s);
+    _mm_store_ss(y, tree4(s[0][0], s[0][0], s[0][0], s[0][0]));
+}
+
+static void forward_column(size_t m, size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    size_t i = 0;
+    for (; i + 8 <= m; i += 8)
+        forward_8x1(n, w + i * ldw, ldw, x, y + i);
+    for (; i < m; i++)
+        forward_1x1(n, w + i * ldw, ldw, x, y + i);
+}
+
+void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
+                size_t ldy, float *scratch) {
+    size_t p = 0;
+    if (n <= RPU_FORWARD_SEQUENTIAL) {
+        const size_t ldt = (m + 15) / 16 * 16;
+        pack(m, n, w, ldw, scratch, ldt);
+        forward_sequential(m, n, columns, x, ldx, y, ldy, scratch, ldt);
+        return;
+    }
+    for (; p + 3 <= columns; p += 3) {
+        size_t i = 0;
+        for (; i + 4 <= m; i += 4)
+            forward_4x3(n, w + i * ldw, ldw, x + p * ldx, ldx, y + p * ldy + i, ldy);
+        for (; i < m; i++)
+            for (size_t c = 0; c < 3; c++)
+                forward_1x1(n, w + i * ldw, ldw, x + (p + c) * ldx, y + (p + c) * ldy + i);
+    }
+    for (; p < columns; p++)
+        forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
+}
+
+/* ---- backward ---- */
+
+enum { TILE = 12, FEW_ROWS = 64, ROWS = 256 };
+
+/* Inputs [j, j + 8 V) of one column from the listed rows, in registers. */
+#define REGISTER_TILE(V)                                                                                               \
+    INLINE void gather_##V(size_t count, const float *const *row, const float *d, size_t j, float *z) {                \
+        __m256 s[V];                                                                                                   \
+        for (int v = 0; v < V; v++)                                                                                    \
+            s[v] = _mm256_setzero_ps();                                                                                \
+        for (size_t r = 0; r < count; r++) {                                                                           \
+            const __m256 e = _mm256_broadcast_ss(d + r);                                                               \
+            for (int v = 0; v < V; v++)                                                                                \
+                s[v] = _mm256_fmadd_ps(_mm256_loadu_ps(row[r] + j + (size_t)v * VEC), e, s[v]);                        \
+        }                                                                                                              \
+        for (int v = 0; v < V; v++)                                                                                    \
+            _mm256_storeu_ps(z + j + (size_t)v * VEC, s[v]);                                                           \
+    }
+
+REGISTER_TILE(12)
+REGISTER_TILE(4)
+REGISTER_TILE(1)
+
+static void gather_part(size_t count, const float *const *row, const float *d, size_t j, size_t n, float *z) {
+    __m256 s = _mm256_setzero_ps();
+    for (size_t r = 0; r < count; r++)
+        s = _mm256_fmadd_ps(load_part(row[r] + j, n), _mm256_broadcast_ss(d + r), s);
+    store_part(z + j, s, n);
+}
+
+static void backward_few(size_t n, size_t count, const float *const *row, const float *d, float *z) {
+    size_t j = 0;
+    for (; j + 12 * VEC <= n; j += 12 * VEC)
+        gather_12(count, row, d, j, z);
+    for (; j + 4 * VEC <= n; j += 4 * VEC)
+        gather_4(count, row, d, j, z);
+    for (; j + VEC <= n; j += VEC)
+        gather_1(count, row, d, j, z);
+    if (j < n)
+        gather_part(count, row, d, j, n - j, z);
+}
+
+/* Adds up to four rows, in order, to z; `start`: to zero instead. */
+INLINE __m256 add4(size_t rows, const float *const *row, const __m256 *e, size_t j, __m256 s) {
+    s = _mm256_fmadd_ps(_mm256_loadu_ps(row[0] + j), e[0], s);
+    if (rows > 1)
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[1] + j), e[1], s);
+    if (rows > 2)
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[2] + j), e[2], s);
+    if (rows > 3)
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[3] + j), e[3], s);
+    return s;
+}
+
+INLINE void stream_rows(size_t n, size_t rows, const float *const *row, const float *d, float *z, int start) {
+    __m256 e[4];
+    size_t j = 0;
+    for (size_t r = 0; r < rows; r++)
+        e[r] = _mm256_broadcast_ss(d + r);
+    for (; j + 4 * VEC <= n; j += 4 * VEC)
+        for (size_t v = 0; v < 4; v++) {
+            float *at = z + j + v * VEC;
+            _mm256_storeu_ps(at, add4(rows, row, e, j + v * VEC, start ? _mm256_setzero_ps() : _mm256_loadu_ps(at)));
+        }
+    for (; j + VEC <= n; j += VEC)
+        _mm256_storeu_ps(z + j, add4(rows, row, e, j, start ? _mm256_setzero_ps() : _mm256_loadu_ps(z + j)));
+    if (j < n) {
+        __m256 s = start ? _mm256_setzero_ps() : load_part(z + j, n - j);
+        for (size_t r = 0; r < rows; r++)
+            s = _mm256_fmadd_ps(load_part(row[r] + j, n - j), e[r], s);
+        store_part(z + j, s, n - j);
+    }
+}
+
+static void backward_many(size_t n, size_t count, const float *const *row, const float *d, float *z, int start) {
+    size_t r = 0;
+    for (; r + 4 <= count; r += 4) {
+        if (start && r == 0)
+            stream_rows(n, 4, row, d, z, 1);
+        else
+            stream_rows(n, 4, row + r, d + r, z, 0);
+    }
+    for (; r < count; r++)
+        stream_rows(n, 1, row + r, d + r, z, start && r == 0);
+    if (start && count == 0)
+        memset(z, 0, n * sizeof *z);
+}
+
+void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd, float *z,
+                 size_t ldz) {
+    const float *row[ROWS];
+    float value[ROWS];
+    for (size_t p = 0; p < columns; p++) {
+        size_t i = 0;
+        do { /* lists of up to ROWS rows that take part */
+            const int start = i == 0;
+            size_t count = 0;
+            for (; i < m && count < ROWS; i++) {
+                value[count] = d[p * ldd + i];
+                row[count] = w + i * ldw;
+                count += value[count] != 0.0f;
+            }
+            if (m <= FEW_ROWS)
+                backward_few(n, count, row, value, z + p * ldz);
+            else
+                backward_many(n, count, row, value, z + p * ldz, start);
+        } while (i < m);
+    }
+}
+
+/* ---- outer: a strip of a row's weights stays in registers while the vectors pass ---- */
+
+#define OUTER_TILE(V)                                                                                                  \
+    INLINE void outer_##V(size_t columns, float *w, const float *x, size_t ldx, const float *d, size_t ldd,            \
+                          float eta) {                                                                                 \
+        __m256 s[V];                                                                                                   \
+        for (int v = 0; v < V; v++)                                                                                    \
+            s[v] = _mm256_loadu_ps(w + (size_t)v * VEC);                                                               \
+        for (size_t p = 0; p < columns; p++) {                                                                         \
+            if (d[p * ldd] == 0.0f)                                                                                    \
+                continue;                                                                                              \
+            const __m256 e = _mm256_set1_ps(eta * d[p * ldd]);                                                         \
+            for (int v = 0; v < V; v++)                                                                                \
+                s[v] = _mm256_fmadd_ps(e, _mm256_loadu_ps(x + p * ldx + (size_t)v * VEC), s[v]);                       \
+        }                                                                                                              \
+        for (int v = 0; v < V; v++)                                                                                    \
+            _mm256_storeu_ps(w + (size_t)v * VEC, s[v]);                                                               \
+    }
+
+OUTER_TILE(8)
+OUTER_TILE(1)
+
+static void outer_part(size_t columns, size_t n, float *w, const float *x, size_t ldx, const float *d, size_t ldd,
+                       float eta) {
+    __m256 s = load_part(w, n);
+    for (size_t p = 0; p < columns; p++)
+        if (d[p * ldd] != 0.0f)
+            s = _mm256_fmadd_ps(_mm256_set1_ps(eta * d[p * ldd]), load_part(x + p * ldx, n), s);
+    store_part(w, s, n);
+}
+
+void K(outer)(size_t row0, size_t row1, size_t n, size_t columns, float *w, size_t ldw, const float *x, size_t ldx,
+              const float *d, size_t ldd, float eta) {
+    for (size_t i = row0; i < row1; i++) {
+        float *row = w + i * ldw;
+        size_t j = 0;
+        for (; j + 8 * VEC <= n; j += 8 * VEC)
+            outer_8(columns, row + j, x + j, ldx, d + i, ldd, eta);
+        for (; j + VEC <= n; j += VEC)
+            outer_1(columns, row + j, x + j, ldx, d + i, ldd, eta);
+        if (j < n)
+            outer_part(columns, n - j, row + j, x + j, ldx, d + i, ldd, eta);
+    }
+}
