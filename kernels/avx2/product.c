@@ -273,47 +273,65 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
     }
 }
 
-/* ---- outer: a strip of a row's weights stays in registers while the vectors pass ---- */
+/* ---- outer: a strip of a row's weights stays in registers while the vectors with d != 0 pass ---- */
+
+enum { VECTORS = 256 };
+
+/* Vectors that change a row: their inputs and eta * d. */
+struct changes {
+    size_t count;
+    const float *x[VECTORS];
+    float step[VECTORS];
+};
 
 #define OUTER_TILE(V)                                                                                                  \
-    INLINE void outer_##V(size_t columns, float *w, const float *x, size_t ldx, const float *d, size_t ldd,            \
-                          float eta) {                                                                                 \
+    INLINE void outer_##V(const struct changes *c, size_t j, float *w) {                                               \
         __m256 s[V];                                                                                                   \
         for (int v = 0; v < V; v++)                                                                                    \
-            s[v] = _mm256_loadu_ps(w + (size_t)v * VEC);                                                               \
-        for (size_t p = 0; p < columns; p++) {                                                                         \
-            if (d[p * ldd] == 0.0f)                                                                                    \
-                continue;                                                                                              \
-            const __m256 e = _mm256_set1_ps(eta * d[p * ldd]);                                                         \
+            s[v] = _mm256_loadu_ps(w + j + (size_t)v * VEC);                                                           \
+        for (size_t k = 0; k < c->count; k++) {                                                                        \
+            const __m256 e = _mm256_broadcast_ss(c->step + k);                                                         \
             for (int v = 0; v < V; v++)                                                                                \
-                s[v] = _mm256_fmadd_ps(e, _mm256_loadu_ps(x + p * ldx + (size_t)v * VEC), s[v]);                       \
+                s[v] = _mm256_fmadd_ps(e, _mm256_loadu_ps(c->x[k] + j + (size_t)v * VEC), s[v]);                       \
         }                                                                                                              \
         for (int v = 0; v < V; v++)                                                                                    \
-            _mm256_storeu_ps(w + (size_t)v * VEC, s[v]);                                                               \
+            _mm256_storeu_ps(w + j + (size_t)v * VEC, s[v]);                                                           \
     }
 
 OUTER_TILE(8)
+OUTER_TILE(3)
 OUTER_TILE(1)
 
-static void outer_part(size_t columns, size_t n, float *w, const float *x, size_t ldx, const float *d, size_t ldd,
-                       float eta) {
-    __m256 s = load_part(w, n);
-    for (size_t p = 0; p < columns; p++)
-        if (d[p * ldd] != 0.0f)
-            s = _mm256_fmadd_ps(_mm256_set1_ps(eta * d[p * ldd]), load_part(x + p * ldx, n), s);
-    store_part(w, s, n);
+static void outer_part(const struct changes *c, size_t j, size_t n, float *w) {
+    __m256 s = load_part(w + j, n);
+    for (size_t k = 0; k < c->count; k++)
+        s = _mm256_fmadd_ps(_mm256_broadcast_ss(c->step + k), load_part(c->x[k] + j, n), s);
+    store_part(w + j, s, n);
+}
+
+static void outer_row(const struct changes *c, size_t n, float *w) {
+    size_t j = 0;
+    for (; j + 8 * VEC <= n; j += 8 * VEC)
+        outer_8(c, j, w);
+    for (; j + 3 * VEC <= n; j += 3 * VEC)
+        outer_3(c, j, w);
+    for (; j + VEC <= n; j += VEC)
+        outer_1(c, j, w);
+    if (j < n)
+        outer_part(c, j, n - j, w);
 }
 
 void K(outer)(size_t row0, size_t row1, size_t n, size_t columns, float *w, size_t ldw, const float *x, size_t ldx,
               const float *d, size_t ldd, float eta) {
-    for (size_t i = row0; i < row1; i++) {
-        float *row = w + i * ldw;
-        size_t j = 0;
-        for (; j + 8 * VEC <= n; j += 8 * VEC)
-            outer_8(columns, row + j, x + j, ldx, d + i, ldd, eta);
-        for (; j + VEC <= n; j += VEC)
-            outer_1(columns, row + j, x + j, ldx, d + i, ldd, eta);
-        if (j < n)
-            outer_part(columns, n - j, row + j, x + j, ldx, d + i, ldd, eta);
-    }
+    struct changes c;
+    for (size_t i = row0; i < row1; i++)
+        for (size_t p = 0; p < columns;) {
+            for (c.count = 0; p < columns && c.count < VECTORS; p++) {
+                const float v = d[p * ldd + i];
+                c.x[c.count] = x + p * ldx;
+                c.step[c.count] = eta * v;
+                c.count += v != 0.0f;
+            }
+            outer_row(&c, n, w + i * ldw);
+        }
 }

@@ -57,9 +57,13 @@ static void row_pulses(const struct rpu_pulse_args *a, const struct work *w, str
 
 /* Some row of vector p fires in slot s. */
 static int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s) {
-    for (size_t i = 0; i < a->m; i++)
-        if (bit(w->row_planes + s * w->row_words, p * a->m + i))
+    const uint64_t *plane = w->row_planes + s * w->row_words;
+    for (size_t at = p * a->m, end = at + a->m; at < end;) {
+        const size_t here = 64 - at % 64, n = end - at < here ? end - at : here;
+        if (plane[at / 64] >> (at % 64) << (64 - n)) /* n bits from at on */
             return 1;
+        at += n;
+    }
     return 0;
 }
 

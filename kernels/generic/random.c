@@ -47,14 +47,18 @@ void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, ui
     }
 }
 
-/* The 48 Gaussians of group `group`. */
-static void gauss_group(const struct rpu_stream *stream, uint32_t group, float out[RPU_GAUSS_GROUP]) {
+/* Gaussians of group `group`: all pairs of numbers that elements below `end` need. */
+static void gauss_group(const struct rpu_stream *stream, uint32_t group, size_t end, float out[RPU_GAUSS_GROUP]) {
     uint32_t w[WORDS][LANES];
     philox8(stream, group * LANES, w);
     for (unsigned l = 0; l < LANES; l++)
         rpu_gauss_pair(w[0][l] >> 8, w[3][l] & 0xffffu, out + l, out + LANES + l);
+    if (end <= 2 * LANES)
+        return;
     for (unsigned l = 0; l < LANES; l++)
         rpu_gauss_pair(w[1][l] >> 8, w[3][l] >> 16, out + 2 * LANES + l, out + 3 * LANES + l);
+    if (end <= 4 * LANES)
+        return;
     for (unsigned l = 0; l < LANES; l++)
         rpu_gauss_pair(w[2][l] >> 8, (w[0][l] & 0xffu) << 8 | (w[1][l] & 0xffu), out + 4 * LANES + l,
                        out + 5 * LANES + l);
@@ -65,7 +69,7 @@ void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, 
     while (count > 0) {
         const size_t skip = (size_t)(first % RPU_GAUSS_GROUP);
         const size_t n = RPU_GAUSS_GROUP - skip < count ? RPU_GAUSS_GROUP - skip : count;
-        gauss_group(stream, (uint32_t)(first / RPU_GAUSS_GROUP), group);
+        gauss_group(stream, (uint32_t)(first / RPU_GAUSS_GROUP), skip + n, group);
         memcpy(out, group + skip, n * sizeof *out);
         first += n;
         out += n;
@@ -87,14 +91,17 @@ size_t K(threshold)(size_t count, float c, const float *v, uint16_t *hi, uint16_
     return clipped;
 }
 
-/* The 32 sixteen-bit numbers of group `group` of the bit stream. */
-static void bits_group(const struct rpu_stream *stream, uint32_t group, uint16_t out[RPU_BITS_GROUP]) {
+enum { PAIR = 2 * RPU_BITS_GROUP };
+
+/* The 64 sixteen-bit numbers of groups `group` and `group` + 1 of the bit stream. */
+static void bits_groups(const struct rpu_stream *stream, uint32_t group, uint16_t out[PAIR]) {
     uint32_t w[WORDS][LANES];
     philox8(stream, group * 4, w);
     for (unsigned k = 0; k < WORDS; k++)
-        for (unsigned b = 0; b < 4; b++) {
-            out[8 * k + 2 * b] = (uint16_t)w[k][b];
-            out[8 * k + 2 * b + 1] = (uint16_t)(w[k][b] >> 16);
+        for (unsigned b = 0; b < LANES; b++) {
+            const unsigned at = b / 4 * RPU_BITS_GROUP + 8 * k + 2 * (b % 4);
+            out[at] = (uint16_t)w[k][b];
+            out[at + 1] = (uint16_t)(w[k][b] >> 16);
         }
 }
 
@@ -106,17 +113,18 @@ static uint32_t tie_bits(const struct rpu_stream *ties, uint64_t element) {
 
 size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties, uint64_t first, size_t count,
                     const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
-    uint16_t r[RPU_BITS_GROUP];
-    uint64_t group = UINT64_MAX;
+    uint16_t r[PAIR];
+    uint64_t have = 0, end = 0; /* r holds the elements from have up to end */
     size_t ones = 0;
     memset(plane, 0, (count + 63) / 64 * sizeof *plane);
     for (size_t i = 0; i < count; i++) {
         const uint64_t e = first + i;
-        if (e / RPU_BITS_GROUP != group) {
-            group = e / RPU_BITS_GROUP;
-            bits_group(bits, (uint32_t)group, r);
+        if (e >= end) {
+            have = e / RPU_BITS_GROUP * RPU_BITS_GROUP;
+            end = have + PAIR;
+            bits_groups(bits, (uint32_t)(have / RPU_BITS_GROUP), r);
         }
-        const uint16_t r16 = r[e % RPU_BITS_GROUP];
+        const uint16_t r16 = r[e - have];
         uint64_t fires = r16 < hi[i];
         if (r16 == hi[i] && lo[i] > 0)
             fires = tie_bits(ties, e) < lo[i];
