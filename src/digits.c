@@ -46,7 +46,8 @@ enum part { PART_FORM, PART_POINTS, PART_NOISE };
 enum join {
     S, /* smoothly */
     C, /* with a corner */
-    E  /* not at all: the pen is lifted */
+    E, /* not at all: the pen is lifted */
+    F  /* nor to another stroke: the digit is finished */
 };
 
 struct control {
@@ -54,328 +55,92 @@ struct control {
     signed char join;
 };
 
-/* One way to write a digit. */
+/* One way to write a digit; the last point, and no other, has join F. */
 struct style {
     unsigned char weight; /* relative frequency among the digit's styles */
-    unsigned char count;
     struct control points[STYLE_MAX];
 };
 
-#define STYLES_MAX 5
+#define STYLES_MAX 4
 
+/* clang-format off */
 static const struct style skeletons[10][STYLES_MAX] = {
-    {{40,
-      9,
-      {{38, 0, S},
-       {12, 16, S},
-       {0, 50, S},
-       {10, 84, S},
-       {34, 100, S},
-       {60, 84, S},
-       {70, 50, S},
-       {60, 14, S},
-       {36, 0, E}}},
-     {25,
-      9,
-      {{54, 6, S}, {30, 2, S}, {8, 26, S}, {2, 62, S}, {18, 96, S}, {46, 94, S}, {62, 62, S}, {58, 22, S}, {34, 2, E}}},
-     {20, 8, {{34, 0, S}, {8, 12, S}, {0, 50, S}, {12, 90, S}, {36, 98, S}, {52, 74, S}, {54, 30, S}, {32, 2, E}}},
-     {15,
-      10,
-      {{60, 10, S},
-       {36, 0, S},
-       {8, 22, S},
-       {0, 58, S},
-       {22, 94, S},
-       {56, 94, S},
-       {78, 62, S},
-       {74, 24, S},
-       {48, 2, S},
-       {26, 8, E}}}},
-    {{70, 3, {{0, 0, S}, {0, 50, S}, {0, 100, E}}},
-     {14, 3, {{6, 0, S}, {0, 46, S}, {4, 100, E}}},
-     {10, 4, {{-24, 22, S}, {0, 0, C}, {0, 50, S}, {0, 100, E}}},
-     {6, 6, {{-22, 20, S}, {0, 0, C}, {0, 50, S}, {0, 100, E}, {-28, 100, S}, {28, 99, E}}}},
-    {{32, 8, {{2, 20, S}, {20, 2, S}, {48, 2, S}, {56, 26, S}, {38, 60, S}, {2, 98, C}, {36, 96, S}, {72, 94, E}}},
-     {32,
-      12,
-      {{4, 16, S},
-       {28, 0, S},
-       {52, 12, S},
-       {48, 44, S},
-       {26, 80, S},
-       {6, 96, S},
-       {0, 86, S},
-       {12, 76, S},
-       {32, 84, S},
-       {52, 98, S},
-       {66, 96, S},
-       {74, 88, E}}},
-     {22,
-      9,
-      {{0, 24, S},
-       {14, 4, S},
-       {40, 0, S},
-       {58, 20, S},
-       {44, 54, S},
-       {6, 92, C},
-       {26, 86, S},
-       {50, 98, S},
-       {76, 90, E}}},
-     {14,
-      9,
-      {{6, 10, S},
-       {36, 0, S},
-       {56, 18, S},
-       {46, 54, S},
-       {24, 88, S},
-       {4, 94, S},
-       {16, 82, S},
-       {46, 90, S},
-       {78, 82, E}}}},
-    {{38,
-      9,
-      {{2, 12, S},
-       {28, 0, S},
-       {54, 12, S},
-       {50, 34, S},
-       {24, 46, C},
-       {56, 58, S},
-       {62, 80, S},
-       {36, 100, S},
-       {0, 90, E}}},
-     {26,
-      12,
-      {{2, 14, S},
-       {30, 0, S},
-       {56, 12, S},
-       {44, 38, S},
-       {24, 48, S},
-       {20, 44, S},
-       {30, 44, S},
-       {56, 56, S},
-       {62, 78, S},
-       {42, 98, S},
-       {18, 98, S},
-       {0, 88, E}}},
-     {16, 8, {{4, 2, S}, {32, 2, S}, {60, 2, C}, {28, 40, C}, {56, 52, S}, {62, 80, S}, {36, 100, S}, {0, 90, E}}},
-     {20,
-      10,
-      {{0, 8, S},
-       {30, 0, S},
-       {52, 14, S},
-       {44, 36, S},
-       {20, 46, S},
-       {46, 52, S},
-       {56, 72, S},
-       {40, 94, S},
-       {14, 100, S},
-       {-6, 92, E}}}},
-    {{32, 8, {{10, 6, S}, {2, 46, C}, {30, 50, S}, {70, 44, E}, {62, 0, S}, {58, 40, S}, {52, 70, S}, {48, 100, E}}},
-     {20, 6, {{48, 0, C}, {0, 62, C}, {40, 62, S}, {76, 58, E}, {50, 0, S}, {46, 100, E}}},
-     {30,
-      9,
-      {{10, 2, S},
-       {0, 30, S},
-       {10, 52, S},
-       {36, 52, S},
-       {58, 32, S},
-       {64, 2, C},
-       {58, 36, S},
-       {54, 66, S},
-       {52, 100, E}}},
-     {18, 8, {{24, 4, S}, {0, 50, C}, {36, 54, S}, {76, 48, E}, {54, 22, S}, {50, 50, S}, {44, 76, S}, {40, 100, E}}}},
-    {{34,
-      9,
-      {{16, 4, S},
-       {10, 40, C},
-       {36, 36, S},
-       {58, 52, S},
-       {58, 78, S},
-       {34, 100, S},
-       {2, 92, E},
-       {14, 4, S},
-       {64, 0, E}}},
-     {34,
-      9,
-      {{68, 0, S},
-       {40, 3, S},
-       {16, 4, C},
-       {8, 42, C},
-       {36, 40, S},
-       {58, 56, S},
-       {54, 84, S},
-       {28, 100, S},
-       {0, 90, E}}},
-     {32,
-      9,
-      {{74, 0, S},
-       {46, 2, S},
-       {24, 10, S},
-       {16, 36, S},
-       {40, 52, S},
-       {52, 70, S},
-       {42, 92, S},
-       {18, 100, S},
-       {-4, 90, E}}}},
-    {{36,
-      9,
-      {{46, 0, S},
-       {20, 24, S},
-       {4, 60, S},
-       {12, 92, S},
-       {36, 99, S},
-       {56, 84, S},
-       {52, 62, S},
-       {30, 54, S},
-       {8, 72, E}}},
-     {28,
-      9,
-      {{28, 0, S},
-       {10, 40, S},
-       {2, 74, S},
-       {12, 98, S},
-       {36, 96, S},
-       {50, 78, S},
-       {42, 60, S},
-       {20, 64, S},
-       {6, 84, E}}},
-     {16,
-      10,
-      {{62, 8, S},
-       {42, 0, S},
-       {16, 22, S},
-       {2, 60, S},
-       {14, 94, S},
-       {42, 98, S},
-       {58, 80, S},
-       {48, 58, S},
-       {22, 58, S},
-       {6, 76, E}}},
-     {20,
-      9,
-      {{58, 0, S},
-       {30, 26, S},
-       {6, 66, S},
-       {10, 94, S},
-       {34, 98, S},
-       {58, 82, S},
-       {64, 64, S},
-       {46, 58, S},
-       {16, 84, E}}}},
-    {{40, 6, {{0, 6, S}, {30, 5, S}, {62, 2, C}, {46, 34, S}, {34, 64, S}, {26, 100, E}}},
-     {16, 8, {{0, 6, S}, {30, 5, S}, {62, 2, C}, {46, 34, S}, {34, 64, S}, {24, 100, E}, {16, 54, S}, {60, 50, E}}},
-     {20, 7, {{-2, 20, S}, {4, 4, C}, {34, 4, S}, {64, 0, C}, {46, 38, S}, {36, 66, S}, {30, 100, E}}},
-     {24, 7, {{0, 14, S}, {20, 2, S}, {46, 6, S}, {60, 4, S}, {56, 26, S}, {40, 60, S}, {24, 100, E}}}},
-    {{36,
-      14,
-      {{56, 12, S},
-       {32, 0, S},
-       {8, 14, S},
-       {16, 36, S},
-       {42, 54, S},
-       {54, 78, S},
-       {36, 99, S},
-       {8, 90, S},
-       {6, 70, S},
-       {24, 52, S},
-       {46, 36, S},
-       {58, 16, S},
-       {50, 4, E}}},
-     {20,
-      15,
-      {{32, 0, S},
-       {10, 10, S},
-       {10, 34, S},
-       {32, 46, S},
-       {52, 34, S},
-       {52, 10, S},
-       {30, 0, E},
-       {32, 46, S},
-       {8, 60, S},
-       {4, 84, S},
-       {28, 100, S},
-       {54, 88, S},
-       {56, 62, S},
-       {30, 46, E}}},
-     {24,
-      12,
-      {{60, 4, S},
-       {34, 2, S},
-       {14, 20, S},
-       {30, 44, S},
-       {48, 66, S},
-       {42, 92, S},
-       {18, 100, S},
-       {2, 84, S},
-       {16, 62, S},
-       {42, 42, S},
-       {58, 22, S},
-       {62, 4, E}}},
-     {20,
-      12,
-      {{30, 48, S},
-       {10, 30, S},
-       {18, 4, S},
-       {44, 2, S},
-       {54, 22, S},
-       {36, 44, S},
-       {10, 66, S},
-       {6, 90, S},
-       {28, 100, S},
-       {46, 86, S},
-       {46, 66, S},
-       {26, 42, E}}}},
-    {{32,
-      11,
-      {{56, 14, S},
-       {34, 0, S},
-       {10, 12, S},
-       {2, 36, S},
-       {22, 50, S},
-       {46, 38, S},
-       {58, 12, C},
-       {56, 40, S},
-       {54, 66, S},
-       {52, 84, S},
-       {50, 100, E}}},
-     {22,
-      12,
-      {{56, 18, S},
-       {34, 0, S},
-       {8, 12, S},
-       {4, 38, S},
-       {28, 48, S},
-       {50, 32, S},
-       {58, 12, C},
-       {60, 42, S},
-       {56, 74, S},
-       {44, 92, S},
-       {26, 100, S},
-       {6, 94, E}}},
-     {26,
-      10,
-      {{60, 10, S},
-       {36, 0, S},
-       {8, 16, S},
-       {4, 40, S},
-       {26, 50, S},
-       {50, 32, S},
-       {60, 8, S},
-       {54, 40, S},
-       {40, 72, S},
-       {24, 100, E}}},
-     {20,
-      9,
-      {{50, 16, S},
-       {26, 0, S},
-       {4, 16, S},
-       {12, 38, S},
-       {36, 34, S},
-       {52, 14, C},
-       {48, 40, S},
-       {44, 70, S},
-       {42, 100, E}}}},
+    /* 0 */
+    {{40, {{38, 0, S}, {12, 16, S}, {0, 50, S}, {10, 84, S}, {34, 100, S}, {60, 84, S}, {70, 50, S},
+      {60, 14, S}, {36, 0, F}}},
+     {25, {{54, 6, S}, {30, 2, S}, {8, 26, S}, {2, 62, S}, {18, 96, S}, {46, 94, S}, {62, 62, S}, {58, 22, S},
+      {34, 2, F}}},
+     {20, {{34, 0, S}, {8, 12, S}, {0, 50, S}, {12, 90, S}, {36, 98, S}, {52, 74, S}, {54, 30, S}, {32, 2, F}}},
+     {15, {{60, 10, S}, {36, 0, S}, {8, 22, S}, {0, 58, S}, {22, 94, S}, {56, 94, S}, {78, 62, S}, {74, 24, S},
+      {48, 2, S}, {26, 8, F}}}},
+    /* 1 */
+    {{70, {{0, 0, S}, {0, 50, S}, {0, 100, F}}},
+     {14, {{6, 0, S}, {0, 46, S}, {4, 100, F}}},
+     {10, {{-24, 22, S}, {0, 0, C}, {0, 50, S}, {0, 100, F}}},
+     {6, {{-22, 20, S}, {0, 0, C}, {0, 50, S}, {0, 100, E}, {-28, 100, S}, {28, 99, F}}}},
+    /* 2 */
+    {{32, {{2, 20, S}, {20, 2, S}, {48, 2, S}, {56, 26, S}, {38, 60, S}, {2, 98, C}, {36, 96, S}, {72, 94, F}}},
+     {32, {{4, 16, S}, {28, 0, S}, {52, 12, S}, {48, 44, S}, {26, 80, S}, {6, 96, S}, {0, 86, S}, {12, 76, S},
+      {32, 84, S}, {52, 98, S}, {66, 96, S}, {74, 88, F}}},
+     {22, {{0, 24, S}, {14, 4, S}, {40, 0, S}, {58, 20, S}, {44, 54, S}, {6, 92, C}, {26, 86, S}, {50, 98, S},
+      {76, 90, F}}},
+     {14, {{6, 10, S}, {36, 0, S}, {56, 18, S}, {46, 54, S}, {24, 88, S}, {4, 94, S}, {16, 82, S}, {46, 90, S},
+      {78, 82, F}}}},
+    /* 3 */
+    {{38, {{2, 12, S}, {28, 0, S}, {54, 12, S}, {50, 34, S}, {24, 46, C}, {56, 58, S}, {62, 80, S},
+      {36, 100, S}, {0, 90, F}}},
+     {26, {{2, 14, S}, {30, 0, S}, {56, 12, S}, {44, 38, S}, {24, 48, S}, {20, 44, S}, {30, 44, S},
+      {56, 56, S}, {62, 78, S}, {42, 98, S}, {18, 98, S}, {0, 88, F}}},
+     {16, {{4, 2, S}, {32, 2, S}, {60, 2, C}, {28, 40, C}, {56, 52, S}, {62, 80, S}, {36, 100, S}, {0, 90, F}}},
+     {20, {{0, 8, S}, {30, 0, S}, {52, 14, S}, {44, 36, S}, {20, 46, S}, {46, 52, S}, {56, 72, S}, {40, 94, S},
+      {14, 100, S}, {-6, 92, F}}}},
+    /* 4 */
+    {{32, {{10, 6, S}, {2, 46, C}, {30, 50, S}, {70, 44, E}, {62, 0, S}, {58, 40, S}, {52, 70, S}, {48, 100, F}}},
+     {20, {{48, 0, C}, {0, 62, C}, {40, 62, S}, {76, 58, E}, {50, 0, S}, {46, 100, F}}},
+     {30, {{10, 2, S}, {0, 30, S}, {10, 52, S}, {36, 52, S}, {58, 32, S}, {64, 2, C}, {58, 36, S}, {54, 66, S},
+      {52, 100, F}}},
+     {18, {{24, 4, S}, {0, 50, C}, {36, 54, S}, {76, 48, E}, {54, 22, S}, {50, 50, S}, {44, 76, S}, {40, 100, F}}}},
+    /* 5 */
+    {{34, {{16, 4, S}, {10, 40, C}, {36, 36, S}, {58, 52, S}, {58, 78, S}, {34, 100, S}, {2, 92, E},
+      {14, 4, S}, {64, 0, F}}},
+     {34, {{68, 0, S}, {40, 3, S}, {16, 4, C}, {8, 42, C}, {36, 40, S}, {58, 56, S}, {54, 84, S}, {28, 100, S},
+      {0, 90, F}}},
+     {32, {{74, 0, S}, {46, 2, S}, {24, 10, S}, {16, 36, S}, {40, 52, S}, {52, 70, S}, {42, 92, S},
+      {18, 100, S}, {-4, 90, F}}}},
+    /* 6 */
+    {{36, {{46, 0, S}, {20, 24, S}, {4, 60, S}, {12, 92, S}, {36, 99, S}, {56, 84, S}, {52, 62, S},
+      {30, 54, S}, {8, 72, F}}},
+     {28, {{28, 0, S}, {10, 40, S}, {2, 74, S}, {12, 98, S}, {36, 96, S}, {50, 78, S}, {42, 60, S},
+      {20, 64, S}, {6, 84, F}}},
+     {16, {{62, 8, S}, {42, 0, S}, {16, 22, S}, {2, 60, S}, {14, 94, S}, {42, 98, S}, {58, 80, S}, {48, 58, S},
+      {22, 58, S}, {6, 76, F}}},
+     {20, {{58, 0, S}, {30, 26, S}, {6, 66, S}, {10, 94, S}, {34, 98, S}, {58, 82, S}, {64, 64, S},
+      {46, 58, S}, {16, 84, F}}}},
+    /* 7 */
+    {{40, {{0, 6, S}, {30, 5, S}, {62, 2, C}, {46, 34, S}, {34, 64, S}, {26, 100, F}}},
+     {16, {{0, 6, S}, {30, 5, S}, {62, 2, C}, {46, 34, S}, {34, 64, S}, {24, 100, E}, {16, 54, S}, {60, 50, F}}},
+     {20, {{-2, 20, S}, {4, 4, C}, {34, 4, S}, {64, 0, C}, {46, 38, S}, {36, 66, S}, {30, 100, F}}},
+     {24, {{0, 14, S}, {20, 2, S}, {46, 6, S}, {60, 4, S}, {56, 26, S}, {40, 60, S}, {24, 100, F}}}},
+    /* 8 */
+    {{36, {{56, 12, S}, {32, 0, S}, {8, 14, S}, {16, 36, S}, {42, 54, S}, {54, 78, S}, {36, 99, S}, {8, 90, S},
+      {6, 70, S}, {24, 52, S}, {46, 36, S}, {58, 16, S}, {50, 4, F}}},
+     {20, {{32, 0, S}, {10, 10, S}, {10, 34, S}, {32, 46, S}, {52, 34, S}, {52, 10, S}, {30, 0, E},
+      {32, 46, S}, {8, 60, S}, {4, 84, S}, {28, 100, S}, {54, 88, S}, {56, 62, S}, {30, 46, F}}},
+     {24, {{60, 4, S}, {34, 2, S}, {14, 20, S}, {30, 44, S}, {48, 66, S}, {42, 92, S}, {18, 100, S},
+      {2, 84, S}, {16, 62, S}, {42, 42, S}, {58, 22, S}, {62, 4, F}}},
+     {20, {{30, 48, S}, {10, 30, S}, {18, 4, S}, {44, 2, S}, {54, 22, S}, {36, 44, S}, {10, 66, S}, {6, 90, S},
+      {28, 100, S}, {46, 86, S}, {46, 66, S}, {26, 42, F}}}},
+    /* 9 */
+    {{32, {{56, 14, S}, {34, 0, S}, {10, 12, S}, {2, 36, S}, {22, 50, S}, {46, 38, S}, {58, 12, C},
+      {56, 40, S}, {54, 66, S}, {52, 84, S}, {50, 100, F}}},
+     {22, {{56, 18, S}, {34, 0, S}, {8, 12, S}, {4, 38, S}, {28, 48, S}, {50, 32, S}, {58, 12, C}, {60, 42, S},
+      {56, 74, S}, {44, 92, S}, {26, 100, S}, {6, 94, F}}},
+     {26, {{60, 10, S}, {36, 0, S}, {8, 16, S}, {4, 40, S}, {26, 50, S}, {50, 32, S}, {60, 8, S}, {54, 40, S},
+      {40, 72, S}, {24, 100, F}}},
+     {20, {{50, 16, S}, {26, 0, S}, {4, 16, S}, {12, 38, S}, {36, 34, S}, {52, 14, C}, {48, 40, S},
+      {44, 70, S}, {42, 100, F}}}},
 };
+/* clang-format on */
 
 /* ---- random numbers ---- */
 
@@ -432,23 +197,26 @@ struct form {
     double taper;    /* relative change of the radius from the first to the last point */
     double edge;     /* width of the grey rim in pixels */
     double tone;     /* of full ink, 0..1 */
-    double grain;    /* amplitude of the noise on the ink, 0..1 */
+    double rough;    /* how far noise moves the outline, in pixels */
     double shift[2]; /* what whole-pixel centring leaves over */
 };
 
-static const struct style *pick_style(uint32_t label, uint32_t ticket) {
-    const struct style *styles = skeletons[label];
-    size_t k = 0;
-    while (ticket >= styles[k].weight)
-        ticket -= styles[k++].weight;
-    return &styles[k];
+static const struct style *pick_style(uint32_t label, struct words *w) {
+    const struct style *style = skeletons[label];
+    uint32_t total = 0;
+    for (size_t k = 0; k < STYLES_MAX; k++)
+        total += style[k].weight;
+    uint32_t ticket = next_index(w, total);
+    while (ticket >= style->weight)
+        ticket -= (style++)->weight;
+    return style;
 }
 
 /* Rotation after slant after stretching. Handwriting leans to the right. */
 static void draw_affine(struct words *w, double a[2][2]) {
-    const double stretch = rpu_exp(0.16 * next_normal(w));
-    const double slant = 0.10 + 0.22 * next_normal(w);
-    const double turn = 0.11 * next_normal(w);
+    const double stretch = rpu_exp(0.08 + 0.22 * next_normal(w));
+    const double slant = 0.14 + 0.26 * next_normal(w);
+    const double turn = 0.14 * next_normal(w);
     const double c = rpu_cos(turn), s = rpu_sin(turn);
     const double skew[2][2] = {{stretch, -slant}, {0.0, 1.0}};
     for (int j = 0; j < 2; j++) {
@@ -464,20 +232,20 @@ static void draw_waves(struct words *w, struct wave *wave) {
         wave[k].kx = TWO_PI * periods * rpu_cos(angle);
         wave[k].ky = TWO_PI * periods * rpu_sin(angle);
         wave[k].phase = next_uniform(w, 0.0, TWO_PI);
-        wave[k].ax = 0.030 * next_normal(w);
-        wave[k].ay = 0.030 * next_normal(w);
+        wave[k].ax = 0.040 * next_normal(w);
+        wave[k].ay = 0.040 * next_normal(w);
     }
 }
 
 static uint32_t draw_form(struct words *w, struct form *form) {
     const uint32_t label = next_index(w, 10);
-    form->style = pick_style(label, next_index(w, 100));
-    form->radius = 1.22 * rpu_exp(0.26 * next_normal(w));
+    form->style = pick_style(label, w);
+    form->radius = 1.24 * rpu_exp(0.28 * next_normal(w));
     form->taper = 0.16 * next_normal(w);
-    form->edge = next_uniform(w, 1.0, 1.6);
-    form->tone = next_uniform(w, 0.94, 1.03);
-    form->grain = next_uniform(w, 0.0, 0.16);
-    form->wobble = 0.026 * rpu_exp(0.40 * next_normal(w));
+    form->edge = next_uniform(w, 0.8, 1.3);
+    form->tone = next_uniform(w, 0.96, 1.02);
+    form->rough = next_uniform(w, 0.0, 0.6);
+    form->wobble = 0.029 * rpu_exp(0.42 * next_normal(w));
     draw_affine(w, form->a);
     draw_waves(w, form->wave);
     form->shift[0] = next_uniform(w, -0.5, 0.5);
@@ -499,11 +267,12 @@ struct path {
 
 /* Control points with their wobble, centred, in units of the height. */
 static void draw_controls(struct words *w, const struct form *form, double (*at)[2]) {
-    const struct style *style = form->style;
-    for (size_t p = 0; p < style->count; p++) {
-        at[p][0] = 0.01 * (double)style->points[p].x - 0.32 + form->wobble * next_normal(w);
-        at[p][1] = 0.01 * (double)style->points[p].y - 0.50 + form->wobble * next_normal(w);
-    }
+    const struct control *control = form->style->points;
+    size_t p = 0;
+    do {
+        at[p][0] = 0.01 * (double)control[p].x - 0.32 + form->wobble * next_normal(w);
+        at[p][1] = 0.01 * (double)control[p].y - 0.50 + form->wobble * next_normal(w);
+    } while (control[p++].join != F);
 }
 
 /* The path's tangent at control point p along one axis (a cardinal spline). At corners and ends each side has its own:
@@ -525,18 +294,19 @@ static double along(const struct style *style, double (*at)[2], size_t p, double
 }
 
 static void trace_path(const struct form *form, double (*at)[2], struct path *path) {
-    const struct style *style = form->style;
+    const struct control *control = form->style->points;
+    size_t p = 0;
     path->count = 0;
-    for (size_t p = 0; p < style->count; p++) {
-        const int lift = style->points[p].join == E;
+    do {
+        const int lift = control[p].join == E || control[p].join == F;
         for (int s = 0; s < (lift ? 1 : STEPS); s++) {
             struct point *q = &path->points[path->count++];
             const double t = (double)s / STEPS;
-            q->x = lift ? at[p][0] : along(style, at, p, t, 0);
-            q->y = lift ? at[p][1] : along(style, at, p, t, 1);
+            q->x = lift ? at[p][0] : along(form->style, at, p, t, 0);
+            q->y = lift ? at[p][1] : along(form->style, at, p, t, 1);
             q->lift = lift;
         }
-    }
+    } while (control[p++].join != F);
 }
 
 /* Distortion, then the affine map. */
@@ -620,15 +390,15 @@ static void ink_piece(const struct point *a, const struct point *b, double margi
     }
 }
 
-/* Depth to grey: 0 half an edge outside the pen's outline, full ink half an edge inside. The noise takes from the ink
- * only: the paper of a scanned digit is clean. */
+/* Depth to grey: 0 half an edge outside the pen's outline, full ink half an edge inside. Noise moves the outline from
+ * pixel to pixel; paper out of its reach stays clean, as that of MNIST's scans does. */
 static void develop(const struct form *form, struct words *noise, const double *depth, uint8_t *pixels) {
     for (int k = 0; k < SIDE * SIDE; k += 4) {
         const uint32_t grains = next_word(noise);
         for (int i = 0; i < 4; i++) {
-            const double ink = depth[k + i] / form->edge + 0.5;
-            const double grain = 1.0 - form->grain * ((double)(grains >> 8 * i & 0xff) / 255.0);
-            const double v = (ink < 1.0 ? ink : 1.0) * form->tone * grain * 255.0;
+            const double grain = (double)(grains >> 8 * i & 0xff) / 255.0 - 0.5;
+            const double ink = (depth[k + i] + form->rough * grain) / form->edge + 0.5;
+            const double v = (ink < 1.0 ? ink : 1.0) * form->tone * 255.0;
             pixels[k + i] = v <= 0.0 ? 0 : (v >= 255.0 ? 255 : (uint8_t)(v + 0.5));
         }
     }
@@ -649,10 +419,10 @@ static uint8_t draw_digit(uint64_t seed, uint32_t set, uint32_t image, uint8_t *
     fit_box(&form, &path);
     centre(&form, &path);
     for (int k = 0; k < SIDE * SIDE; k++)
-        depth[k] = -form.edge;
+        depth[k] = -1e9;
     for (size_t k = 0; k + 1 < path.count; k++)
         if (!path.points[k].lift)
-            ink_piece(&path.points[k], &path.points[k + 1], 0.5 * form.edge, depth);
+            ink_piece(&path.points[k], &path.points[k + 1], 0.5 * (form.edge + form.rough), depth);
     develop(&form, &noise_words, depth, pixels);
     return (uint8_t)label;
 }

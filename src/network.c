@@ -531,8 +531,11 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
 }
 
 void rpu_network_clear_stats(struct rpu_network *network) {
-    for (size_t i = 0; i < rpu_network_array_count(network); i++)
-        memset(&array_at(network, i)->stats, 0, sizeof(struct rpu_array_stats));
+    for (size_t i = 0; i < rpu_network_array_count(network); i++) {
+        struct rpu_layer *l = array_at(network, i);
+        if (l)
+            memset(&l->stats, 0, sizeof l->stats);
+    }
 }
 
 struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t index) {

@@ -3,7 +3,7 @@
  *  sin, cos, exp and log in double precision from + - * / alone, so that every machine and C library gives the same
  *  bits. Not for kernels: those have float polynomials of their own.
  *
- *  Largest errors found against long double (tests/test_poly.c, two million points a range, and asserted there):
+ *  Largest errors found against long double (tests/test_poly.c, half a million points a range, and asserted there):
  *
  *  | function     | range                | error in ULP of the result                            |
  *  |--------------|----------------------|-------------------------------------------------------|
