@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { CHUNK_FLOATS = 8192 };
+enum { CHUNK_FLOATS = 5200, CHUNK_UNIT = 6 };
 
 struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
     struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
@@ -19,10 +19,10 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
     return r;
 }
 
-/* Columns in a chunk. */
+/* Columns in a chunk: a multiple of what product kernels take at a time. */
 static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
     const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
-    const size_t columns = fit > 0 ? fit : 1;
+    const size_t columns = fit >= CHUNK_UNIT ? fit / CHUNK_UNIT * CHUNK_UNIT : (fit > 0 ? fit : 1);
     return columns < count ? columns : count;
 }
 

@@ -82,9 +82,9 @@ INLINE struct half philox_round(struct half s, __m256i k0, __m256i k1) {
     const __m256i p0 = _mm256_mul_epu32(s.c0, _mm256_set1_epi64x(0xD2511F53));
     const __m256i p1 = _mm256_mul_epu32(s.c2, _mm256_set1_epi64x(0xCD9E8D57));
     struct half r;
-    r.c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), k0), s.c1);
+    r.c0 = _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_xor_si256(s.c1, k0));
     r.c1 = p1;
-    r.c2 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), k1), s.c3);
+    r.c2 = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), _mm256_xor_si256(s.c3, k1));
     r.c3 = p0;
     return r;
 }
@@ -140,7 +140,7 @@ INLINE struct half philox_rounds(const struct philox *p, __m256i c0) {
     const __m256i b = _mm256_mul_epu32(c2, m1);
     struct half s = {_mm256_xor_si256(_mm256_srli_epi64(b, 32), p->r2_c0), b, _mm256_xor_si256(a, p->r2_c2), a};
     const __m256i p0 = _mm256_mul_epu32(s.c0, m0), p1 = _mm256_mul_epu32(s.c2, m1);
-    s.c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), p->k0[0]), s.c1);
+    s.c0 = _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_xor_si256(s.c1, p->k0[0]));
     s.c1 = p1;
     s.c2 = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), p->r3_c2);
     s.c3 = p0;
@@ -229,12 +229,22 @@ INLINE void store_pair(float *out, struct pair p) {
     _mm256_storeu_ps(out + VEC, p.second);
 }
 
-/* All 48 Gaussians of group `group`. */
-INLINE void gauss_group(const struct philox *p, uint32_t group, float *out) {
-    const struct words w = philox8(p, group * 8);
-    store_pair(out, gauss_pair(w.w0, angle_first(&w)));
-    store_pair(out + 16, gauss_pair(w.w1, angle_second(&w)));
-    store_pair(out + 32, gauss_pair(w.w2, angle_third(&w)));
+INLINE void gauss_words(const struct words *w, float *out) {
+    store_pair(out, gauss_pair(w->w0, angle_first(w)));
+    store_pair(out + 16, gauss_pair(w->w1, angle_second(w)));
+    store_pair(out + 32, gauss_pair(w->w2, angle_third(w)));
+}
+
+/* All 48 Gaussians of each of `groups` groups. The words of a group are drawn while those of the one before are
+ * transformed: either alone is bound by latency, and both together fit what a core can look ahead. */
+INLINE void gauss_groups(const struct philox *p, uint32_t group, size_t groups, float *out) {
+    struct words w = philox8(p, group * 8);
+    for (size_t g = 1; g < groups; g++, out += RPU_GAUSS_GROUP) {
+        const struct words next = philox8(p, (group + (uint32_t)g) * 8);
+        gauss_words(&w, out);
+        w = next;
+    }
+    gauss_words(&w, out);
 }
 
 /* As many pairs of group `group` as the elements below `end` need. */
@@ -250,15 +260,14 @@ INLINE void gauss_group_upto(const struct philox *p, uint32_t group, size_t end,
 /* Elements first .. first + count - 1 of the stream, at `out - first % 48` and on, so that element first is at out[0]
  * when the caller leaves 47 floats before it; up to 47 floats behind the last are overwritten as well. */
 INLINE void gauss_fill(const struct philox *p, uint64_t first, size_t count, float *out) {
-    const size_t skip = (size_t)(first % RPU_GAUSS_GROUP);
-    const size_t end = skip + count;
-    uint32_t group = (uint32_t)(first / RPU_GAUSS_GROUP);
-    size_t at = 0;
+    const size_t skip = (size_t)(first % RPU_GAUSS_GROUP), end = skip + count;
+    const size_t whole = end / RPU_GAUSS_GROUP, left = end % RPU_GAUSS_GROUP;
+    const uint32_t group = (uint32_t)(first / RPU_GAUSS_GROUP);
     out -= skip;
-    for (; at + RPU_GAUSS_GROUP <= end; at += RPU_GAUSS_GROUP)
-        gauss_group(p, group++, out + at);
-    if (at < end)
-        gauss_group_upto(p, group, end - at, out + at);
+    if (whole > 0)
+        gauss_groups(p, group, whole, out);
+    if (left > 0)
+        gauss_group_upto(p, group + (uint32_t)whole, left, out + whole * RPU_GAUSS_GROUP);
 }
 
 #endif

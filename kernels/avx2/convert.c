@@ -47,12 +47,15 @@ INLINE __m256 dac8(const struct dac *c, __m256 v, int divide, int rounds) {
     return v;
 }
 
+/* The last vector of a row that is no whole number of vectors overlaps the one before. */
 INLINE void dac_column(size_t n, const float *x, const struct dac *c, float *q, int divide, int rounds) {
     size_t j = 0;
     for (; j + VEC <= n; j += VEC)
         _mm256_storeu_ps(q + j, dac8(c, _mm256_loadu_ps(x + j), divide, rounds));
-    if (j < n)
-        store_part(q + j, dac8(c, load_part(x + j, n - j), divide, rounds), n - j);
+    if (j < n && n >= VEC)
+        _mm256_storeu_ps(q + n - VEC, dac8(c, _mm256_loadu_ps(x + n - VEC), divide, rounds));
+    else if (j < n)
+        store_part(q, dac8(c, load_part(x, n), divide, rounds), n);
 }
 
 void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor, float steps,
@@ -85,10 +88,10 @@ void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *d
 enum { CHUNK = 1536 };
 
 struct stage {
-    __m256 sigma, bound, minus, steps, step, scale;
+    __m256 sigma, bound, minus, steps, step;
 };
 
-/* Returns the saturated lanes as bits. */
+/* The stage but for the scale. Returns the saturated lanes as bits. */
 INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, int rounds, __m256 *out) {
     if (noise)
         v = _mm256_fmadd_ps(s->sigma, xi, v);
@@ -96,66 +99,117 @@ INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, in
     const unsigned saturated = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
     if (rounds)
         v = clip_ps(_mm256_mul_ps(round_magic(_mm256_mul_ps(v, s->steps)), s->step), s->minus, s->bound);
-    *out = _mm256_mul_ps(v, s->scale);
+    *out = v;
     return saturated;
 }
 
-INLINE uint32_t stage_run(const struct stage *s, size_t n, float *y, const float *xi, int noise, int rounds) {
-    uint32_t saturated = 0;
+/* n outputs in place; bit i of `flags` (zeroed by the caller) is set where output i saturates. Returns whether any
+ * does. */
+INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, int noise,
+                          int rounds, __m256 scale) {
+    unsigned any = 0;
     size_t i = 0;
     __m256 out;
     for (; i + VEC <= n; i += VEC) {
-        saturated += (uint32_t)__builtin_popcount(
-            stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : s->sigma, noise, rounds, &out));
-        _mm256_storeu_ps(y + i, out);
+        const unsigned bits = stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : scale, noise, rounds, &out);
+        _mm256_storeu_ps(y + i, _mm256_mul_ps(out, scale));
+        flags[i / VEC] = (uint8_t)bits;
+        any |= bits;
     }
     if (i < n) {
         const unsigned valid = (1u << (n - i)) - 1u;
-        saturated += (uint32_t)__builtin_popcount(
-            valid & stage8(s, load_part(y + i, n - i), noise ? load_part(xi + i, n - i) : s->sigma, noise, rounds, &out));
-        store_part(y + i, out, n - i);
+        const unsigned bits =
+            valid & stage8(s, load_part(y + i, n - i), noise ? load_part(xi + i, n - i) : scale, noise, rounds, &out);
+        store_part(y + i, _mm256_mul_ps(out, scale), n - i);
+        flags[i / VEC] = (uint8_t)bits;
+        any |= bits;
     }
-    return saturated;
+    return any;
 }
 
-INLINE uint32_t stage_part(const struct stage *s, size_t n, float *y, const float *xi, int noise, int rounds) {
+INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, int noise,
+                           int rounds, float scale) {
+    const __m256 v = _mm256_set1_ps(scale);
     if (noise)
-        return rounds ? stage_run(s, n, y, xi, 1, 1) : stage_run(s, n, y, xi, 1, 0);
-    return rounds ? stage_run(s, n, y, xi, 0, 1) : stage_run(s, n, y, xi, 0, 0);
+        return rounds ? stage_run(s, n, y, xi, flags, 1, 1, v) : stage_run(s, n, y, xi, flags, 1, 0, v);
+    return rounds ? stage_run(s, n, y, xi, flags, 0, 1, v) : stage_run(s, n, y, xi, flags, 0, 0, v);
 }
 
-void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
-                 const float *scale, uint32_t *saturated) {
+/* Flags from bit `at` on, n of them, counted. */
+static uint32_t count_flags(const uint8_t *flags, size_t at, size_t n) {
+    uint32_t count = 0;
+    for (size_t i = at; i < at + n; i++)
+        count += flags[i / VEC] >> (i % VEC) & 1u;
+    return count;
+}
+
+/* Outputs without gaps and without scales: one run over whole chunks, columns matter only where something saturates. */
+static void epilogue_flat(size_t columns, size_t n, float *y, const struct stage *s, const struct philox *p, int noisy,
+                          int rounds, uint64_t first, uint32_t *saturated) {
     float noise[RPU_GAUSS_GROUP + CHUNK + RPU_GAUSS_GROUP];
-    float *xi = noise + RPU_GAUSS_GROUP;
-    const int noisy = stage->sigma > 0.0f, rounds = stage->steps > 0.0f;
-    const struct philox p = philox_begin(&stage->stream);
-    struct stage s = {_mm256_set1_ps(stage->sigma), _mm256_set1_ps(stage->bound), _mm256_set1_ps(-stage->bound),
-                      _mm256_set1_ps(stage->steps), _mm256_set1_ps(stage->step), _mm256_set1_ps(1.0f)};
+    uint8_t flags[CHUNK / VEC];
+    const size_t total = columns * n;
+    memset(saturated, 0, columns * sizeof *saturated);
+    for (size_t at = 0; at < total;) {
+        size_t part = total - at < CHUNK ? total - at : CHUNK;
+        if (noisy) {
+            /* the next chunk starts with a whole group */
+            const size_t odd = (size_t)((first + at) % RPU_GAUSS_GROUP);
+            part = total - at < CHUNK - odd ? total - at : CHUNK - odd;
+            gauss_fill(p, first + at, part, noise + RPU_GAUSS_GROUP);
+        }
+        if (stage_part(s, part, y + at, noise + RPU_GAUSS_GROUP, flags, noisy, rounds, 1.0f))
+            for (size_t i = at; i < at + part;) {
+                const size_t c = i / n, end = (c + 1) * n < at + part ? (c + 1) * n : at + part;
+                saturated[c] += count_flags(flags, i - at, end - i);
+                i = end;
+            }
+        at += part;
+    }
+}
+
+/* One column after the other; noise of a chunk serves several. */
+static void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s,
+                             const struct philox *p, int noisy, int rounds, uint64_t first, const float *scale,
+                             uint32_t *saturated) {
+    float noise[RPU_GAUSS_GROUP + CHUNK + RPU_GAUSS_GROUP];
+    uint8_t flags[CHUNK / VEC];
+    const float *xi = noise;
     const uint64_t total = (uint64_t)columns * n;
-    uint64_t have = 0, at = 0; /* noise is there for flat elements [.., have) */
+    uint64_t have = 0, at = 0; /* noise is there for flat elements at .. have - 1, the first at xi */
     for (size_t c = 0; c < columns; c++) {
         float *column = y + c * ldy;
         const int zero = scale && scale[c] == 0.0f;
-        uint32_t sat = 0;
-        if (scale)
-            s.scale = _mm256_set1_ps(scale[c]);
+        saturated[c] = 0;
         for (size_t i = 0; i < n;) {
             if (noisy && at == have) {
-                const size_t more = total - have < CHUNK ? (size_t)(total - have) : CHUNK;
+                const size_t odd = (size_t)((first + have) % RPU_GAUSS_GROUP);
+                const size_t more = total - have < CHUNK - odd ? (size_t)(total - have) : CHUNK - odd;
+                gauss_fill(p, first + have, more, noise + RPU_GAUSS_GROUP);
                 xi = noise + RPU_GAUSS_GROUP;
-                gauss_fill(&p, first + have, more, xi);
                 have += more;
             }
-            const size_t left = noisy ? (size_t)(have - at) : n;
+            const size_t left = noisy ? (size_t)(have - at) : CHUNK;
             const size_t part = n - i < left ? n - i : left;
-            sat += stage_part(&s, part, column + i, xi, noisy, rounds);
+            if (stage_part(s, part, column + i, xi, flags, noisy, rounds, scale ? scale[c] : 1.0f))
+                saturated[c] += count_flags(flags, 0, part);
             xi += noisy ? part : 0;
             at += part;
             i += part;
         }
         if (zero)
             memset(column, 0, n * sizeof *column);
-        saturated[c] = sat;
     }
+}
+
+void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
+                 const float *scale, uint32_t *saturated) {
+    const int noisy = stage->sigma > 0.0f, rounds = stage->steps > 0.0f;
+    const struct philox p = philox_begin(&stage->stream);
+    const struct stage s = {_mm256_set1_ps(stage->sigma), _mm256_set1_ps(stage->bound), _mm256_set1_ps(-stage->bound),
+                            _mm256_set1_ps(stage->steps), _mm256_set1_ps(stage->step)};
+    if (!scale && (ldy == n || columns == 1))
+        epilogue_flat(columns, n, y, &s, &p, noisy, rounds, first, saturated);
+    else
+        epilogue_columns(columns, n, y, ldy, &s, &p, noisy, rounds, first, scale, saturated);
 }

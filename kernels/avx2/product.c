@@ -151,13 +151,16 @@ void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, 
         forward_sequential(m, n, columns, x, ldx, y, ldy, scratch, ldt);
         return;
     }
-    for (; p + 3 <= columns; p += 3) {
-        size_t i = 0;
-        for (; i + 4 <= m; i += 4)
-            forward_4x3(n, w + i * ldw, ldw, x + p * ldx, ldx, y + p * ldy + i, ldy);
-        for (; i < m; i++)
-            for (size_t c = 0; c < 3; c++)
-                forward_1x1(n, w + i * ldw, ldw, x + (p + c) * ldx, y + (p + c) * ldy + i);
+    /* four rows stay in the first-level cache while all columns pass */
+    for (size_t i = 0; columns >= 3 && i < m; i += 4) {
+        for (p = 0; p + 3 <= columns; p += 3) {
+            if (i + 4 <= m)
+                forward_4x3(n, w + i * ldw, ldw, x + p * ldx, ldx, y + p * ldy + i, ldy);
+            else
+                for (size_t c = 0; c < 3; c++)
+                    for (size_t r = i; r < m; r++)
+                        forward_1x1(n, w + r * ldw, ldw, x + (p + c) * ldx, y + (p + c) * ldy + r);
+        }
     }
     for (; p < columns; p++)
         forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
@@ -193,8 +196,35 @@ static void gather_part(size_t count, const float *const *row, const float *d, s
     store_part(z + j, s, n);
 }
 
+/* Up to 32 inputs at once, the last vector partial. */
+static void gather_narrow(size_t n, size_t count, const float *const *row, const float *d, float *z) {
+    const size_t whole = (n - 1) / VEC, left = n - whole * VEC;
+    const __m256i mask = lane_mask(left);
+    __m256 s[4];
+    for (int v = 0; v < 4; v++)
+        s[v] = _mm256_setzero_ps();
+    for (size_t r = 0; r < count; r++) {
+        const __m256 e = _mm256_broadcast_ss(d + r);
+        const float *from = row[r];
+        if (whole > 0)
+            s[0] = _mm256_fmadd_ps(_mm256_loadu_ps(from), e, s[0]);
+        if (whole > 1)
+            s[1] = _mm256_fmadd_ps(_mm256_loadu_ps(from + VEC), e, s[1]);
+        if (whole > 2)
+            s[2] = _mm256_fmadd_ps(_mm256_loadu_ps(from + 2 * VEC), e, s[2]);
+        s[3] = _mm256_fmadd_ps(_mm256_maskload_ps(from + whole * VEC, mask), e, s[3]);
+    }
+    for (size_t v = 0; v < whole; v++)
+        _mm256_storeu_ps(z + v * VEC, s[v]);
+    store_upto(z + whole * VEC, s[3], left);
+}
+
 static void backward_few(size_t n, size_t count, const float *const *row, const float *d, float *z) {
     size_t j = 0;
+    if (n > 0 && n <= 4 * VEC) {
+        gather_narrow(n, count, row, d, z);
+        return;
+    }
     for (; j + 12 * VEC <= n; j += 12 * VEC)
         gather_12(count, row, d, j, z);
     for (; j + 4 * VEC <= n; j += 4 * VEC)

@@ -24,22 +24,29 @@ void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, ui
     }
 }
 
+/* The head and the tail of a range that are no whole groups go through a copy. */
 void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
     const struct philox p = philox_begin(stream);
     float part[RPU_GAUSS_GROUP];
-    while (count > 0) {
-        const size_t skip = (size_t)(first % RPU_GAUSS_GROUP);
+    uint32_t group = (uint32_t)(first / RPU_GAUSS_GROUP);
+    const size_t skip = (size_t)(first % RPU_GAUSS_GROUP);
+    if (skip > 0 && count > 0) {
         const size_t n = RPU_GAUSS_GROUP - skip < count ? RPU_GAUSS_GROUP - skip : count;
-        const uint32_t group = (uint32_t)(first / RPU_GAUSS_GROUP);
-        if (n == RPU_GAUSS_GROUP) {
-            gauss_group(&p, group, out);
-        } else {
-            gauss_group_upto(&p, group, skip + n, part);
-            memcpy(out, part + skip, n * sizeof *out);
-        }
-        first += n;
+        gauss_group_upto(&p, group++, skip + n, part);
+        memcpy(out, part + skip, n * sizeof *out);
         out += n;
         count -= n;
+    }
+    if (count >= RPU_GAUSS_GROUP) {
+        const size_t whole = count / RPU_GAUSS_GROUP;
+        gauss_groups(&p, group, whole, out);
+        group += (uint32_t)whole;
+        out += whole * RPU_GAUSS_GROUP;
+        count -= whole * RPU_GAUSS_GROUP;
+    }
+    if (count > 0) {
+        gauss_group_upto(&p, group, count, part);
+        memcpy(out, part, count * sizeof *out);
     }
 }
 

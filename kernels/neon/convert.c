@@ -102,7 +102,8 @@ INLINE uint32_t stage_row(size_t n, float *y, const float *xi, const struct stag
         const size_t rest = n - i;
         float part[VEC];
         uint32_t flags[VEC];
-        vst1q_f32(part, stage4(load_part(y + i, rest), noisy ? load_part(xi + i, rest) : none, s, noisy, convert, &over));
+        vst1q_f32(part,
+                  stage4(load_part(y + i, rest), noisy ? load_part(xi + i, rest) : none, s, noisy, convert, &over));
         vst1q_u32(flags, over);
         for (size_t k = 0; k < rest; k++) {
             y[i + k] = part[k];
@@ -124,9 +125,9 @@ static uint32_t stage_column(size_t n, float *y, struct noise *z, const struct s
     if (!noisy)
         return stage_part(n, y, NULL, s, convert);
     for (size_t i = 0; i < n;) {
-        if (z->at >= z->end)
+        if (noise_ready(z) == 0)
             noise_fill(z);
-        const size_t part = n - i < z->end - z->at ? n - i : z->end - z->at;
+        const size_t part = n - i < noise_ready(z) ? n - i : noise_ready(z);
         saturated += stage_part(part, y + i, z->xi + z->at, s, convert);
         z->at += part;
         i += part;

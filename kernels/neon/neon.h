@@ -82,11 +82,11 @@ struct words {
 /* Only word 0 of the counter differs between the blocks of a stream: half of the first two rounds is the same for all
  * of them and done here, once; the constants of each word are folded together. */
 struct philox {
-    uint32x4_t first;             /* ctr[0] + lane */
-    uint32x4_t r1_c2;             /* what round 1 mixes into c2 */
-    uint32x4_t r2_c0, r2_c2;      /* round 2 */
-    uint32x4_t r3_c2;             /* round 3: c3 is still common */
-    uint32x4_t k0[8], k1[8];      /* keys of rounds 3 to 10 */
+    uint32x4_t first;        /* ctr[0] + lane */
+    uint32x4_t r1_c2;        /* what round 1 mixes into c2 */
+    uint32x4_t r2_c0, r2_c2; /* round 2 */
+    uint32x4_t r3_c2;        /* round 3: c3 is still common */
+    uint32x4_t k0[8], k1[8]; /* keys of rounds 3 to 10 */
 };
 
 INLINE struct philox philox_begin(const struct rpu_stream *s) {
@@ -144,10 +144,10 @@ INLINE struct words philox4(const struct philox *p, uint32_t first) {
 /** Whole groups of a Gaussian stream: count * 48 numbers from group `group` on. In random.c. */
 void rpu_neon_gauss_groups(const struct rpu_stream *stream, uint32_t group, size_t count, float *out);
 
-enum { WINDOW_GROUPS = 16, WINDOW = WINDOW_GROUPS * RPU_GAUSS_GROUP, WINDOW_KEEP = 64 };
+enum { WINDOW_GROUPS = 16, WINDOW = WINDOW_GROUPS * RPU_GAUSS_GROUP, WINDOW_KEEP = VEC };
 
-/** A window that moves over a Gaussian stream, so that readers of odd lengths share the groups. No more groups are drawn
- *  than `left` asks for. The last VEC floats are only ever read together with numbers before them. */
+/** A window that moves over a Gaussian stream, so that readers of odd lengths share the groups. No more groups are
+ * drawn than `left` asks for. The last VEC floats are only ever read together with numbers before them. */
 struct noise {
     struct rpu_stream stream;
     uint64_t next; /**< first element not drawn yet, a multiple of 48 */
@@ -165,9 +165,13 @@ INLINE void noise_begin(struct noise *z, const struct rpu_stream *stream, uint64
     z->end = 0;
 }
 
+INLINE size_t noise_ready(const struct noise *z) {
+    return z->end > z->at ? z->end - z->at : 0;
+}
+
 /* Draws the next groups behind what is left in the window, at most WINDOW_KEEP numbers. */
 static inline void noise_fill(struct noise *z) {
-    const size_t keep = z->end > z->at ? z->end - z->at : 0;
+    const size_t keep = noise_ready(z);
     const uint64_t whole = (z->left + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP;
     const size_t groups = whole < WINDOW_GROUPS ? (size_t)whole : WINDOW_GROUPS;
     const size_t drawn = groups * RPU_GAUSS_GROUP;

@@ -118,69 +118,75 @@ INLINE uint8x16_t end_index(size_t rest) {
     return vaddq_u8(vld1q_u8(count), vdupq_n_u8((uint8_t)(16 - rest * sizeof(float))));
 }
 
-/* One step of four inputs for one half of the sums. */
-INLINE void dot_step(const size_t rows, const size_t columns, float32x4_t s[DOT_ROWS][DOT_COLUMNS],
-                     const float32x4_t w[DOT_ROWS], const float32x4_t x[DOT_COLUMNS]) {
+/* The rows of a block. */
+struct block {
+    const float *w[DOT_ROWS], *x[DOT_COLUMNS];
+};
+
+/* Four inputs from j on, into one half of the sums: the inputs are held, the weights pass. */
+INLINE void dot_full(const size_t rows, const size_t columns, float32x4_t s[DOT_ROWS][DOT_COLUMNS],
+                     const struct block *b, size_t j) {
+    float32x4_t x[DOT_COLUMNS];
+    UNROLL
+    for (size_t c = 0; c < columns; c++)
+        x[c] = vld1q_f32(b->x[c] + j);
     UNROLL
     for (size_t r = 0; r < rows; r++) {
+        const float32x4_t w = vld1q_f32(b->w[r] + j);
         UNROLL
         for (size_t c = 0; c < columns; c++)
-            s[r][c] = vfmaq_f32(s[r][c], w[r], x[c]);
+            s[r][c] = vfmaq_f32(s[r][c], w, x[c]);
     }
 }
 
-INLINE void dot_full(const size_t rows, const size_t columns, float32x4_t s[DOT_ROWS][DOT_COLUMNS],
-                     const struct product *q, const float *w, const float *x, size_t j) {
-    float32x4_t a[DOT_ROWS], b[DOT_COLUMNS];
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        a[r] = vld1q_f32(w + r * q->ldw + j);
-    UNROLL
-    for (size_t c = 0; c < columns; c++)
-        b[c] = vld1q_f32(x + c * q->ldx + j);
-    dot_step(rows, columns, s, a, b);
-}
-
-/* Behind the end stand 0 * -0: adding -0 changes no sum. */
+/* The last n % 4 inputs. Behind the end stand 0 * -0: adding -0 changes no sum. */
 INLINE void dot_end(const size_t rows, const size_t columns, float32x4_t s[DOT_ROWS][DOT_COLUMNS],
-                    const struct product *q, const float *w, const float *x) {
-    const uint8x16_t index = end_index(q->n % VEC);
-    float32x4_t a[DOT_ROWS], b[DOT_COLUMNS];
-    UNROLL
-    for (size_t r = 0; r < rows; r++)
-        a[r] = load_end(w + r * q->ldw, q->n, index, 0.0f);
+                    const struct block *b, size_t n) {
+    const uint8x16_t index = end_index(n % VEC);
+    float32x4_t x[DOT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < columns; c++)
-        b[c] = load_end(x + c * q->ldx, q->n, index, -0.0f);
-    dot_step(rows, columns, s, a, b);
+        x[c] = load_end(b->x[c], n, index, -0.0f);
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        const float32x4_t w = load_end(b->w[r], n, index, 0.0f);
+        UNROLL
+        for (size_t c = 0; c < columns; c++)
+            s[r][c] = vfmaq_f32(s[r][c], w, x[c]);
+    }
 }
 
 INLINE void dot_block(const size_t rows, const size_t columns, const struct product *q, size_t i, size_t p) {
-    const float *w = q->w + i * q->ldw, *x = q->x + p * q->ldx;
-    const size_t rest = q->n % SUMS;
+    const size_t n = q->n, rest = n % SUMS;
     float32x4_t low[DOT_ROWS][DOT_COLUMNS], high[DOT_ROWS][DOT_COLUMNS];
+    struct block b;
     size_t j = 0;
     UNROLL
     for (size_t r = 0; r < rows; r++) {
+        b.w[r] = q->w + (i + r) * q->ldw;
         UNROLL
         for (size_t c = 0; c < columns; c++)
             low[r][c] = high[r][c] = vdupq_n_f32(0.0f);
     }
-    for (; j + SUMS <= q->n; j += SUMS) {
-        dot_full(rows, columns, low, q, w, x, j);
-        dot_full(rows, columns, high, q, w, x, j + VEC);
+    UNROLL
+    for (size_t c = 0; c < columns; c++)
+        b.x[c] = q->x + (p + c) * q->ldx;
+    for (; j + SUMS <= n; j += SUMS) {
+        dot_full(rows, columns, low, &b, j);
+        dot_full(rows, columns, high, &b, j + VEC);
     }
     if (rest >= VEC)
-        dot_full(rows, columns, low, q, w, x, j);
+        dot_full(rows, columns, low, &b, j);
     if (rest > VEC)
-        dot_end(rows, columns, high, q, w, x);
+        dot_end(rows, columns, high, &b, n);
     else if (rest % VEC != 0)
-        dot_end(rows, columns, low, q, w, x);
+        dot_end(rows, columns, low, &b, n);
     UNROLL
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t c = 0; c < columns; c++) {
+        float *y = q->y + (p + c) * q->ldy + i;
         UNROLL
-        for (size_t c = 0; c < columns; c++)
-            q->y[(p + c) * q->ldy + i + r] = sum_tree(low[r][c], high[r][c]);
+        for (size_t r = 0; r < rows; r++)
+            y[r] = sum_tree(low[r][c], high[r][c]);
     }
 }
 
@@ -326,6 +332,8 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                  size_t ldz) {
     const size_t chunk = backward_chunk(n, columns);
     struct terms t;
+    if (n == 0)
+        return;
     for (size_t p = 0; p < columns && m == 0; p++)
         memset(z + p * ldz, 0, n * sizeof *z);
     for (size_t i0 = 0; i0 < m; i0 += chunk) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stochastic pulsed update. Rows and slots that fire are found from the bit planes; within a row, only lines of
- * eight crosspoints with a hit are touched. The noise of the hits is one dense stream for the vector, spread over the
- * lanes of a line by the hits' mask. */
+/* The stochastic pulsed update. Rows and slots that fire are found from the bit planes; the inputs that fire in a slot
+ * are listed once a vector, and each row that fires there steps them four at a time: gathered lanes, a dense stream of
+ * noise that runs on from row to row, scattered lanes. */
 #include "neon.h"
 
-enum { LINE = RPU_DEV_LANES };
+#define SIGN 0x80000000u
 
 /* The parts of the scratch memory. A plane has one word of zeros behind it. */
 struct work {
@@ -13,8 +13,8 @@ struct work {
     uint16_t *col_hi, *col_lo; /* thresholds of one vector's inputs */
     uint64_t *col_planes;      /* bl planes over n */
     size_t *col_ones;          /* ones in each of them */
-    uint16_t *negative;        /* all ones where the input is negative, whole lines */
-    size_t row_stride, col_stride, col_words;
+    uint32_t *hits, *signs;    /* for each slot: the inputs that fire, and their sign bits */
+    size_t row_stride, col_stride, col_words, hit_stride;
 };
 
 static struct work divide_scratch(const struct rpu_pulse_args *a) {
@@ -26,8 +26,10 @@ static struct work divide_scratch(const struct rpu_pulse_args *a) {
     w.row_planes = a->scratch;
     w.col_planes = w.row_planes + w.row_stride * a->bl;
     w.col_ones = (size_t *)(w.col_planes + w.col_stride * a->bl);
-    w.negative = (uint16_t *)(w.col_ones + a->bl);
-    w.row_hi = w.negative + rpu_padded(a->n);
+    w.hit_stride = a->n + VEC;
+    w.hits = (uint32_t *)(w.col_ones + a->bl);
+    w.signs = w.hits + w.hit_stride * a->bl;
+    w.row_hi = (uint16_t *)(w.signs + w.hit_stride * a->bl);
     w.row_lo = w.row_hi + flat;
     w.col_hi = w.row_lo + flat;
     w.col_lo = w.col_hi + a->n;
@@ -86,15 +88,6 @@ static int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size
     return 0;
 }
 
-static void column_signs(size_t n, const float *x, uint16_t *negative) {
-    for (size_t j = 0; j < n; j += LINE) {
-        const float32x4_t low = load_upto(x + j, n - j);
-        const float32x4_t high = n - j > VEC ? load_upto(x + j + VEC, n - j - VEC) : low;
-        const uint16x8_t tops = vuzp2q_u16(vreinterpretq_u16_f32(low), vreinterpretq_u16_f32(high));
-        vst1q_u16(negative + j, vreinterpretq_u16_s16(vshrq_n_s16(vreinterpretq_s16_u16(tops), 15)));
-    }
-}
-
 /* Draws the column pulses of vector p in the slots that need them. Returns whether any does. */
 static int column_pulses(const struct rpu_pulse_args *a, const struct work *w, size_t p,
                          struct rpu_pulse_counts *counts) {
@@ -122,93 +115,103 @@ static int column_pulses(const struct rpu_pulse_args *a, const struct work *w, s
     return any;
 }
 
-/* ---- one line of eight crosspoints ---- */
+/* The inputs that fire in each slot, which every row that fires there meets. The last hit stands three times more
+ * behind the end. */
+static void list_hits(const struct rpu_pulse_args *a, const struct work *w, const float *x) {
+    for (uint32_t s = 0; s < a->bl; s++) {
+        uint32_t *at = w->hits + s * w->hit_stride, *sign = w->signs + s * w->hit_stride, last = 0;
+        const uint64_t *plane = w->col_planes + s * w->col_stride;
+        if (w->col_ones[s] == 0)
+            continue;
+        for (size_t word = 0; word < w->col_words; word++)
+            for (uint64_t left = plane[word]; left; left &= left - 1) {
+                last = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(left);
+                *at++ = last;
+                *sign++ = rpu_bits(x[last]) & SIGN;
+            }
+        for (int k = 1; k < VEC; k++) {
+            *at++ = last;
+            *sign++ = 0;
+        }
+    }
+}
+
+/* ---- one row in one slot ---- */
 
 struct step {
     float32x4_t step_unit, bound_unit, ctoc;
 };
 
-/* Byte picks that move the first numbers of a vector to the lanes of a mask, in order. */
-#define R0 0x03020100u
-#define R1 0x07060504u
-#define R2 0x0b0a0908u
-#define R3 0x0f0e0d0cu
-#define NO 0xffffffffu
-static const uint32_t spread[16][VEC] = {
-    {NO, NO, NO, NO}, {R0, NO, NO, NO}, {NO, R0, NO, NO}, {R0, R1, NO, NO},
-    {NO, NO, R0, NO}, {R0, NO, R1, NO}, {NO, R0, R1, NO}, {R0, R1, R2, NO},
-    {NO, NO, NO, R0}, {R0, NO, NO, R1}, {NO, R0, NO, R1}, {R0, R1, NO, R2},
-    {NO, NO, R0, R1}, {R0, NO, R1, R2}, {NO, R0, R1, R2}, {R0, R1, R2, R3},
-};
-
-INLINE float32x4_t spread_noise(const float *xi, unsigned nibble) {
-    const uint8x16_t pick = vreinterpretq_u8_u32(vld1q_u32(spread[nibble]));
-    return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(vld1q_f32(xi)), pick));
-}
-
-/* Four crosspoints, those of `nibble` change. The parameters are 16-bit numbers widened; `down` is all ones in the
- * lanes of negative steps. FMIN and FMAX keep a NaN weight, and the bounds are no NaN. */
-INLINE void step4(float *w, uint32x4_t size, uint32x4_t upper, uint32x4_t lower, uint32x4_t down, unsigned nibble,
-                  const struct step *c, const float *xi, int noisy) {
-    static const uint32_t lane_bits[VEC] = {1, 2, 4, 8};
-    const uint32x4_t hit = vtstq_u32(vdupq_n_u32(nibble), vld1q_u32(lane_bits));
-    const float32x4_t old = vld1q_f32(w);
-    const uint32x4_t magnitude = vreinterpretq_u32_f32(vmulq_f32(vcvtq_f32_u32(size), c->step_unit));
-    const float32x4_t delta =
-        vreinterpretq_f32_u32(veorq_u32(magnitude, vandq_u32(down, vdupq_n_u32(0x80000000u))));
-    float32x4_t v;
-    if (noisy)
-        v = vfmaq_f32(old, delta, vfmaq_f32(vdupq_n_f32(1.0f), c->ctoc, spread_noise(xi, nibble)));
-    else
-        v = vaddq_f32(old, delta);
-    v = vminq_f32(v, vmulq_f32(vcvtq_f32_u32(upper), c->bound_unit));
-    v = vmaxq_f32(v, vnegq_f32(vmulq_f32(vcvtq_f32_u32(lower), c->bound_unit)));
-    vst1q_f32(w, vbslq_f32(hit, v, old));
-}
-
-/* Returns the noise behind what the line used. */
-INLINE const float *step_line(float *w, const uint16_t *dev, uint16x8_t down, unsigned mask, const struct step *c,
-                              const float *xi, int noisy) {
-    const uint16x8_t size = vbslq_u16(down, vld1q_u16(dev + LINE), vld1q_u16(dev));
-    const uint16x8_t upper = vld1q_u16(dev + 2 * LINE), lower = vld1q_u16(dev + 3 * LINE);
-    const unsigned low = mask & 15u, high = mask >> 4;
-    step4(w, vmovl_u16(vget_low_u16(size)), vmovl_u16(vget_low_u16(upper)), vmovl_u16(vget_low_u16(lower)),
-          vshll_n_u16(vget_low_u16(down), 16), low, c, xi, noisy);
-    if (noisy)
-        xi += __builtin_popcount(low);
-    step4(w + VEC, vmovl_high_u16(size), vmovl_high_u16(upper), vmovl_high_u16(lower), vshll_high_n_u16(down, 16),
-          high, c, xi, noisy);
-    return noisy ? xi + __builtin_popcount(high) : xi;
-}
-
-/* ---- one vector ---- */
-
-/* A row that fires: its weights and parameters, and which way a positive input steps. */
+/* A row that fires: its weights and parameters, the sign of its error. */
 struct row {
     float *w;
     const uint16_t *dev;
-    uint16x8_t sign;
+    uint32x4_t sign;
 };
 
+/* The parameters of four crosspoints as words: up | down << 16, and upper | lower << 16. */
+INLINE uint32x4x2_t load_devices(const uint16_t *dev, const uint32_t *at) {
+    const uint16x8_t a = vcombine_u16(vld1_u16(dev + 4 * (size_t)at[0]), vld1_u16(dev + 4 * (size_t)at[1]));
+    const uint16x8_t b = vcombine_u16(vld1_u16(dev + 4 * (size_t)at[2]), vld1_u16(dev + 4 * (size_t)at[3]));
+    return vuzpq_u32(vreinterpretq_u32_u16(a), vreinterpretq_u32_u16(b));
+}
+
+/* Four coincidences of a row at the inputs in `at`, the first n of which count. FMIN and FMAX keep a NaN weight; the
+ * bounds are no NaN. */
+INLINE void step_hits(const struct row *r, const uint32_t *at, const uint32_t *sign, size_t n, const struct step *c,
+                      const float *xi, int noisy) {
+    const uint32x4_t half = vdupq_n_u32(0xffffu);
+    const uint32x4x2_t dev = load_devices(r->dev, at);
+    const uint32x4_t turn = veorq_u32(vld1q_u32(sign), r->sign);
+    const uint32x4_t down = vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_u32(turn), 31));
+    const uint32x4_t size = vbslq_u32(down, vshrq_n_u32(dev.val[0], 16), vandq_u32(dev.val[0], half));
+    const float32x4_t magnitude = vmulq_f32(vcvtq_f32_u32(size), c->step_unit);
+    const float32x4_t delta = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(magnitude), turn));
+    const float32x4_t upper = vmulq_f32(vcvtq_f32_u32(vandq_u32(dev.val[1], half)), c->bound_unit);
+    const float32x4_t lower = vmulq_f32(vcvtq_f32_u32(vshrq_n_u32(dev.val[1], 16)), c->bound_unit);
+    float32x4_t v = vld1q_dup_f32(r->w + at[0]);
+    v = vld1q_lane_f32(r->w + at[1], v, 1);
+    v = vld1q_lane_f32(r->w + at[2], v, 2);
+    v = vld1q_lane_f32(r->w + at[3], v, 3);
+    if (noisy)
+        v = vfmaq_f32(v, delta, vfmaq_f32(vdupq_n_f32(1.0f), c->ctoc, vld1q_f32(xi)));
+    else
+        v = vaddq_f32(v, delta);
+    v = vmaxq_f32(vminq_f32(v, upper), vnegq_f32(lower));
+    vst1q_lane_f32(r->w + at[0], v, 0);
+    if (n > 1)
+        vst1q_lane_f32(r->w + at[1], v, 1);
+    if (n > 2)
+        vst1q_lane_f32(r->w + at[2], v, 2);
+    if (n > 3)
+        vst1q_lane_f32(r->w + at[3], v, 3);
+}
+
 /* All coincidences of a row in one slot. */
-INLINE void apply_slot(const struct row *r, const struct work *w, const uint64_t *plane, const struct step *c,
-                       struct noise *z, int noisy) {
-    for (size_t word = 0; word < w->col_words; word++) {
-        uint64_t left = plane[word];
-        if (noisy && left && z->end - z->at < 64)
+INLINE void apply_slot(const struct row *r, const struct work *w, uint32_t slot, const struct step *c, struct noise *z,
+                       int noisy) {
+    const uint32_t *at = w->hits + slot * w->hit_stride, *sign = w->signs + slot * w->hit_stride;
+    for (size_t left = w->col_ones[slot]; left > 0;) {
+        const size_t ready = noisy ? noise_ready(z) : left;
+        if (ready < left && ready < VEC) {
             noise_fill(z);
-        const float *xi = z->xi + z->at;
-        while (left) {
-            const unsigned shift = (unsigned)__builtin_ctzll(left) & ~7u;
-            const size_t line = word * 8 + shift / 8;
-            const uint16x8_t down = veorq_u16(vld1q_u16(w->negative + line * LINE), r->sign);
-            xi = step_line(r->w + line * LINE, r->dev + line * RPU_DEV_LINE, down, (unsigned)(left >> shift) & 255u, c,
-                           xi, noisy);
-            left &= ~(UINT64_C(255) << shift);
+            continue;
         }
-        z->at = (size_t)(xi - z->xi);
+        const size_t n = left <= ready ? left : ready / VEC * VEC;
+        const float *xi = z->xi + z->at;
+        size_t k = 0;
+        for (; k + VEC <= n; k += VEC)
+            step_hits(r, at + k, sign + k, VEC, c, xi + k, noisy);
+        if (k < n)
+            step_hits(r, at + k, sign + k, n - k, c, xi + k, noisy);
+        z->at += noisy ? n : 0;
+        at += n;
+        sign += n;
+        left -= n;
     }
 }
+
+/* ---- one vector ---- */
 
 INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, size_t p, struct noise *z, int noisy) {
     const struct step c = {vdupq_n_f32(a->step_unit), vdupq_n_f32(a->bound_unit), vdupq_n_f32(a->ctoc)};
@@ -221,11 +224,11 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, siz
                 fires |= bits_in(w->row_planes + s * w->row_stride, base + i0, rows);
         for (; fires; fires &= fires - 1) {
             const size_t i = i0 + (size_t)__builtin_ctzll(fires);
-            const uint32_t sign = rpu_bits(a->d[p * a->ldd + i]) >> 31;
-            const struct row r = {a->w + i * ldw, a->dev + i * ldw * 4, vdupq_n_u16((uint16_t)(0u - sign))};
+            const struct row r = {a->w + i * ldw, a->dev + i * ldw * 4,
+                                  vdupq_n_u32(rpu_bits(a->d[p * a->ldd + i]) & SIGN)};
             for (uint32_t s = 0; s < a->bl; s++)
                 if (w->col_ones[s] > 0 && (bits_at(w->row_planes + s * w->row_stride, base + i) & 1u))
-                    apply_slot(&r, w, w->col_planes + s * w->col_stride, &c, z, noisy);
+                    apply_slot(&r, w, s, &c, z, noisy);
         }
     }
 }
@@ -247,7 +250,7 @@ static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, s
     counts->coincidences += hits;
     if (hits == 0)
         return;
-    column_signs(a->n, a->x + p * a->ldx, w->negative);
+    list_hits(a, w, a->x + p * a->ldx);
     noise_begin(&z, &stream, before, hits);
     if (a->ctoc > 0.0f)
         apply_rows(a, w, p, &z, 1);

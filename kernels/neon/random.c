@@ -203,8 +203,8 @@ INLINE uint64_t fire64(const struct philox *p, const struct rpu_stream *ties, ui
 }
 
 /* The same for a span of which only [from, to) are elements: zeros elsewhere never fire. */
-static uint64_t fire_part(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t from,
-                          size_t to, const uint16_t *hi, const uint16_t *lo) {
+static uint64_t fire_part(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t from, size_t to,
+                          const uint16_t *hi, const uint16_t *lo) {
     uint16_t h[SPAN] = {0}, l[SPAN] = {0};
     memcpy(h + from, hi, (to - from) * sizeof *h);
     memcpy(l + from, lo, (to - from) * sizeof *l);
