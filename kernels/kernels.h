@@ -66,9 +66,10 @@ typedef size_t rpu_bernoulli_fn(const struct rpu_stream *bits, const struct rpu_
 typedef void rpu_absmax_fn(size_t columns, size_t n, const float *x, size_t ldx, float *out);
 
 /** dac: q[p * ldq + j] = input converter of x[p * ldx + j].
- *      v = clip((x / div[p]) * factor[p], 1);  steps > 0: v = clip(round(v * steps) * step, 1).
+ *      v = clip((x / div[p]) * factor[p], 1);  steps > 0: v = round(v * steps) * step.
  *  div null: no division. div[p] == 0: the column becomes exact zeros. factor null: no multiplication.
- *  `steps` = 2^(bits-1) - 1, `step` = 1 / steps rounded down to float; steps 0: converter off. */
+ *  `steps` = 2^(bits-1) - 1; `step` = 1 / steps, chosen so that the float product steps * step does not exceed 1 and no
+ *  second clip is needed; steps 0: converter off. */
 typedef void rpu_dac_fn(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor,
                         float steps, float step, float *q, size_t ldq);
 
@@ -98,12 +99,12 @@ struct rpu_output_stage {
     float sigma;              /**< 0: no noise is drawn */
     float bound;              /**< infinity: no bound */
     float steps;              /**< (2^(bits-1) - 1) / bound rounded to float; 0: converter off */
-    float step;               /**< bound / (2^(bits-1) - 1), rounded down to float */
+    float step;               /**< bound / (2^(bits-1) - 1), its largest multiple not above the bound */
 };
 
 /** epilogue: output side in place on y[p * ldy + i], i < n, p < columns. xi = element first + p * n + i.
  *      v = fma(sigma, xi, y)  (sigma > 0);  v = clip(v, bound);  saturated if |v| >= bound;
- *      steps > 0: v = clip(round(v * steps) * step, bound);  v = v * scale[p]  (scale not null; scale[p] == 0 gives +0).
+ *      steps > 0: v = round(v * steps) * step;  v = v * scale[p]  (scale not null; scale[p] == 0 gives +0).
  *  saturated[p] = number of saturated outputs of the column. */
 typedef void rpu_epilogue_fn(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage,
                              uint64_t first, const float *scale, uint32_t *saturated);

@@ -43,7 +43,7 @@ INLINE __m256 dac8(const struct dac *c, __m256 v, int divide, int rounds) {
         v = _mm256_div_ps(v, c->div);
     v = clip_ps(_mm256_mul_ps(v, c->factor), minus, one);
     if (rounds)
-        v = clip_ps(_mm256_mul_ps(round_magic(_mm256_mul_ps(v, c->steps)), c->step), minus, one);
+        v = _mm256_mul_ps(round_magic(_mm256_mul_ps(v, c->steps)), c->step);
     return v;
 }
 
@@ -98,7 +98,7 @@ INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, in
     v = clip_ps(v, s->minus, s->bound);
     const unsigned saturated = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
     if (rounds)
-        v = clip_ps(_mm256_mul_ps(round_magic(_mm256_mul_ps(v, s->steps)), s->step), s->minus, s->bound);
+        v = _mm256_mul_ps(round_magic(_mm256_mul_ps(v, s->steps)), s->step);
     *out = v;
     return saturated;
 }

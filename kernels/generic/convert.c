@@ -17,7 +17,7 @@ void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out)
 static void dac_column(size_t n, const float *x, float div, float factor, float steps, float step, float *q) {
     for (size_t j = 0; j < n; j++) {
         float v = rpu_clip((x[j] / div) * factor, 1.0f);
-        q[j] = steps > 0.0f ? rpu_clip(rpu_round(v * steps) * step, 1.0f) : v;
+        q[j] = steps > 0.0f ? rpu_round(v * steps) * step : v;
     }
 }
 
@@ -46,7 +46,7 @@ static uint32_t stage_chunk(size_t n, float *y, const float *xi, const struct rp
     }
     if (s->steps > 0.0f)
         for (size_t i = 0; i < n; i++)
-            y[i] = rpu_clip(rpu_round(y[i] * s->steps) * s->step, s->bound);
+            y[i] = rpu_round(y[i] * s->steps) * s->step;
     return saturated;
 }
 
