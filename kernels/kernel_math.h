@@ -7,10 +7,10 @@
  *  | function          | range            | largest error                                             |
  *  |-------------------|------------------|-----------------------------------------------------------|
  *  | rpu_gauss_pair    | all inputs       | relative 4.7e-6 of the radius, 1.3e-6 of sine and cosine  |
- *  | rpu_exp_f         | [-87, 88]        | 1.2 ULP                                                   |
- *  | rpu_log_f         | normal, positive | 2.4 ULP                                                   |
+ *  | rpu_exp_f         | [-87, 88]        | 1.25 ULP                                                  |
+ *  | rpu_log_f         | normal, positive | 2.3 ULP                                                   |
  *  | rpu_tanh_f        | all              | 2.6 ULP; odd, never beyond 1                              |
- *  | rpu_sigmoid_f     | [-87, infinity]  | 2.4 ULP                                                   |
+ *  | rpu_sigmoid_f     | [-87, infinity]  | 2.55 ULP                                                  |
  */
 #ifndef RPU_KERNEL_MATH_H
 #define RPU_KERNEL_MATH_H

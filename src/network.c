@@ -3,6 +3,7 @@
  * (image, part of its columns or rows) that share no output, so that results do not depend on who does which. */
 #include "error.h"
 #include "layer.h"
+#include "network_inside.h"
 #include "range.h"
 
 #include <rpu/network.h>
@@ -527,6 +528,16 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
     if (!l || !stats)
         return RPU_ERR_ARG;
     *stats = l->stats;
+    return RPU_OK;
+}
+
+enum rpu_status rpu_network_array_signals(const struct rpu_network *network, size_t index, size_t image,
+                                          struct rpu_array_signals *signals) {
+    const struct rpu_layer *l = array_at(network, index);
+    if (!l || !signals || image >= network->capacity)
+        return RPU_ERR_ARG;
+    *signals = (struct rpu_array_signals){l->vectors + image * l->block, l->ld, l->dy + image * l->y_stride,
+                                          l->tile->m, l->columns};
     return RPU_OK;
 }
 

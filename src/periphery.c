@@ -55,10 +55,10 @@ static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned ch
 
 /* Integer steps on one side of zero, and the step, rounded down where the largest multiple would pass the range. */
 static void converter(int bits, float range, float *steps, float *step) {
-    const float levels = (float)((1 << (bits - 1)) - 1);
     *steps = *step = 0.0f;
     if (bits == 0)
         return;
+    const float levels = (float)((1 << (bits - 1)) - 1);
     *steps = levels / range;
     *step = range / levels;
     if (*step * levels > range)

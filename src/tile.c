@@ -178,10 +178,14 @@ static enum rpu_status need_scratch(struct rpu_tile *t, size_t bytes) {
     return RPU_OK;
 }
 
-static enum rpu_status check_block(const struct rpu_block *where) {
-    if (!where || where->count == 0)
+/* The last column's last element must still have a number of its own in every stream (counter.h: 32 bits of block). */
+static enum rpu_status check_block(const struct rpu_tile *tile, const struct rpu_block *where) {
+    if (!is_tile(tile) || !where || where->count == 0)
         return RPU_ERR_ARG;
     if (where->column >= RPU_COUNTER_MAX_COLUMNS || where->count > RPU_COUNTER_MAX_COLUMNS - where->column)
+        return RPU_ERR_RANGE;
+    const uint64_t side = tile->m > tile->n ? tile->m : tile->n;
+    if (tile->dev && ((uint64_t)where->column + where->count) * side > (uint64_t)1 << 32)
         return RPU_ERR_RANGE;
     return RPU_OK;
 }
@@ -190,8 +194,8 @@ static enum rpu_status read_block(struct rpu_tile *tile, const struct rpu_block 
                                   size_t ldin, float *out, size_t ldout, struct rpu_read_counts *counts) {
     struct rpu_read_counts none = {0, 0, 0};
     struct rpu_read read;
-    enum rpu_status status = check_block(where);
-    if (!is_tile(tile) || !in || !out)
+    enum rpu_status status = check_block(tile, where);
+    if (status == RPU_ERR_ARG || !in || !out)
         return RPU_ERR_ARG;
     if (status == RPU_OK && (ldin < (transposed ? tile->m : tile->n) || ldout < (transposed ? tile->n : tile->m)))
         status = RPU_ERR_SHAPE;
@@ -217,9 +221,9 @@ enum rpu_status rpu_tile_backward(struct rpu_tile *tile, const struct rpu_block 
 enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
                                 const float *d, size_t ldd, float eta, struct rpu_update_counts *counts) {
     struct rpu_update_counts none = {0, 0, 0, 0};
-    enum rpu_status status = check_block(where);
+    enum rpu_status status = check_block(tile, where);
     size_t kernel;
-    if (!is_tile(tile) || !x || !d)
+    if (status == RPU_ERR_ARG || !x || !d)
         return RPU_ERR_ARG;
     if (status == RPU_OK && !(eta > 0.0f && eta < INFINITY))
         status = RPU_ERR_RANGE;

@@ -7,6 +7,8 @@
 #include <math.h>
 
 size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count) {
+    if (tile->params.device.kind == RPU_DEVICE_PERFECT) /* no pulses, and a bit length that nothing checked */
+        return 0;
     return rpu_pulse_scratch(tile->m, tile->n, count, (uint32_t)tile->params.update.bl);
 }
 

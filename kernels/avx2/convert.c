@@ -139,7 +139,7 @@ INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const floa
 static uint32_t count_flags(const uint8_t *flags, size_t at, size_t n) {
     uint32_t count = 0;
     for (size_t i = at; i < at + n; i++)
-        count += flags[i / VEC] >> (i % VEC) & 1u;
+        count += (uint32_t)flags[i / VEC] >> (i % VEC) & 1u;
     return count;
 }
 

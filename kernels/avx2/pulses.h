@@ -101,6 +101,8 @@ INLINE size_t bernoulli_plane(const struct philox *p, const struct rpu_stream *t
     const size_t words = (count + 63) / 64;
     const uint64_t start = first / RPU_BITS_GROUP * RPU_BITS_GROUP;
     size_t ones = 0;
+    if (count == 0)
+        return 0;
     memset(plane, 0, words * sizeof *plane);
     for (uint64_t e = start; e < first + count; e += 64) {
         const ptrdiff_t at = (ptrdiff_t)(e - first);

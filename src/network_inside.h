@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file network_inside.h  A network from inside: what its arrays saw. */
+#ifndef RPU_SRC_NETWORK_INSIDE_H
+#define RPU_SRC_NETWORK_INSIDE_H
+
+#include <rpu/network.h>
+
+/** Input vectors and errors of one array at its last training step, owned by the network, valid until the next. */
+struct rpu_array_signals {
+    const float *x; /**< columns x inputs */
+    size_t ldx;
+    const float *d; /**< columns x outputs */
+    size_t ldd;
+    uint32_t columns; /**< of one image */
+};
+
+/** Those of image `image` of the last minibatch. */
+enum rpu_status rpu_network_array_signals(const struct rpu_network *network, size_t index, size_t image,
+                                          struct rpu_array_signals *signals);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checkers: the pulsed update and the exact one. */
+#include "kcheck.h"
+
+#include <math.h>
+#include <string.h>
+
+struct pulse_case {
+    size_t m, n, columns;
+    uint32_t bl;
+    enum kc_pattern x, d;
+    int managed, noisy;
+    unsigned rows_cut, columns_cut;
+};
+
+/* What one case owns. */
+struct pulse_data {
+    struct rpu_pulse_args args;
+    struct kc_out w, counts;
+    void *scratch;
+};
+
+/* Padding included: a kernel must not care what stands there. */
+static void fill_devices(struct kc *c, uint16_t *dev, size_t rows, size_t ldw) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < ldw; j++)
+            for (unsigned which = 0; which < 4; which++) {
+                uint16_t *at = &dev[i * ldw * 4 + rpu_dev_index(j, which)];
+                *at = (uint16_t)(which < 2 ? 4000 + kc_below(c, 9000) : 3000 + kc_below(c, 12000));
+                if (kc_below(c, 50) == 0)
+                    *at = kc_below(c, 2) ? 0xffff : 0;
+            }
+}
+
+/* Most weights inside, some at or beyond a bound. */
+static void fill_weights(struct kc *c, const struct rpu_pulse_args *a, float *w) {
+    const size_t ldw = rpu_padded(a->n);
+    for (size_t i = 0; i < a->m; i++)
+        for (size_t j = 0; j < ldw; j++) {
+            const uint16_t *dev = a->dev + i * ldw * 4;
+            float *at = w + i * ldw + j;
+            *at = 0.4f * (2.0f * kc_unit(c) - 1.0f);
+            switch (kc_below(c, 12)) {
+            case 0: *at = (float)dev[rpu_dev_index(j, 2)] * a->bound_unit; break;
+            case 1: *at = -((float)dev[rpu_dev_index(j, 3)] * a->bound_unit); break;
+            case 2: *at = kc_below(c, 2) ? 2.0f : -2.0f; break;
+            case 3: *at = -0.0f; break;
+            default: break;
+            }
+        }
+}
+
+/* Gains as update management sets them, or arbitrary ones; a vector without pulses now and then. */
+static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_pulse_args *a) {
+    float *gx = kc_input(c, "gain_x", a->columns * 4), *gd = kc_input(c, "gain_d", a->columns * 4);
+    float *peak = kc_input(c, "peak", a->columns * 4);
+    const float base = 0.3f + 1.4f * kc_unit(c);
+    rpu_k_absmax_generic(a->columns, a->n, a->x, a->ldx, peak);
+    rpu_k_absmax_generic(a->columns, a->m, a->d, a->ldd, gd);
+    for (size_t p = 0; p < a->columns; p++) {
+        const float root = s->managed ? sqrtf(gd[p] / peak[p]) : 1.0f;
+        const int pulses = root > 0.0f && root < INFINITY && kc_below(c, 5) != 0;
+        gx[p] = pulses ? base * root : 0.0f;
+        gd[p] = pulses ? base / root : 0.0f;
+        if (pulses && kc_below(c, 10) == 0)
+            gx[p] = kc_below(c, 2) ? 0.0f : 50.0f;
+    }
+    a->gain_x = gx, a->gain_d = gd, a->peak = peak;
+}
+
+static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
+    struct rpu_pulse_args *a = &data->args;
+    const size_t ldw = rpu_padded(s->n);
+    uint16_t *dev;
+    memset(a, 0, sizeof *a);
+    a->m = s->m, a->n = s->n, a->columns = s->columns, a->bl = s->bl, a->row1 = s->m;
+    a->column = kc_below(c, 2) ? 0 : (uint32_t)kc_below(c, 3000);
+    a->ldx = kc_leading(c, s->n), a->ldd = kc_leading(c, s->m);
+    a->step_unit = 0.01f * RPU_DEV_UNIT, a->bound_unit = 0.6f * RPU_DEV_UNIT, a->ctoc = s->noisy ? 0.3f : 0.0f;
+    a->x = kc_input_matrix(c, "x", s->columns, s->n, a->ldx, s->x);
+    a->d = kc_input_matrix(c, "d", s->columns, s->m, a->ldd, s->d);
+    dev = kc_input(c, "dev", s->m * ldw * 4 * sizeof *dev);
+    fill_devices(c, dev, s->m, ldw);
+    a->dev = dev;
+    fill_gains(c, s, a);
+    a->row_bits = kc_stream(c), a->row_ties = kc_stream(c), a->noise = kc_stream(c);
+    a->col_bits = kc_stream(c), a->col_ties = kc_stream(c);
+    data->w = kc_output(c, "w", KC_F32, s->m * ldw);
+    data->counts = kc_output(c, "counts (row pulses, column pulses, coincidences, clipped)", KC_U64, 4);
+    fill_weights(c, a, data->w.ref);
+    if (data->w.count > 0)
+        memcpy(data->w.sut, data->w.ref, data->w.count * sizeof(float));
+}
+
+/* Columns [p, end) of the block. */
+static struct rpu_pulse_args part(const struct rpu_pulse_args *a, size_t p, size_t end) {
+    struct rpu_pulse_args b = *a;
+    b.columns = end - p, b.column = a->column + (uint32_t)p;
+    b.x = a->x + p * a->ldx, b.d = a->d + p * a->ldd;
+    b.gain_x = a->gain_x + p, b.gain_d = a->gain_d + p, b.peak = a->peak + p;
+    return b;
+}
+
+/* The variant works row range by row range, in either direction, and block by block: the whole must be the same. */
+static void pieces(struct kc *c, rpu_pulse_fn *sut, const struct pulse_case *s, const struct pulse_data *data,
+                   struct rpu_pulse_counts *counts) {
+    for (size_t p = 0, end; p < s->columns; p = end) {
+        end = kc_cut(c, s->columns_cut, p, s->columns);
+        struct rpu_pulse_args a = part(&data->args, p, end);
+        a.w = data->w.sut;
+        size_t edges[2] = {kc_cut(c, s->rows_cut, 0, s->m), s->m};
+        edges[1] = edges[0] < s->m ? kc_cut(c, s->rows_cut, edges[0], s->m) : s->m;
+        const size_t ranges[3][2] = {{edges[1], s->m}, {0, edges[0]}, {edges[0], edges[1]}};
+        for (size_t r = 0; r < 3; r++) {
+            a.row0 = ranges[r][0], a.row1 = ranges[r][1];
+            a.scratch = kc_scratch(c, "scratch", rpu_pulse_scratch(s->m, s->n, a.columns, s->bl), 64);
+            if (a.row0 < a.row1)
+                sut(&a, counts);
+            kc_release(c);
+        }
+    }
+}
+
+static void pulse_case(struct kc *c, rpu_pulse_fn *ref, rpu_pulse_fn *sut, const struct pulse_case *s) {
+    struct pulse_data data;
+    make(c, s, &data);
+    memset(data.counts.ref, 0, 32);
+    memset(data.counts.sut, 0, 32);
+    struct rpu_pulse_args a = data.args;
+    a.w = data.w.ref;
+    a.scratch = kc_scratch(c, "scratch of generic", rpu_pulse_scratch(s->m, s->n, s->columns, s->bl), 64);
+    kc_seal(c);
+    ref(&a, data.counts.ref);
+    pieces(c, sut, s, &data, data.counts.sut);
+    kc_finish(c);
+}
+
+static void pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, const struct pulse_case *s) {
+    static const char *const cuts[] = {"whole", "singly", "at random"};
+    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
+                 kc_pattern_name(s->x), kc_pattern_name(s->d), s->managed ? " UM" : "", s->noisy ? " noisy" : "",
+                 cuts[s->rows_cut], cuts[s->columns_cut]))
+        pulse_case(c, (rpu_pulse_fn *)ref, (rpu_pulse_fn *)sut, s);
+}
+
+static void pulse_sweep(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    static const size_t rows[] = {1, 2, 3, 5, 8, 10, 16, 17, 32, 33, 64, 65, 128, 130};
+    static const uint32_t lengths[] = {1, 10, 2, 3, 31, 1, 10};
+    static const enum kc_pattern patterns[] = {KC_UNIFORM, KC_SPARSE, KC_UNIFORM, KC_SPARSE,
+                                               KC_SPECIAL, KC_LARGE,  KC_ZERO,    KC_SPARSE};
+    size_t turn = 0;
+    for (size_t s = 0; s < kc_size_count; s++)
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++, turn++) {
+            struct pulse_case one = {rows[k],
+                                     kc_sizes[s],
+                                     kc_columns[turn % kc_column_count],
+                                     lengths[turn / 2 % 7],
+                                     patterns[turn / 3 % 8],
+                                     patterns[turn / 11 % 8],
+                                     (int)(turn / 2 % 2),
+                                     turn % 5 != 0,
+                                     (unsigned)(turn % 3),
+                                     (unsigned)(turn / 3 % 3)};
+            if (one.m * one.n * one.columns * one.bl > 150000)
+                one.columns = 1 + turn % 3;
+            if (one.m * one.n * one.columns * one.bl > 600000)
+                one.bl = 1;
+            pulse(c, ref, sut, &one);
+        }
+}
+
+static void pulse_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    static const size_t shapes[][3] = {{16, 26, 576}, {32, 401, 64},  {128, 513, 1},  {10, 129, 1},   {128, 513, 8},
+                                       {7, 33, 64},   {300, 2048, 1}, {2048, 300, 1}, {1000, 1030, 2}};
+    static const uint32_t lengths[] = {1, 10};
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (unsigned v = 0; v < 8; v++) {
+            const struct pulse_case one = {shapes[k][0], shapes[k][1],
+                                           shapes[k][2], lengths[v % 2],
+                                           KC_UNIFORM,   v & 2 ? KC_UNIFORM : KC_SPARSE,
+                                           v < 6,        1,
+                                           v % 3,        (v / 2) % 3};
+            if (v < 4 || shapes[k][0] * shapes[k][1] < 100000)
+                pulse(c, ref, sut, &one);
+        }
+    for (unsigned x = 0; x < KC_PATTERNS; x++)
+        for (unsigned d = 0; d < KC_PATTERNS; d++)
+            for (unsigned v = 0; v < 4; v++) {
+                const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3};
+                pulse(c, ref, sut, &one);
+            }
+    for (unsigned v = 0; v < 12; v++) {
+        const struct pulse_case one = {5,     26 + v, 3,     255,      KC_UNIFORM, v % 2 ? KC_SPARSE : KC_UNIFORM,
+                                       v & 1, v != 7, v % 3, v / 3 % 3};
+        pulse(c, ref, sut, &one);
+    }
+}
+
+void kcheck_pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    pulse_sweep(c, ref, sut);
+    pulse_shapes(c, ref, sut);
+}
+
+/* ---- exact update ---- */
+
+static void outer_case(struct kc *c, rpu_outer_fn *ref, rpu_outer_fn *sut, const struct pulse_case *s) {
+    const size_t ldw = kc_leading(c, s->n), ldx = kc_leading(c, s->n), ldd = kc_leading(c, s->m);
+    const size_t first = kc_below(c, s->m + 1), cut = s->rows_cut ? kc_below(c, s->m + 1) : s->m;
+    const size_t row0 = s->rows_cut ? first : 0, row1 = cut > row0 ? cut : s->m;
+    const float eta = kc_below(c, 5) ? 0.01f : 1.0f;
+    const float *x = kc_input_matrix(c, "x", s->columns, s->n, ldx, s->x);
+    const float *d = kc_input_matrix(c, "d", s->columns, s->m, ldd, s->d);
+    const struct kc_out w = kc_output(c, "w", KC_F32, kc_span(s->m, s->n, ldw));
+    kc_matrix(c, w.ref, s->m, s->n, ldw, KC_UNIFORM);
+    if (w.count > 0)
+        memcpy(w.sut, w.ref, w.count * sizeof(float));
+    kc_seal(c);
+    ref(row0, row1, s->n, s->columns, w.ref, ldw, x, ldx, d, ldd, eta);
+    for (size_t p = 0, end; p < s->columns; p = end) {
+        end = kc_cut(c, s->columns_cut, p, s->columns);
+        sut(row0, row1, s->n, end - p, w.sut, ldw, x + p * ldx, ldx, d + p * ldd, ldd, eta);
+    }
+    kc_finish(c);
+}
+
+static void outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, const struct pulse_case *s) {
+    if (kc_begin(c, "%zux%zux%zu x %s d %s, rows %s, columns cut %u", s->m, s->n, s->columns, kc_pattern_name(s->x),
+                 kc_pattern_name(s->d), s->rows_cut ? "some" : "all", s->columns_cut))
+        outer_case(c, (rpu_outer_fn *)ref, (rpu_outer_fn *)sut, s);
+}
+
+void kcheck_outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    static const size_t rows[] = {1, 2, 3, 5, 8, 10, 16, 17, 33, 128};
+    static const size_t shapes[][3] = {{16, 26, 576}, {32, 401, 64}, {128, 513, 1}, {10, 129, 1}, {300, 2048, 1}};
+    size_t turn = 0;
+    for (size_t s = 0; s < kc_size_count; s++)
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++, turn++) {
+            struct pulse_case one = {rows[k],
+                                     kc_sizes[s],
+                                     kc_columns[turn % kc_column_count],
+                                     0,
+                                     (enum kc_pattern)(turn % KC_PATTERNS),
+                                     (enum kc_pattern)(turn / 9 % KC_PATTERNS),
+                                     0,
+                                     0,
+                                     (unsigned)(turn % 2),
+                                     (unsigned)(turn / 2 % 3)};
+            if (one.m * one.n * one.columns > 200000)
+                one.columns = 1 + turn % 3;
+            outer(c, ref, sut, &one);
+        }
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (unsigned v = 0; v < 6; v++) {
+            const struct pulse_case one = {
+                shapes[k][0], shapes[k][1], shapes[k][2], 0, KC_UNIFORM, v & 1 ? KC_SPARSE : KC_UNIFORM, 0, 0,
+                v & 1,        v / 2};
+            outer(c, ref, sut, &one);
+        }
+}

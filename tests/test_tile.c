@@ -1,0 +1,919 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One array: its devices and initial weights, and the reads with converters, noise, bound, noise and bound management,
+ * against closed forms. usage: test_tile [SEED [TEST]]; false alarms about one seed in 20,000. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include <rpu/tile.h>
+
+#include "stats.h"
+
+static uint64_t seed;
+static struct rpu_engine *engine;
+
+static void *allocate(size_t bytes) {
+    void *p = test_calloc(1, bytes);
+    assert_non_null(p);
+    return p;
+}
+
+static void within(const char *what, double z) {
+    if (!(fabs(z) < STATS_Z))
+        print_message("%s: %.2f standard deviations (seed %llu)\n", what, z, (unsigned long long)seed);
+    assert_true(fabs(z) < STATS_Z);
+}
+
+static void likely(const char *what, double p) {
+    if (!(p > STATS_P))
+        print_message("%s: p = %g (seed %llu)\n", what, p, (unsigned long long)seed);
+    assert_true(p > STATS_P);
+}
+
+static struct rpu_tile *make(const struct rpu_tile_params *params, uint32_t m, uint32_t n) {
+    struct rpu_tile *t;
+    struct rpu_error err;
+    if (rpu_tile_create(&t, engine, params, m, n, n, seed, 3, 0, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+    return t;
+}
+
+/* A device without spreads or limits, a periphery that does nothing. */
+static struct rpu_tile_params plain(void) {
+    struct rpu_tile_params p;
+    rpu_tile_params_baseline(&p);
+    p.device.dw_min_dtod = p.device.dw_min_ctoc = p.device.imbalance_dtod = p.device.bound_dtod = 0.0f;
+    p.device.bound = 1000.0f;
+    p.forward = (struct rpu_periphery){.bm_limit = 5};
+    p.backward = p.forward;
+    return p;
+}
+
+/* One of the two cycles that read; most tests run with both. */
+struct cycle {
+    int transposed;
+};
+static const struct cycle cycles[2] = {{0}, {1}};
+
+static struct rpu_periphery *periphery(struct rpu_tile_params *p, const struct cycle *c) {
+    return c->transposed ? &p->backward : &p->forward;
+}
+
+static void read_block(const struct cycle *c, struct rpu_tile *t, const struct rpu_block *where, const float *in,
+                       size_t ldin, float *out, size_t ldout, struct rpu_read_counts *counts) {
+    const enum rpu_status s = c->transposed ? rpu_tile_backward(t, where, in, ldin, out, ldout, counts)
+                                            : rpu_tile_forward(t, where, in, ldin, out, ldout, counts);
+    assert_int_equal(s, RPU_OK);
+}
+
+static void read_one(const struct cycle *c, struct rpu_tile *t, uint32_t image, const float *in, size_t n, float *out,
+                     struct rpu_read_counts *counts) {
+    const struct rpu_block where = {image, 0, 1, 0};
+    read_block(c, t, &where, in, n, out, n, counts);
+}
+
+/* A square tile with `diagonal` on its diagonal and nothing else: outputs are inputs times that, in both cycles. */
+static struct rpu_tile *diagonal_tile(const struct rpu_tile_params *p, uint32_t n, float diagonal) {
+    struct rpu_tile *t = make(p, n, n);
+    float *w = allocate((size_t)n * n * sizeof *w);
+    for (uint32_t i = 0; i < n; i++)
+        w[(size_t)i * n + i] = diagonal;
+    assert_int_equal(rpu_tile_set_weights(t, w), RPU_OK);
+    test_free(w);
+    return t;
+}
+
+/* ---- devices ---- */
+
+enum { SIDE = 256, COUNT = SIDE * SIDE };
+
+struct devices {
+    float up[COUNT], down[COUNT], upper[COUNT], lower[COUNT];
+};
+
+static struct devices *devices_of(const struct rpu_tile_params *p) {
+    struct devices *d = allocate(sizeof *d);
+    struct rpu_tile *t = make(p, SIDE, SIDE);
+    assert_int_equal(rpu_tile_get_devices(t, d->up, d->down, d->upper, d->lower), RPU_OK);
+    rpu_tile_destroy(t);
+    return d;
+}
+
+/* Kolmogorov-Smirnov of |N(mean, sigma)|, and mean and spread while the fold at 0 is out of reach. */
+static void check_folded(const char *what, const float *v, double unit, double mean, double sigma) {
+    double *u = allocate(COUNT * sizeof *u);
+    for (size_t i = 0; i < COUNT; i++) {
+        const double x = (double)v[i] / unit;
+        u[i] = stats_normal_cdf((x - mean) / sigma) - stats_normal_cdf((-x - mean) / sigma);
+    }
+    stats_sort(u, COUNT);
+    likely(what, stats_ks(u, COUNT));
+    test_free(u);
+}
+
+static double correlation(const float *a, const float *b) {
+    double sa = 0, sb = 0, saa = 0, sbb = 0, sab = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        const double x = (double)a[i], y = (double)b[i];
+        sa += x, sb += y, saa += x * x, sbb += y * y, sab += x * y;
+    }
+    const double n = COUNT;
+    return (sab - sa * sb / n) / sqrt((saa - sa * sa / n) * (sbb - sb * sb / n));
+}
+
+static void test_device_statistics(void **state) {
+    struct rpu_tile_params p;
+    struct stats_moments step = {0}, difference = {0}, bound = {0};
+    float *r = allocate(COUNT * sizeof *r);
+    double *u = allocate(COUNT * sizeof *u);
+    (void)state;
+    rpu_tile_params_baseline(&p);
+    struct devices *d = devices_of(&p);
+    check_folded("up steps", d->up, 0.001, 1.0, hypot(0.3, 0.01));
+    check_folded("down steps", d->down, 0.001, 1.0, hypot(0.3, 0.01));
+    check_folded("upper bounds", d->upper, 0.6, 1.0, 0.3);
+    check_folded("lower bounds", d->lower, 0.6, 1.0, 0.3);
+    for (size_t i = 0; i < COUNT; i++) {
+        r[i] = (d->up[i] - d->down[i]) / 0.001f;
+        u[i] = (double)r[i];
+        stats_add(&difference, (double)r[i]);
+        stats_add(&step, ((double)d->up[i] + (double)d->down[i]) / 0.002);
+        stats_add(&bound, (double)d->upper[i] / 0.6);
+    }
+    const double root = sqrt((double)COUNT);
+    within("mean step", (stats_mean(&step) - 1.0) / 0.3 * root);
+    within("spread of steps", (stats_variance(&step) / 0.09 - 1.0) / sqrt(2.0) * root);
+    within("mean bound", (stats_mean(&bound) - 1.0) / 0.3 * root);
+    within("mean imbalance", stats_mean(&difference) / 0.02 * root);
+    within("imbalance, 2 %", (stats_variance(&difference) / 4e-4 - 1.0) / sqrt(2.0) * root);
+    stats_normalize(u, COUNT, 0.0, 0.02);
+    likely("imbalance", stats_ks(u, COUNT));
+    within("imbalance and step", correlation(r, d->up) * root - 0.01 / hypot(0.3, 0.01) * root);
+    within("upper and lower bound", correlation(d->upper, d->lower) * root);
+    within("step and bound", correlation(d->up, d->upper) * root);
+    print_message("step 1 %+.4f spread %.4f, up/down difference spread %.5f, bound 1 %+.4f\n", stats_mean(&step) - 1.0,
+                  sqrt(stats_variance(&step)), sqrt(stats_variance(&difference)), stats_mean(&bound) - 1.0);
+    test_free(d);
+    test_free(r);
+    test_free(u);
+}
+
+static double spread(const float *v) {
+    struct stats_moments m = {0};
+    for (size_t i = 0; i < COUNT; i++)
+        stats_add(&m, (double)v[i]);
+    return sqrt(fabs(stats_variance(&m))) / stats_mean(&m);
+}
+
+/* One spread alone: what it does not concern has none at all. */
+static void test_spreads_alone(void **state) {
+    struct rpu_tile_params p = plain();
+    struct devices *d;
+    (void)state;
+    p.device.bound = 0.6f;
+    p.device.dw_min_dtod = 0.3f;
+    d = devices_of(&p);
+    assert_memory_equal(d->up, d->down, sizeof d->up);
+    assert_true(fabs(spread(d->up) - 0.3) < 0.01 && spread(d->upper) < 1e-6 && spread(d->lower) < 1e-6);
+    assert_true(fabsf(d->upper[0] - 0.6f) < 1e-6f);
+    test_free(d);
+    p.device.dw_min_dtod = 0.0f, p.device.imbalance_dtod = 0.05f;
+    d = devices_of(&p);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_true(fabsf(d->up[i] + d->down[i] - 0.002f) < 1.3e-7f);
+    assert_true(fabs(spread(d->up) - 0.05) < 0.002 && fabs(spread(d->down) - 0.05) < 0.002);
+    assert_true(spread(d->upper) < 1e-6);
+    test_free(d);
+    p.device.imbalance_dtod = 0.0f, p.device.bound_dtod = 0.3f;
+    d = devices_of(&p);
+    assert_true(spread(d->up) < 1e-6 && spread(d->down) < 1e-6);
+    assert_true(fabs(spread(d->upper) - 0.3) < 0.01 && fabs(spread(d->lower) - 0.3) < 0.01);
+    assert_true(memcmp(d->upper, d->lower, sizeof d->upper) != 0);
+    test_free(d);
+}
+
+static void test_devices_of_places(void **state) {
+    struct rpu_tile_params p;
+    struct rpu_tile *t[5];
+    float up[5][12 * 13];
+    static const uint32_t places[5][2] = {{0, 0}, {1, 0}, {0, 1}, {1023, 4095}, {0, 0}};
+    (void)state;
+    rpu_tile_params_baseline(&p);
+    for (int k = 0; k < 5; k++) {
+        assert_int_equal(
+            rpu_tile_create(&t[k], engine, &p, 12, 13, 13, seed + (k == 4), places[k][0], places[k][1], NULL), RPU_OK);
+        rpu_tile_get_devices(t[k], up[k], NULL, NULL, NULL);
+        for (int l = 0; l < k; l++)
+            assert_true(memcmp(up[k], up[l], sizeof up[k]) != 0);
+    }
+    for (int k = 0; k < 5; k++)
+        rpu_tile_destroy(t[k]);
+}
+
+/* ---- weights ---- */
+
+static void test_initial_weights(void **state) {
+    struct rpu_tile_params p = plain();
+    float *w = allocate(COUNT * sizeof *w);
+    double *u = allocate(COUNT * sizeof *u), largest = 0.0, sum = 0.0;
+    struct rpu_tile *t = make(&p, SIDE, SIDE);
+    (void)state;
+    rpu_tile_get_weights(t, w);
+    for (size_t i = 0; i < COUNT; i++) {
+        u[i] = ((double)w[i] * 16.0 + 1.0) / 2.0; /* fan-in 256 */
+        largest = fmax(largest, fabs((double)w[i]));
+        sum += (double)w[i];
+    }
+    stats_sort(u, COUNT);
+    likely("initial weights are uniform", stats_ks(u, COUNT));
+    within("their mean", sum / sqrt((double)COUNT) * 16.0 * sqrt(3.0));
+    assert_true(largest < 1.0 / 16.0 && largest > 0.9999 / 16.0);
+    rpu_tile_destroy(t);
+    test_free(w);
+    test_free(u);
+}
+
+/* A fan-in of 1 asks for +-1, beyond most bounds: the weights are those of a perfect tile, clipped. */
+static void test_initial_weights_clipped(void **state) {
+    enum { M = 40, N = 50 };
+    struct rpu_tile_params p;
+    struct rpu_tile *analog, *perfect;
+    float w[M * N], want[M * N], upper[M * N], lower[M * N];
+    size_t clipped = 0;
+    (void)state;
+    rpu_tile_params_baseline(&p);
+    assert_int_equal(rpu_tile_create(&analog, engine, &p, M, N, 1, seed, 1, 2, NULL), RPU_OK);
+    p.device.kind = RPU_DEVICE_PERFECT;
+    assert_int_equal(rpu_tile_create(&perfect, engine, &p, M, N, 1, seed, 1, 2, NULL), RPU_OK);
+    rpu_tile_get_weights(analog, w);
+    rpu_tile_get_weights(perfect, want);
+    rpu_tile_get_devices(analog, NULL, NULL, upper, lower);
+    for (size_t i = 0; i < M * N; i++) {
+        clipped += want[i] > upper[i] || want[i] < -lower[i];
+        assert_true(w[i] == fminf(fmaxf(want[i], -lower[i]), upper[i]));
+    }
+    assert_true(clipped > M * N / 4);
+    assert_true(fabs(rpu_tile_at_bound(analog) - (double)clipped / (M * N)) < 1e-12);
+    rpu_tile_get_devices(perfect, w, NULL, upper, lower);
+    assert_true(w[7] == 0.0f && isinf(upper[7]) && isinf(lower[7]) && rpu_tile_at_bound(perfect) == 0.0);
+    rpu_tile_destroy(analog);
+    rpu_tile_destroy(perfect);
+}
+
+static void test_set_weights(void **state) {
+    enum { M = 9, N = 11 };
+    struct rpu_tile_params p;
+    float w[M * N], got[M * N], upper[M * N], lower[M * N];
+    (void)state;
+    rpu_tile_params_baseline(&p);
+    struct rpu_tile *t = make(&p, M, N);
+    rpu_tile_get_devices(t, NULL, NULL, upper, lower);
+    for (size_t i = 0; i < M * N; i++)
+        w[i] = (float)(i % 3) * 5.0f - 5.0f; /* -5, 0, 5 */
+    assert_int_equal(rpu_tile_set_weights(t, w), RPU_OK);
+    rpu_tile_get_weights(t, got);
+    for (size_t i = 0; i < M * N; i++)
+        assert_true(got[i] == (i % 3 == 1 ? 0.0f : (i % 3 ? upper[i] : -lower[i])));
+    assert_true(fabs(rpu_tile_at_bound(t) - 66.0 / 99.0) < 1e-12);
+    rpu_tile_destroy(t);
+}
+
+/* ---- products and noise ---- */
+
+enum { M = 16, N = 26 };
+
+static void random_numbers(uint64_t *state, float *v, size_t n, float scale) {
+    for (size_t i = 0; i < n; i++) {
+        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        v[i] = scale * ((float)(int32_t)(*state >> 40) * 0x1p-23f - 1.0f);
+    }
+}
+
+static double product(const float *w, const struct cycle *c, const float *in, size_t k) {
+    double s = 0.0;
+    for (size_t i = 0; i < (c->transposed ? M : N); i++)
+        s += (double)w[c->transposed ? i * N + k : k * N + i] * (double)in[i];
+    return s;
+}
+
+/* Reads of many images: the mean is the product, what is left is normal with the given spread. */
+static void check_noise(const struct cycle *c, const struct rpu_tile_params *p, float scale, double sigma) {
+    enum { IMAGES = 4000 };
+    const size_t outs = c->transposed ? N : M;
+    uint64_t r = seed;
+    float w[M * N], in[N], out[N];
+    double *u = allocate(IMAGES * outs * sizeof *u);
+    struct rpu_tile *t = make(p, M, N);
+    struct stats_moments m = {0};
+    rpu_tile_get_weights(t, w);
+    random_numbers(&r, in, N, scale);
+    for (uint32_t image = 0; image < IMAGES; image++) {
+        const struct rpu_block where = {image, image % 50, 1, 0};
+        read_block(c, t, &where, in, N, out, N, NULL);
+        for (size_t k = 0; k < outs; k++) {
+            u[image * outs + k] = (double)out[k] - product(w, c, in, k);
+            stats_add(&m, u[image * outs + k]);
+        }
+    }
+    within("mean of the noise", stats_mean(&m) / sigma * sqrt(m.n));
+    within("spread of the noise", (stats_variance(&m) / (sigma * sigma) - 1.0) * sqrt(m.n / 2.0));
+    stats_normalize(u, (size_t)m.n, 0.0, sigma);
+    likely("noise", stats_ks(u, (size_t)m.n));
+    test_free(u);
+    rpu_tile_destroy(t);
+}
+
+static void test_noise(void **state) {
+    (void)state;
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile_params p = plain();
+        periphery(&p, &cycles[c])->noise = 0.06f;
+        check_noise(&cycles[c], &p, 1.0f, 0.06f);
+    }
+}
+
+/* With noise management inputs of any size are read in full range, and the noise scales with their maximum. */
+static void test_noise_managed(void **state) {
+    uint64_t r = seed;
+    float in[N];
+    (void)state;
+    random_numbers(&r, in, N, 1.0f);
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile_params p = plain();
+        double peak = 0.0;
+        for (size_t i = 0; i < (c ? M : N); i++)
+            peak = fmax(peak, fabs((double)in[i]));
+        periphery(&p, &cycles[c])->noise = 0.06f;
+        periphery(&p, &cycles[c])->nm = RPU_NM_ABS_MAX;
+        check_noise(&cycles[c], &p, 40.0f, 40.0 * peak * 0.06);
+        check_noise(&cycles[c], &p, 0.001f, 0.001 * peak * 0.06);
+    }
+}
+
+static void test_product_exact(void **state) {
+    uint64_t r = seed;
+    float w[M * N], in[N], out[N];
+    (void)state;
+    for (int perfect = 0; perfect < 2; perfect++)
+        for (int c = 0; c < 2; c++) {
+            struct rpu_tile_params p = plain();
+            p.device.kind = perfect ? RPU_DEVICE_PERFECT : RPU_DEVICE_CONSTANT_STEP;
+            struct rpu_tile *t = make(&p, M, N);
+            rpu_tile_get_weights(t, w);
+            random_numbers(&r, in, N, perfect ? 7.0f : 1.0f); /* a perfect tile does not clip its inputs */
+            read_one(&cycles[c], t, 1, in, N, out, NULL);
+            for (size_t k = 0; k < (size_t)(c ? N : M); k++)
+                assert_true(fabs((double)out[k] - product(w, &cycles[c], in, k)) < 2e-6);
+            rpu_tile_destroy(t);
+        }
+}
+
+/* Every coordinate of a read's place has noise of its own, and the same place has the same noise. */
+static void test_noise_places(void **state) {
+    const struct rpu_block places[] = {{7, 3, 1, 0}, {8, 3, 1, 0}, {7, 4, 1, 0}, {7, 3, 1, 1}, {7, 3, 1, 0}};
+    struct rpu_tile_params p = plain();
+    float in[N] = {0}, out[6][N];
+    (void)state;
+    p.forward.noise = p.backward.noise = 0.06f;
+    struct rpu_tile *t = make(&p, N, N);
+    for (int k = 0; k < 5; k++)
+        read_block(&cycles[0], t, &places[k], in, N, out[k], N, NULL);
+    read_block(&cycles[1], t, &places[0], in, N, out[5], N, NULL);
+    assert_memory_equal(out[0], out[4], sizeof out[0]);
+    for (int k = 1; k < 6; k++)
+        for (int l = 0; l < k && k != 4; l++)
+            for (int j = 0; j < N; j++)
+                assert_true(l == 4 || out[k][j] != out[l][j]);
+    rpu_tile_destroy(t);
+}
+
+/* ---- converters and bound ---- */
+
+/* Round half to even in steps, clipped to the range, in double. */
+static double quantize(double v, double range, int bits) {
+    const double step = 2.0 * range / (ldexp(1.0, bits) - 2.0);
+    const double q = bits == 0 ? v : nearbyint(v / step) * step;
+    return fmin(fmax(q, -range), range);
+}
+
+/* Near a tie the two evaluations may differ by a step. */
+static int near_tie(double v, double range, int bits) {
+    const double x = v / (2.0 * range / (ldexp(1.0, bits) - 2.0));
+    return bits > 0 && fabs(x - floor(x) - 0.5) < 1e-6 * (1.0 + fabs(x));
+}
+
+enum { POINTS = 600 };
+
+static void ramp(float *in, double from, double to) {
+    for (int i = 0; i < POINTS; i++)
+        in[i] = (float)(from + (to - from) * i / (POINTS - 1));
+}
+
+/* Distinct values of a sorted run. */
+static size_t levels(const float *v) {
+    size_t n = 1;
+    for (int i = 1; i < POINTS; i++)
+        n += v[i] != v[i - 1];
+    return n;
+}
+
+static void test_dac(void **state) {
+    float in[POINTS], out[POINTS];
+    (void)state;
+    ramp(in, -1.2, 1.2);
+    for (int c = 0; c < 2; c++)
+        for (int bits = 0; bits <= 16; bits += bits ? 1 : 2) {
+            struct rpu_tile_params p = plain();
+            periphery(&p, &cycles[c])->in_bits = bits;
+            struct rpu_tile *t = diagonal_tile(&p, POINTS, 1.0f);
+            read_one(&cycles[c], t, 0, in, POINTS, out, NULL);
+            for (int i = 0; i < POINTS; i++) {
+                if (bits == 0) /* off: clipped, not rounded */
+                    assert_true(out[i] == fminf(fmaxf(in[i], -1.0f), 1.0f));
+                else if (!near_tie((double)in[i], 1.0, bits))
+                    assert_true(fabs((double)out[i] - quantize((double)in[i], 1.0, bits)) < 2e-7);
+            }
+            if (bits > 0 && bits <= 7)
+                assert_int_equal(levels(out), (1 << bits) - 1);
+            assert_true(out[0] == -1.0f && out[POINTS - 1] == 1.0f);
+            rpu_tile_destroy(t);
+        }
+}
+
+/* Ties that floats hit exactly: with 2 bits at 0.5, to the even side. */
+static void test_dac_ties(void **state) {
+    const float in[6] = {0.5f, -0.5f, 0x1.000002p-1f, -0x1.000002p-1f, 0x1.fffffep-2f, 0.0f};
+    const float want[6] = {0.0f, 0.0f, 1.0f, -1.0f, 0.0f, 0.0f};
+    float out[6];
+    struct rpu_tile_params p = plain();
+    (void)state;
+    p.forward.in_bits = 2;
+    struct rpu_tile *t = diagonal_tile(&p, 6, 1.0f);
+    read_one(&cycles[0], t, 0, in, 6, out, NULL);
+    for (int i = 0; i < 6; i++)
+        assert_true(out[i] == want[i]);
+    rpu_tile_destroy(t);
+}
+
+static void test_adc_and_bound(void **state) {
+    static const float bounds[] = {12.0f, 0.6f, 7.3f};
+    float in[POINTS], out[POINTS];
+    (void)state;
+    ramp(in, -1.0, 1.0);
+    for (int c = 0; c < 2; c++)
+        for (size_t b = 0; b < 3; b++)
+            for (int bits = 0; bits <= 16; bits += bits ? 1 : 2) {
+                struct rpu_tile_params p = plain();
+                struct rpu_read_counts counts = {0, 0, 0};
+                uint64_t beyond = 0;
+                periphery(&p, &cycles[c])->out_bits = bits;
+                periphery(&p, &cycles[c])->bound = bounds[b];
+                struct rpu_tile *t = diagonal_tile(&p, POINTS, 16.0f);
+                read_one(&cycles[c], t, 0, in, POINTS, out, &counts);
+                for (int i = 0; i < POINTS; i++) {
+                    const float v = 16.0f * in[i];
+                    beyond += fabsf(v) >= bounds[b];
+                    assert_true(fabsf(out[i]) <= bounds[b]);
+                    if (bits == 0)
+                        assert_true(out[i] == fminf(fmaxf(v, -bounds[b]), bounds[b]));
+                    else if (!near_tie((double)v, (double)bounds[b], bits))
+                        assert_true(fabs((double)out[i] - quantize((double)v, (double)bounds[b], bits)) < 3e-6);
+                }
+                if (bits > 0 && bits <= 6 && bounds[b] > 1.0f) /* enough points to meet every level */
+                    assert_int_equal(levels(out), (1 << bits) - 1);
+                assert_int_equal(counts.saturated, beyond);
+                assert_int_equal(counts.columns, 1);
+                assert_int_equal(counts.rereads, 0);
+                rpu_tile_destroy(t);
+            }
+}
+
+/* ---- noise management ---- */
+
+static void test_zero_column(void **state) {
+    enum { OUTS = 2000 };
+    const float in[OUTS] = {0}, plus_zero[OUTS] = {0};
+    float out[OUTS];
+    (void)state;
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile_params p;
+        struct stats_moments m = {0};
+        rpu_tile_params_baseline(&p);
+        p.forward.bm = p.backward.bm = RPU_BM_ITERATIVE;
+        periphery(&p, &cycles[c])->out_bits = 0;
+        struct rpu_tile *t = make(&p, c ? 2 : OUTS, c ? OUTS : 2);
+        read_one(&cycles[c], t, 5, in, OUTS, out, NULL);
+        for (int i = 0; i < OUTS; i++)
+            stats_add(&m, (double)out[i]);
+        within("a zero column's noise, mean", stats_mean(&m) / 0.06 * sqrt(m.n));
+        within("a zero column's noise, spread", (stats_variance(&m) / 0.0036 - 1.0) * sqrt(m.n / 2.0));
+        rpu_tile_destroy(t);
+        periphery(&p, &cycles[c])->nm = RPU_NM_ABS_MAX;
+        t = make(&p, c ? 2 : OUTS, c ? OUTS : 2);
+        read_one(&cycles[c], t, 5, in, OUTS, out, NULL);
+        assert_memory_equal(out, plus_zero, sizeof out);
+        rpu_tile_destroy(t);
+    }
+}
+
+/* Each column is divided by its own maximum, converted, and multiplied back. */
+static void test_noise_management_exact(void **state) {
+    enum { SIZE = 40, COLUMNS = 5 };
+    static const float scales[COLUMNS] = {1.0f, 100.0f, 1e-6f, 0.0f, 3.0f};
+    float in[COLUMNS * SIZE], out[COLUMNS * SIZE];
+    uint64_t r = seed;
+    (void)state;
+    for (int c = 0; c < 2; c++)
+        for (int bits = 0; bits <= 7; bits += 7) {
+            const struct rpu_block where = {0, 0, COLUMNS, 0};
+            struct rpu_tile_params p = plain();
+            periphery(&p, &cycles[c])->nm = RPU_NM_ABS_MAX;
+            periphery(&p, &cycles[c])->in_bits = bits;
+            struct rpu_tile *t = diagonal_tile(&p, SIZE, 1.0f);
+            for (int k = 0; k < COLUMNS; k++)
+                random_numbers(&r, in + k * SIZE, SIZE, scales[k]);
+            read_block(&cycles[c], t, &where, in, SIZE, out, SIZE, NULL);
+            for (int k = 0; k < COLUMNS; k++) {
+                double peak = 0.0;
+                for (int i = 0; i < SIZE; i++)
+                    peak = fmax(peak, fabs((double)in[k * SIZE + i]));
+                for (int i = 0; i < SIZE; i++) {
+                    const double v = peak > 0.0 ? (double)in[k * SIZE + i] / peak : 0.0;
+                    if (!near_tie(v, 1.0, bits))
+                        assert_true(fabs((double)out[k * SIZE + i] - peak * quantize(v, 1.0, bits)) <= 3e-7 * peak);
+                }
+            }
+            rpu_tile_destroy(t);
+        }
+}
+
+/* ---- bound management ---- */
+
+struct bm_case {
+    float weight, in;
+    int32_t limit;
+    uint64_t rereads, saturated;
+    float out;
+};
+
+/* Bound 12, no noise: a value v is halved until it is below 12 (12 itself saturates), at most `limit` times. */
+static void test_bound_management(void **state) {
+    static const struct bm_case list[] = {
+        {11.0f, 1.0f, 5, 0, 0, 11.0f},     {12.0f, 1.0f, 5, 1, 0, 12.0f},   {100.0f, 1.0f, 5, 4, 0, 100.0f},
+        {100.0f, -1.0f, 5, 4, 0, -100.0f}, {100.0f, 1.0f, 2, 2, 1, 48.0f},  {100.0f, 1.0f, 3, 3, 1, 96.0f},
+        {100.0f, 1.0f, 0, 0, 1, 12.0f},    {900.0f, 1.0f, 5, 5, 1, 384.0f}, {900.0f, 1.0f, 30, 7, 0, 900.0f},
+        {100.0f, 0.5f, 5, 3, 0, 50.0f},    {24.0f, 1.0f, 5, 2, 0, 24.0f},   {100.0f, 2.0f, 5, 4, 1, 192.0f}};
+    (void)state;
+    for (int c = 0; c < 2; c++)
+        for (size_t k = 0; k < sizeof list / sizeof list[0]; k++) {
+            struct rpu_tile_params p = plain();
+            struct rpu_read_counts counts = {0, 0, 0};
+            const float in[3] = {list[k].in, 0.0f, 0.0f};
+            float out[3];
+            periphery(&p, &cycles[c])->bound = 12.0f;
+            periphery(&p, &cycles[c])->bm = RPU_BM_ITERATIVE;
+            periphery(&p, &cycles[c])->bm_limit = list[k].limit;
+            struct rpu_tile *t = diagonal_tile(&p, 3, list[k].weight);
+            read_one(&cycles[c], t, 0, in, 3, out, &counts);
+            if (list[k].in == 2.0f) { /* halved before the input range clips: 2 becomes 1 at the first reread */
+                assert_int_equal(counts.rereads, 5);
+                assert_true(out[0] == 200.0f && counts.saturated == 0);
+            } else {
+                assert_int_equal(counts.rereads, list[k].rereads);
+                assert_int_equal(counts.saturated, list[k].saturated);
+                assert_true(out[0] == list[k].out && out[1] == 0.0f && out[2] == 0.0f);
+            }
+            rpu_tile_destroy(t);
+        }
+}
+
+/* Only the columns that saturate are read again; the others keep their bits. */
+static void test_bound_management_per_column(void **state) {
+    enum { COLUMNS = 4 };
+    const struct rpu_block where = {3, 10, COLUMNS, 0};
+    const float in[COLUMNS * 2] = {0.05f, 0.0f, 1.0f, 0.0f, 0.02f, 0.01f, 0.5f, 0.0f};
+    float managed[COLUMNS * 2], alone[COLUMNS * 2];
+    (void)state;
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile_params p = plain();
+        struct rpu_read_counts counts = {0, 0, 0};
+        periphery(&p, &cycles[c])->bound = 12.0f;
+        periphery(&p, &cycles[c])->noise = 0.06f;
+        struct rpu_tile *t = diagonal_tile(&p, 2, 100.0f);
+        read_block(&cycles[c], t, &where, in, 2, alone, 2, &counts);
+        assert_int_equal(counts.saturated, 2);
+        rpu_tile_destroy(t);
+        periphery(&p, &cycles[c])->bm = RPU_BM_ITERATIVE;
+        counts = (struct rpu_read_counts){0, 0, 0};
+        t = diagonal_tile(&p, 2, 100.0f);
+        read_block(&cycles[c], t, &where, in, 2, managed, 2, &counts);
+        assert_int_equal(counts.columns, COLUMNS);
+        assert_int_equal(counts.rereads, 4 + 3);
+        assert_int_equal(counts.saturated, 0);
+        assert_memory_equal(managed, alone, 2 * sizeof *managed);
+        assert_memory_equal(managed + 4, alone + 4, 2 * sizeof *managed);
+        assert_true(fabsf(managed[2] - 100.0f) < 6.0f && fabsf(managed[6] - 50.0f) < 3.0f);
+        rpu_tile_destroy(t);
+    }
+}
+
+/* A column read n times again carries fresh noise of 2^n times the spread; with noise management times the maximum. */
+static void test_bound_management_noise(void **state) {
+    enum { IMAGES = 20000 };
+    (void)state;
+    for (int nm = 0; nm < 2; nm++)
+        for (int c = 0; c < 2; c++) {
+            struct rpu_tile_params p = plain();
+            struct rpu_read_counts counts = {0, 0, 0};
+            struct stats_moments m = {0}, first = {0};
+            double both = 0.0;
+            const float in[2] = {nm ? 3.0f : 1.0f, 0.0f};
+            float out[2];
+            periphery(&p, &cycles[c])->bound = 12.0f;
+            periphery(&p, &cycles[c])->noise = 0.06f;
+            periphery(&p, &cycles[c])->nm = nm ? RPU_NM_ABS_MAX : RPU_NM_NONE;
+            struct rpu_tile *once = diagonal_tile(&p, 2, 80.0f);
+            periphery(&p, &cycles[c])->bm = RPU_BM_ITERATIVE;
+            struct rpu_tile *t = diagonal_tile(&p, 2, 80.0f);
+            for (uint32_t i = 0; i < IMAGES; i++) {
+                read_one(&cycles[c], once, i, in, 2, out, NULL);
+                const double before = (double)out[1];
+                read_one(&cycles[c], t, i, in, 2, out, &counts);
+                stats_add(&m, (double)out[1]);
+                stats_add(&first, before);
+                both += before * (double)out[1];
+            }
+            const double sigma = 8.0 * 0.06 * (nm ? 3.0 : 1.0), own = 0.06 * (nm ? 3.0 : 1.0);
+            assert_int_equal(counts.rereads, 3 * IMAGES);
+            within("spread after three rereads", (stats_variance(&m) / (sigma * sigma) - 1.0) * sqrt(m.n / 2.0));
+            within("spread of a first read", (stats_variance(&first) / (own * own) - 1.0) * sqrt(m.n / 2.0));
+            within("first and last read", both / (sigma * own) / sqrt(m.n));
+            rpu_tile_destroy(once);
+            rpu_tile_destroy(t);
+        }
+}
+
+/* Halved inputs pass the converter again: coarse bits show which value was converted. */
+static void test_bound_management_converts_again(void **state) {
+    const float in[2] = {1.0f, 0.3f};
+    float out[2];
+    (void)state;
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile_params p = plain();
+        periphery(&p, &cycles[c])->in_bits = 4; /* steps of 1/7 */
+        periphery(&p, &cycles[c])->bound = 12.0f;
+        periphery(&p, &cycles[c])->bm = RPU_BM_ITERATIVE;
+        struct rpu_tile *t = diagonal_tile(&p, 2, 20.0f);
+        read_one(&cycles[c], t, 0, in, 2, out, NULL);
+        /* 0.5 * 7 = 3.5 rounds to 4: 20 * 4/7 = 11.43 passes; 0.15 * 7 = 1.05 rounds to 1 */
+        assert_true(fabs((double)out[0] - 2.0 * 20.0 * 4.0 / 7.0) < 1e-5);
+        assert_true(fabs((double)out[1] - 2.0 * 20.0 / 7.0) < 1e-5);
+        rpu_tile_destroy(t);
+    }
+}
+
+/* ---- blocks ---- */
+
+enum { BM = 32, BN = 70, COLUMNS = 190, LD = 75 };
+
+static struct rpu_tile_params managed(void) {
+    struct rpu_tile_params p;
+    rpu_tile_params_baseline(&p);
+    p.forward.nm = p.backward.nm = RPU_NM_ABS_MAX;
+    p.forward.bm = p.backward.bm = RPU_BM_ITERATIVE;
+    p.forward.bound = p.backward.bound = 0.5f; /* so that many columns saturate */
+    return p;
+}
+
+static void cut_read(const struct cycle *c, struct rpu_tile *t, const float *in, float *out, uint32_t from,
+                     uint32_t count, struct rpu_read_counts *counts) {
+    const struct rpu_block where = {77, 5 + from, count, 0};
+    if (count > 0)
+        read_block(c, t, &where, in + (size_t)from * LD, LD, out + (size_t)from * LD, LD, counts);
+}
+
+/* Cut in two at every place, and into single columns, a block gives the same bits and counts. */
+static void test_blocks(void **state) {
+    const struct rpu_tile_params p = managed();
+    const size_t bytes = COLUMNS * LD * sizeof(float);
+    float *in = allocate(bytes), *whole = allocate(bytes), *parts = allocate(bytes);
+    uint64_t r = seed;
+    (void)state;
+    random_numbers(&r, in, COLUMNS * LD, 1.0f);
+    memset(in + 20 * LD, 0, LD * sizeof *in);
+    for (int c = 0; c < 2; c++) {
+        struct rpu_tile *t = make(&p, BM, BN);
+        struct rpu_read_counts all = {0, 0, 0};
+        cut_read(&cycles[c], t, in, whole, 0, COLUMNS, &all);
+        assert_true(all.rereads > 20 && all.columns == COLUMNS);
+        for (uint32_t cut = 0; cut <= COLUMNS; cut++) {
+            struct rpu_read_counts sum = {0, 0, 0};
+            memset(parts, 0, bytes);
+            cut_read(&cycles[c], t, in, parts, cut, COLUMNS - cut, &sum);
+            cut_read(&cycles[c], t, in, parts, 0, cut, &sum);
+            assert_memory_equal(whole, parts, bytes);
+            assert_memory_equal(&all, &sum, sizeof all);
+        }
+        memset(parts, 0, bytes);
+        for (uint32_t k = COLUMNS; k-- > 0;)
+            cut_read(&cycles[c], t, in, parts, k, 1, NULL);
+        assert_memory_equal(whole, parts, bytes);
+        memset(whole, 0, bytes);
+        rpu_tile_destroy(t);
+    }
+    test_free(in);
+    test_free(whole);
+    test_free(parts);
+}
+
+/* Engines with every variant: devices, weights and reads have the same bits. */
+static void test_variants(void **state) {
+    const struct rpu_tile_params p = managed();
+    const size_t bytes = COLUMNS * LD * sizeof(float);
+    float *in = allocate(bytes), *out[2] = {allocate(2 * bytes), allocate(2 * bytes)};
+    float *dev[2] = {allocate(5 * BM * BN * sizeof(float)), allocate(5 * BM * BN * sizeof(float))};
+    uint64_t r = seed;
+    (void)state;
+    random_numbers(&r, in, COLUMNS * LD, 1.0f);
+    for (size_t i = 0; i < (size_t)rpu_isa_count(); i++) {
+        const int to = i > 0;
+        struct rpu_engine *e;
+        struct rpu_tile *t;
+        assert_int_equal(rpu_engine_create(&e, rpu_isa_name(i), 1, NULL), RPU_OK);
+        assert_int_equal(rpu_tile_create(&t, e, &p, BM, BN, BN, seed, 0, 0, NULL), RPU_OK);
+        rpu_tile_get_devices(t, dev[to], dev[to] + BM * BN, dev[to] + 2 * BM * BN, dev[to] + 3 * BM * BN);
+        rpu_tile_get_weights(t, dev[to] + 4 * BM * BN);
+        for (int c = 0; c < 2; c++)
+            cut_read(&cycles[c], t, in, out[to] + c * COLUMNS * LD, 0, COLUMNS, NULL);
+        if (to) {
+            assert_memory_equal(out[0], out[1], 2 * bytes);
+            assert_memory_equal(dev[0], dev[1], 5 * BM * BN * sizeof(float));
+        }
+        rpu_tile_destroy(t);
+        rpu_engine_destroy(e);
+    }
+    test_free(in);
+    for (int k = 0; k < 2; k++) {
+        test_free(out[k]);
+        test_free(dev[k]);
+    }
+}
+
+/* ---- errors ---- */
+
+static void test_errors_of_create(void **state) {
+    struct rpu_tile_params p;
+    struct rpu_tile *t;
+    struct rpu_error err;
+    (void)state;
+    rpu_tile_params_baseline(&p);
+    assert_int_equal(rpu_tile_create(NULL, engine, &p, 1, 1, 1, 0, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_create(&t, NULL, &p, 1, 1, 1, 0, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_create(&t, engine, NULL, 1, 1, 1, 0, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_create(&t, engine, &p, 0, 1, 1, 0, 0, 0, &err), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_create(&t, engine, &p, 1, 0, 1, 0, 0, 0, &err), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_create(&t, engine, &p, UINT32_MAX, UINT32_MAX, 1, 0, 0, 0, &err), RPU_ERR_SHAPE);
+    assert_non_null(strstr(err.message, "4294967295 x 4294967295"));
+    assert_int_equal(rpu_tile_create(&t, engine, &p, 1, 1, 0, 0, 0, 0, &err), RPU_ERR_RANGE);
+    assert_int_equal(rpu_tile_create(&t, engine, &p, 1, 1, 1, 0, 1024, 0, &err), RPU_ERR_RANGE);
+    assert_int_equal(rpu_tile_create(&t, engine, &p, 1, 1, 1, 0, 0, 4096, &err), RPU_ERR_RANGE);
+    assert_null(t);
+    rpu_tile_destroy(NULL);
+}
+
+static void bad_params(void (*spoil)(struct rpu_tile_params *), const char *names) {
+    struct rpu_tile_params p;
+    struct rpu_error err;
+    rpu_tile_params_baseline(&p);
+    assert_int_equal(rpu_tile_params_check(&p, &err), RPU_OK);
+    spoil(&p);
+    assert_int_equal(rpu_tile_params_check(&p, &err), RPU_ERR_RANGE);
+    if (!strstr(err.message, names))
+        fail_msg("\"%s\" does not name %s", err.message, names);
+}
+
+#define SPOIL(name, statement)                                                                                         \
+    static void name(struct rpu_tile_params *p) {                                                                      \
+        statement;                                                                                                     \
+    }
+SPOIL(spoil_kind, p->device.kind = (enum rpu_device_kind)7)
+SPOIL(spoil_step, p->device.dw_min = 0.0f)
+SPOIL(spoil_step_nan, p->device.dw_min = NAN)
+SPOIL(spoil_spread, p->device.dw_min_dtod = 1.5f)
+SPOIL(spoil_ctoc, p->device.dw_min_ctoc = -0.1f)
+SPOIL(spoil_imbalance, p->device.imbalance_dtod = INFINITY)
+SPOIL(spoil_bound, p->device.bound = 0.0f)
+SPOIL(spoil_bound_spread, p->device.bound_dtod = 2.0f)
+SPOIL(spoil_bl0, p->update.bl = 0)
+SPOIL(spoil_bl256, p->update.bl = 256)
+SPOIL(spoil_um, p->update.um = 2)
+SPOIL(spoil_in_bits, p->forward.in_bits = 17)
+SPOIL(spoil_one_bit, p->forward.in_bits = 1)
+SPOIL(spoil_out_bits, p->backward.out_bits = -1)
+SPOIL(spoil_noise, p->backward.noise = -1.0f)
+SPOIL(spoil_adc_without_bound, p->forward.bound = 0.0f)
+SPOIL(spoil_bm_without_bound, p->backward.bound = 0.0f; p->backward.out_bits = 0; p->backward.bm = RPU_BM_ITERATIVE)
+SPOIL(spoil_bm_limit, p->forward.bm_limit = 31)
+SPOIL(spoil_nm, p->forward.nm = (enum rpu_nm)5)
+
+static void test_errors_of_params(void **state) {
+    (void)state;
+    bad_params(spoil_kind, "device");
+    bad_params(spoil_step, "dw_min");
+    bad_params(spoil_step_nan, "dw_min");
+    bad_params(spoil_spread, "dw_min_dtod");
+    bad_params(spoil_ctoc, "dw_min_ctoc");
+    bad_params(spoil_imbalance, "imbalance_dtod");
+    bad_params(spoil_bound, "bound");
+    bad_params(spoil_bound_spread, "bound_dtod");
+    bad_params(spoil_bl0, "bl");
+    bad_params(spoil_bl256, "bl");
+    bad_params(spoil_um, "um");
+    bad_params(spoil_in_bits, "forward");
+    bad_params(spoil_one_bit, "forward");
+    bad_params(spoil_out_bits, "backward");
+    bad_params(spoil_noise, "backward");
+    bad_params(spoil_adc_without_bound, "forward");
+    bad_params(spoil_bm_without_bound, "backward");
+    bad_params(spoil_bm_limit, "forward");
+    bad_params(spoil_nm, "forward");
+    assert_int_equal(rpu_tile_params_check(NULL, NULL), RPU_ERR_ARG);
+}
+
+static void test_errors_of_reads(void **state) {
+    const struct rpu_block good = {0, 0, 1, 0}, none = {0, 0, 0, 0}, high = {0, 1u << 24, 1, 0};
+    const struct rpu_block over = {0, (1u << 24) - 1, 2, 0};
+    const struct rpu_tile_params p = managed();
+    struct rpu_tile *t = make(&p, 3, 5);
+    float a[8] = {0}, b[8] = {0};
+    (void)state;
+    assert_int_equal(rpu_tile_forward(NULL, &good, a, 5, b, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward((struct rpu_tile *)(void *)a, &good, a, 5, b, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward(t, NULL, a, 5, b, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward(t, &good, NULL, 5, b, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward(t, &good, a, 5, NULL, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward(t, &none, a, 5, b, 3, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_forward(t, &high, a, 5, b, 3, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_tile_backward(t, &over, a, 3, b, 5, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_tile_forward(t, &good, a, 4, b, 3, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_forward(t, &good, a, 5, b, 2, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_backward(t, &good, a, 2, b, 5, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_backward(t, &good, a, 3, b, 4, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_tile_backward(t, &good, a, 3, b, 5, NULL), RPU_OK);
+    assert_int_equal(rpu_tile_get_weights(t, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_set_weights(NULL, a), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_get_devices(NULL, a, NULL, NULL, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_outputs(t), 3);
+    assert_int_equal(rpu_tile_inputs(t), 5);
+    assert_int_equal(rpu_tile_outputs(NULL), 0);
+    rpu_tile_destroy(t);
+    t = make(&p, 3, 300); /* 2^24 columns of 300 would use some counters twice */
+    assert_int_equal(rpu_tile_forward(t, &(struct rpu_block){0, (1u << 24) - 1, 1, 0}, a, 300, b, 3, NULL),
+                     RPU_ERR_RANGE);
+    rpu_tile_destroy(t);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_device_statistics),
+        cmocka_unit_test(test_spreads_alone),
+        cmocka_unit_test(test_devices_of_places),
+        cmocka_unit_test(test_initial_weights),
+        cmocka_unit_test(test_initial_weights_clipped),
+        cmocka_unit_test(test_set_weights),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_noise_managed),
+        cmocka_unit_test(test_product_exact),
+        cmocka_unit_test(test_noise_places),
+        cmocka_unit_test(test_dac),
+        cmocka_unit_test(test_dac_ties),
+        cmocka_unit_test(test_adc_and_bound),
+        cmocka_unit_test(test_zero_column),
+        cmocka_unit_test(test_noise_management_exact),
+        cmocka_unit_test(test_bound_management),
+        cmocka_unit_test(test_bound_management_per_column),
+        cmocka_unit_test(test_bound_management_noise),
+        cmocka_unit_test(test_bound_management_converts_again),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_errors_of_create),
+        cmocka_unit_test(test_errors_of_params),
+        cmocka_unit_test(test_errors_of_reads),
+    };
+    int failed;
+    seed = stats_seed(argc, argv, 20261123);
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
+    if (rpu_engine_create(&engine, NULL, 1, NULL) != RPU_OK)
+        return 1;
+    print_message("seed %llu, kernels %s\n", (unsigned long long)seed, rpu_engine_isa(engine));
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rpu_engine_destroy(engine);
+    return failed;
+}
