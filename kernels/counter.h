@@ -62,7 +62,8 @@ enum rpu_rng_purpose {
     RPU_RNG_COL_TIES,
     RPU_RNG_CTOC,
     RPU_RNG_SHUFFLE,
-    RPU_RNG_DIGITS
+    RPU_RNG_DIGITS,
+    RPU_RNG_PURPOSES /**< one more than the last */
 };
 
 /** A stream: key and counter with word 0 free. */

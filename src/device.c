@@ -14,7 +14,7 @@ static uint16_t to_fixed(float v) {
 }
 
 static void draw_row(const struct rpu_tile *t, enum rpu_rng_purpose purpose, size_t i, float *out) {
-    const struct rpu_stream s = rpu_stream_make(t->seed, purpose, 0, 0, t->word3);
+    const struct rpu_stream s = rpu_tile_stream(t, purpose, 0);
     t->k->gaussian(&s, (uint64_t)i * t->n, t->n, out);
 }
 
@@ -49,7 +49,7 @@ void rpu_device_bounds(const struct rpu_tile *t, size_t i, size_t j, float *lowe
 
 /* Uniform in +-1/sqrt(fan_in): 24 bits, midpoints, so that the mean is 0. */
 static void draw_weights(struct rpu_tile *t, size_t i, uint32_t fan_in) {
-    const struct rpu_stream s = rpu_stream_make(t->seed, RPU_RNG_WEIGHT, 0, 0, t->word3);
+    const struct rpu_stream s = rpu_tile_stream(t, RPU_RNG_WEIGHT, 0);
     const float limit = 1.0f / sqrtf((float)fan_in);
     uint32_t words[4];
     for (size_t j = 0; j < t->n; j++) {

@@ -65,14 +65,25 @@ static void converter(int bits, float range, float *steps, float *step) {
         *step = nextafterf(*step, 0.0f);
 }
 
-static struct rpu_output_stage output_stage(const struct rpu_tile *t, const struct rpu_read *read, uint32_t image) {
-    const struct rpu_periphery *p = read->periphery;
-    struct rpu_output_stage s;
-    s.stream = rpu_stream_make(t->seed, read->purpose, image, 0, t->word3);
-    s.sigma = p->noise;
-    s.bound = p->bound > 0.0f ? p->bound : INFINITY;
-    converter(p->bound > 0.0f ? p->out_bits : 0, s.bound, &s.steps, &s.step);
+static struct rpu_stage stage_of(const struct rpu_periphery *p) {
+    struct rpu_stage s = {0};
+    s.output.sigma = p->noise;
+    s.output.bound = p->bound > 0.0f ? p->bound : INFINITY;
+    converter(p->bound > 0.0f ? p->out_bits : 0, s.output.bound, &s.output.steps, &s.output.step);
+    converter(p->in_bits, 1.0f, &s.dac_steps, &s.dac_step);
     return s;
+}
+
+void rpu_tile_prepare(struct rpu_tile *tile) {
+    for (int p = 0; p < RPU_RNG_PURPOSES; p++) {
+        const struct rpu_stream s = rpu_stream_make(tile->seed, (enum rpu_rng_purpose)p, 0, 0, 0);
+        tile->keys[p][0] = s.key[0];
+        tile->keys[p][1] = s.key[1];
+    }
+    if (tile->params.device.kind == RPU_DEVICE_PERFECT) /* whose periphery is not checked, nor used */
+        return;
+    tile->stages[0] = stage_of(&tile->params.forward);
+    tile->stages[1] = stage_of(&tile->params.backward);
 }
 
 static void product(const struct rpu_tile *t, const struct rpu_read *read, size_t columns, const float *in, size_t ldin,
@@ -87,9 +98,8 @@ static void product(const struct rpu_tile *t, const struct rpu_read *read, size_
 struct reader {
     const struct rpu_tile *t;
     const struct rpu_read *read;
-    struct rpu_output_stage stage;
+    struct rpu_stage stage;
     struct read_work w;
-    float steps, step; /* DAC */
     size_t n_in, n_out;
 };
 
@@ -97,14 +107,14 @@ struct reader {
  * limit is reached. */
 static void reread(struct reader *r, const float *in, uint64_t first, float div, float *out, uint32_t *saturated,
                    struct rpu_read_counts *counts) {
-    struct rpu_output_stage stage = r->stage;
+    struct rpu_output_stage stage = r->stage.output;
     float factor = 1.0f, up = 1.0f;
     for (int32_t attempt = 1; attempt <= r->read->periphery->bm_limit && *saturated > 0; attempt++) {
         factor *= 0.5f;
         up *= 2.0f;
         const float scale = div * up;
         stage.stream.ctr[2] = rpu_counter_column(0, (uint32_t)attempt);
-        r->t->k->dac(1, r->n_in, in, r->n_in, &div, &factor, r->steps, r->step, r->w.q, r->n_in);
+        r->t->k->dac(1, r->n_in, in, r->n_in, &div, &factor, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->n_in);
         product(r->t, r->read, 1, r->w.q, r->n_in, out, r->n_out, r->w.product);
         r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &scale, saturated);
         counts->rereads++;
@@ -119,9 +129,9 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const uint64_t first = (uint64_t)column * r->n_out;
     if (nm)
         k->absmax(columns, r->n_in, in, ldin, r->w.div);
-    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->steps, r->step, r->w.q, r->n_in);
+    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->n_in);
     product(r->t, r->read, columns, r->w.q, r->n_in, out, ldout, r->w.product);
-    k->epilogue(columns, r->n_out, out, ldout, &r->stage, first, nm ? r->w.div : NULL, r->w.saturated);
+    k->epilogue(columns, r->n_out, out, ldout, &r->stage.output, first, nm ? r->w.div : NULL, r->w.saturated);
     counts->columns += columns;
     for (size_t c = 0; c < columns; c++) {
         const float div = nm ? r->w.div[c] : 1.0f;
@@ -150,8 +160,8 @@ void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, con
         counts->columns += where->count;
         return;
     }
-    r.stage = output_stage(tile, read, where->image);
-    converter(read->periphery->in_bits, 1.0f, &r.steps, &r.step);
+    r.stage = tile->stages[read->transposed];
+    r.stage.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
     for (size_t c = 0; c < where->count; c += r.w.columns) {
         const size_t columns = where->count - c < r.w.columns ? where->count - c : r.w.columns;
         read_chunk(&r, where->column + (uint32_t)c, columns, in + c * ldin, ldin, out + c * ldout, ldout, counts);

@@ -141,6 +141,7 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
         free(row);
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for an array of %u x %u crosspoints", outputs, inputs);
     }
+    rpu_tile_prepare(t);
     rpu_device_draw(t, fan_in, row);
     free(row);
     *tile = t;

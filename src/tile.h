@@ -10,6 +10,12 @@
 
 #define RPU_TILE_TAG 0x52505554u /* a foreign object does not carry it */
 
+/** What the converters of a read come to, worked out once. */
+struct rpu_stage {
+    float dac_steps, dac_step; /**< contract of kernel `dac` */
+    struct rpu_output_stage output;
+};
+
 struct rpu_tile {
     uint32_t tag;
     uint32_t m, n;
@@ -18,11 +24,23 @@ struct rpu_tile {
     struct rpu_tile_params params;
     uint64_t seed;
     uint32_t word3;  /**< its place in the counters */
+    uint32_t keys[RPU_RNG_PURPOSES][2]; /**< mix of the seed and each purpose */
+    struct rpu_stage stages[2];         /**< converters of the forward and the backward read */
     float *w;        /**< m x ldw */
     uint16_t *dev;   /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
     void *scratch;   /**< for the public calls */
     size_t scratch_size;
 };
+
+/** The tile's stream for a purpose and image. */
+static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
+                                                uint32_t image) {
+    const struct rpu_stream s = {{tile->keys[purpose][0], tile->keys[purpose][1]}, {0, image, 0, tile->word3}};
+    return s;
+}
+
+/** Sets keys and stages from the tile's seed and parameters. */
+void rpu_tile_prepare(struct rpu_tile *tile);
 
 /** Which read of the array. */
 struct rpu_read {

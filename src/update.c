@@ -2,8 +2,6 @@
 /* From gradients to pulses: gains (update management) and the call of the pulse kernel. */
 #include "tile.h"
 
-#include "rng.h"
-
 #include <math.h>
 
 size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count) {
@@ -45,11 +43,11 @@ void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, 
         .gain_x = gains->x, .gain_d = gains->d, .peak = gains->peak,
         .step_unit = dev->dw_min * RPU_DEV_UNIT, .bound_unit = dev->bound * RPU_DEV_UNIT, .ctoc = dev->dw_min_ctoc,
         .bl = (uint32_t)tile->params.update.bl,
-        .row_bits = rpu_stream_make(tile->seed, RPU_RNG_ROW_BITS, where->image, 0, tile->word3),
-        .row_ties = rpu_stream_make(tile->seed, RPU_RNG_ROW_TIES, where->image, 0, tile->word3),
-        .col_bits = rpu_stream_make(tile->seed, RPU_RNG_COL_BITS, where->image, 0, tile->word3),
-        .col_ties = rpu_stream_make(tile->seed, RPU_RNG_COL_TIES, where->image, 0, tile->word3),
-        .noise = rpu_stream_make(tile->seed, RPU_RNG_CTOC, where->image, 0, tile->word3),
+        .row_bits = rpu_tile_stream(tile, RPU_RNG_ROW_BITS, where->image),
+        .row_ties = rpu_tile_stream(tile, RPU_RNG_ROW_TIES, where->image),
+        .col_bits = rpu_tile_stream(tile, RPU_RNG_COL_BITS, where->image),
+        .col_ties = rpu_tile_stream(tile, RPU_RNG_COL_TIES, where->image),
+        .noise = rpu_tile_stream(tile, RPU_RNG_CTOC, where->image),
         .scratch = scratch,
     };
     tile->k->pulse(&args, &c);

@@ -9,9 +9,10 @@
 
 /** How an option's argument reaches the configuration. */
 enum cli_assign {
-    CLI_ASSIGN_NONE,  /**< it does not: the command itself reads it */
-    CLI_ASSIGN_PLAIN, /**< `key=value`, the value parsed as YAML */
-    CLI_ASSIGN_STRING /**< `key="value"`, the value taken as it is, quoted for YAML */
+    CLI_ASSIGN_NONE,   /**< it does not: the command itself reads it */
+    CLI_ASSIGN_PLAIN,  /**< `key=value`, the value parsed as YAML */
+    CLI_ASSIGN_STRING, /**< `key="value"`, the value taken as it is, quoted for YAML */
+    CLI_ASSIGN_WHOLE   /**< the argument is an assignment itself */
 };
 
 /** One option. */
@@ -51,19 +52,14 @@ struct cli_variable {
 };
 
 #define CLI_PROGRAM "rpubench"
-extern const char cli_summary[];                 /**< one line about the program */
-extern const char cli_description[];             /**< paragraphs about the program */
-extern const struct cli_command cli_commands[];  /**< ends with a null name */
-extern const struct cli_option cli_common[];     /**< options of every command; ends with a null name */
-extern const struct cli_exit cli_exits[];        /**< ends with a null meaning */
+extern const char cli_summary[];                  /**< one line about the program */
+extern const char cli_description[];              /**< paragraphs about the program */
+extern const struct cli_command cli_commands[];   /**< ends with a null name */
+extern const struct cli_option cli_common[];      /**< options of every command; ends with a null name */
+extern const struct cli_exit cli_exits[];         /**< ends with a null meaning */
 extern const struct cli_variable cli_variables[]; /**< ends with a null name */
 
-enum {
-    CLI_EXIT_OK = 0,
-    CLI_EXIT_FAILURE = 1,
-    CLI_EXIT_USAGE = 2,
-    CLI_EXIT_INTERRUPTED = 130
-};
+enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_INTERRUPTED = 130 };
 
 /* ---- parsing (cli.c) ---- */
 

@@ -7,7 +7,8 @@ const char cli_description[] =
     "rpubench trains convolutional neural networks whose weights sit in simulated analog crossbar arrays (resistive "
     "processing units, RPUs), and measures the throughput of each training cycle: forward, backward, update.\n"
     "\n"
-    "One configuration and one seed give the same weights, to the last bit, on every kernel variant and with any number "
+    "One configuration and one seed give the same weights, to the last bit, on every kernel variant and with any "
+    "number "
     "of threads.";
 
 const struct cli_option cli_common[] = {
@@ -31,8 +32,9 @@ static const struct cli_option train_options[] = {
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
      "Train on the first N images only; 0 stands for all."},
-    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0, "Test on the first N images only; 0 stands for all."},
-    {"set", 0, "KEY=VALUE", CLI_ASSIGN_NONE, NULL, 1,
+    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0,
+     "Test on the first N images only; 0 stands for all."},
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
      "Set a configuration key, such as training.eta=0.02 or arrays.K2.update.bl=5; VALUE is parsed as YAML. May be "
      "repeated; comes after the preset or file, in the order of the command line."},
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
@@ -56,12 +58,15 @@ static const struct cli_option help_options[] = {{0}};
 
 const struct cli_command cli_commands[] = {
     {CLI_TRAIN, "train", "[PRESET|FILE.yaml]", 1, "train a network and report error and throughput",
-     "Trains the network of a preset or of a YAML file (default: the preset lenet-rpu) and tests it after each epoch. A "
+     "Trains the network of a preset or of a YAML file (default: the preset lenet-rpu) and tests it after each epoch. "
+     "A "
      "name that is a preset means the preset; anything else is the path of a file. Options and --set are merged over "
      "it.\n"
      "\n"
-     "On a terminal a line shows progress, rate and time left; elsewhere there is a line for each epoch. At the end come "
-     "the test error and, for each array and each cycle, the time for an image and the crosspoints handled in a second. "
+     "On a terminal a line shows progress, rate and time left; elsewhere there is a line for each epoch. At the end "
+     "come "
+     "the test error and, for each array and each cycle, the time for an image and the crosspoints handled in a "
+     "second. "
      "The first array's backward cycle has no use in training and is not run.\n"
      "\n"
      "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
@@ -72,7 +77,8 @@ const struct cli_command cli_commands[] = {
      "given to train.",
      presets_options},
     {CLI_INFO, "info", "", 0, "describe this build and this machine",
-     "Prints version and build, the CPU and its features, the kernel variants that were built and that this machine can "
+     "Prints version and build, the CPU and its features, the kernel variants that were built and that this machine "
+     "can "
      "run, the variant chosen for each kernel, and the number of threads.",
      info_options},
     {CLI_HELP, "help", "[COMMAND]", 1, "print help about the program or a command",
@@ -84,8 +90,9 @@ const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
     {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
                        "out of memory"},
-    {CLI_EXIT_USAGE, "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
-                     "is not available"},
+    {CLI_EXIT_USAGE,
+     "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
+     "is not available"},
     {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
     {0},
 };

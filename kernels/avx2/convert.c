@@ -17,14 +17,18 @@ INLINE float largest(__m256 v) {
 INLINE float absmax_column(size_t n, const float *x) {
     __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
     size_t j = 0;
+    if (n < VEC)
+        return largest(max_ignore(abs_ps(load_part(x, n)), a));
     for (; j + 4 * VEC <= n; j += 4 * VEC) {
         a = max_ignore(abs_ps(_mm256_loadu_ps(x + j)), a);
         b = max_ignore(abs_ps(_mm256_loadu_ps(x + j + VEC)), b);
         c = max_ignore(abs_ps(_mm256_loadu_ps(x + j + 2 * VEC)), c);
         d = max_ignore(abs_ps(_mm256_loadu_ps(x + j + 3 * VEC)), d);
     }
-    for (; j < n; j += VEC)
-        a = max_ignore(abs_ps(load_upto(x + j, n - j)), a);
+    for (; j + VEC <= n; j += VEC)
+        b = max_ignore(abs_ps(_mm256_loadu_ps(x + j)), b);
+    if (j < n) /* overlaps what came before */
+        c = max_ignore(abs_ps(_mm256_loadu_ps(x + n - VEC)), c);
     return largest(_mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d)));
 }
 
@@ -103,27 +107,31 @@ INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, in
     return saturated;
 }
 
-/* n outputs in place; bit i of `flags` (zeroed by the caller) is set where output i saturates. Returns whether any
- * does. */
+/* n outputs in place; bit i of `flags` is set where output i saturates. Returns whether any does. The last vector of a
+ * row that is no whole number of vectors overlaps the one before: it is worked out first and stored last. */
 INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, int noise,
                           int rounds, __m256 scale) {
-    unsigned any = 0;
-    size_t i = 0;
-    __m256 out;
-    for (; i + VEC <= n; i += VEC) {
-        const unsigned bits = stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : scale, noise, rounds, &out);
+    const size_t left = n % VEC;
+    __m256 out, tail = scale;
+    unsigned any = 0, bits;
+    if (left > 0 && n > VEC) {
+        bits = stage8(s, _mm256_loadu_ps(y + n - VEC), noise ? _mm256_loadu_ps(xi + n - VEC) : scale, noise, rounds, &tail);
+        any = bits >> (VEC - left);
+        flags[n / VEC] = (uint8_t)any;
+    } else if (left > 0) {
+        bits = stage8(s, load_part(y, n), noise ? load_part(xi, n) : scale, noise, rounds, &out);
+        flags[0] = (uint8_t)(bits & ((1u << n) - 1u));
+        store_part(y, _mm256_mul_ps(out, scale), n);
+        return flags[0];
+    }
+    for (size_t i = 0; i + VEC <= n; i += VEC) {
+        bits = stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : scale, noise, rounds, &out);
         _mm256_storeu_ps(y + i, _mm256_mul_ps(out, scale));
         flags[i / VEC] = (uint8_t)bits;
         any |= bits;
     }
-    if (i < n) {
-        const unsigned valid = (1u << (n - i)) - 1u;
-        const unsigned bits =
-            valid & stage8(s, load_part(y + i, n - i), noise ? load_part(xi + i, n - i) : scale, noise, rounds, &out);
-        store_part(y + i, _mm256_mul_ps(out, scale), n - i);
-        flags[i / VEC] = (uint8_t)bits;
-        any |= bits;
-    }
+    if (left > 0)
+        _mm256_storeu_ps(y + n - VEC, _mm256_mul_ps(tail, scale));
     return any;
 }
 

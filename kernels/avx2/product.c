@@ -290,10 +290,14 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
         do { /* lists of up to ROWS rows that take part */
             const int start = i == 0;
             size_t count = 0;
-            for (; i < m && count < ROWS; i++) {
-                value[count] = d[p * ldd + i];
-                row[count] = w + i * ldw;
-                count += value[count] != 0.0f;
+            for (; i < m && count + VEC <= ROWS; i += VEC) {
+                const __m256 e = load_upto(d + p * ldd + i, m - i);
+                unsigned taking = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(e, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+                for (; taking; taking &= taking - 1) {
+                    const size_t r = i + (size_t)__builtin_ctz(taking);
+                    value[count] = d[p * ldd + r];
+                    row[count++] = w + r * ldw;
+                }
             }
             if (m <= FEW_ROWS)
                 backward_few(n, count, row, value, z + p * ldz);

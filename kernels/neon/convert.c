@@ -140,8 +140,9 @@ void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rp
     const int noisy = stage->sigma > 0.0f, convert = stage->steps > 0.0f;
     struct stage s = {vdupq_n_f32(stage->sigma), vdupq_n_f32(stage->bound), vdupq_n_f32(stage->steps),
                       vdupq_n_f32(stage->step), vdupq_n_f32(1.0f)};
+    const struct philox stream = philox_begin(&stage->stream);
     struct noise z;
-    noise_begin(&z, &stage->stream, first, (uint64_t)columns * n);
+    noise_begin(&z, &stream, first, (uint64_t)columns * n);
     for (size_t p = 0; p < columns; p++) {
         if (scale)
             s.scale = vdupq_n_f32(scale[p]);

@@ -11,7 +11,10 @@ INLINE void copy_floats(float *to, const float *from, size_t n) {
             store_part(to, load_part(from, n), n);
         return;
     }
-    for (size_t i = 0; i + VEC <= n; i += VEC)
+    size_t i = 0;
+    for (; i + 4 * VEC <= n; i += 4 * VEC)
+        vst1q_f32_x4(to + i, vld1q_f32_x4(from + i));
+    for (; i + VEC <= n; i += VEC)
         vst1q_f32(to + i, vld1q_f32(from + i));
     vst1q_f32(to + n - VEC, vld1q_f32(from + n - VEC));
 }
@@ -90,12 +93,14 @@ INLINE void sum_taps(const size_t vectors, const struct walk *w, size_t channel,
     UNROLL
     for (size_t v = 0; v < vectors; v++)
         s[v] = vdupq_n_f32(0.0f);
-    for (size_t ky = 0; ky < w->ny; ky++) {
+    for (size_t ky = 0; ky < w->ny && w->nx > 0; ky++) {
         const float *z = w->z + channel + (ptrdiff_t)ky * w->dy;
-        for (size_t kx = 0; kx < w->nx; kx++) {
+        for (size_t left = w->nx;; z += w->dx) { /* never steps beyond the last tap */
             UNROLL
             for (size_t v = 0; v < vectors; v++)
-                s[v] = vaddq_f32(s[v], vld1q_f32(z + (ptrdiff_t)kx * w->dx + v * VEC));
+                s[v] = vaddq_f32(s[v], vld1q_f32(z + v * VEC));
+            if (--left == 0)
+                break;
         }
     }
     UNROLL
@@ -221,30 +226,43 @@ void K(maxpool)(const struct rpu_pool_shape *shape, const float *in, size_t row0
         }
 }
 
-/* n <= 4 window offsets. */
-INLINE uint32x4_t load_offsets(const uint8_t *where, size_t n) {
-    uint8_t all[8] = {0};
+/* The first n <= 16 window offsets, four to a vector. */
+INLINE void load_offsets(const uint8_t *where, size_t n, uint32x4_t offset[4]) {
+    uint8_t all[16] = {0};
     memcpy(all, where, n);
-    return vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(all))));
+    const uint8x16_t bytes = vld1q_u8(all);
+    const uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_high_u8(bytes);
+    offset[0] = vmovl_u16(vget_low_u16(low));
+    offset[1] = vmovl_high_u16(low);
+    offset[2] = vmovl_u16(vget_low_u16(high));
+    offset[3] = vmovl_high_u16(high);
 }
 
-/* Gives n <= 4 channels of one output to the window. Windows that do not overlap are written, others added to. */
-INLINE void unpool_block(size_t n, const struct rpu_pool_shape *s, const float *dout, const uint8_t *where,
-                         float *corner, int overlap) {
-    const float32x4_t d = vaddq_f32(load_upto(dout, n), vdupq_n_f32(0.0f)); /* a sum from 0 is never -0 */
-    const uint32x4_t offset = load_offsets(where, n);
+/* Gives the channels of one output to the window; channels as in pool_block. Windows that do not overlap are written,
+ * others added to. */
+INLINE void unpool_block(const size_t vectors, size_t channels, const struct rpu_pool_shape *s, const float *dout,
+                         const uint8_t *where, float *corner, int overlap) {
+    float32x4_t d[4];
+    uint32x4_t offset[4];
     uint32_t k = 0;
+    load_offsets(where, channels, offset);
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) /* a sum from 0 is never -0 */
+        d[v] = vaddq_f32(load_upto(dout + v * VEC, channels - v * VEC), vdupq_n_f32(0.0f));
     for (size_t ky = 0; ky < s->window; ky++) {
         float *row = corner + ky * s->width * s->channels;
         for (size_t kx = 0; kx < s->window; kx++, k++) {
-            float *at = row + kx * s->channels;
-            const uint32x4_t here = vceqq_u32(offset, vdupq_n_u32(k));
-            float32x4_t v = vreinterpretq_f32_u32(vandq_u32(here, vreinterpretq_u32_f32(d)));
-            if (overlap) {
-                const float32x4_t old = load_upto(at, n);
-                v = vbslq_f32(here, vaddq_f32(old, d), old);
+            UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                float *at = row + kx * s->channels + v * VEC;
+                const uint32x4_t here = vceqq_u32(offset[v], vdupq_n_u32(k));
+                float32x4_t g = vreinterpretq_f32_u32(vandq_u32(here, vreinterpretq_u32_f32(d[v])));
+                if (overlap) {
+                    const float32x4_t old = load_upto(at, channels - v * VEC);
+                    g = vbslq_f32(here, vaddq_f32(old, d[v]), old);
+                }
+                store_upto(at, g, channels - v * VEC);
             }
-            store_upto(at, v, n);
         }
     }
 }
@@ -257,10 +275,12 @@ INLINE void unpool_all(const struct rpu_pool_shape *s, const float *dout, const 
             float *corner = din + (oy * s->stride * s->width + ox * s->stride) * c;
             const size_t o = (oy * s->out_width + ox) * c;
             size_t ch = 0;
+            for (; ch + 4 * VEC <= c; ch += 4 * VEC)
+                unpool_block(4, 4 * VEC, s, dout + o + ch, where + o + ch, corner + ch, overlap);
             for (; ch + VEC <= c; ch += VEC)
-                unpool_block(VEC, s, dout + o + ch, where + o + ch, corner + ch, overlap);
+                unpool_block(1, VEC, s, dout + o + ch, where + o + ch, corner + ch, overlap);
             if (ch < c)
-                unpool_block(c - ch, s, dout + o + ch, where + o + ch, corner + ch, overlap);
+                unpool_block(1, c - ch, s, dout + o + ch, where + o + ch, corner + ch, overlap);
         }
 }
 
@@ -317,47 +337,69 @@ INLINE float32x4_t sigmoid4(float32x4_t x) {
     return vdivq_f32(one, vaddq_f32(one, exp4(vnegq_f32(x))));
 }
 
-/* v where y > 0, else +0. */
+/* v where y > 0, else +0. Compared as integers: a compiler may make a maximum of a comparison of floats, and that one
+ * answers a signalling NaN with a NaN. */
 INLINE float32x4_t where_positive(float32x4_t y, float32x4_t v) {
-    return vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(y, vdupq_n_f32(0.0f)), vreinterpretq_u32_f32(v)));
+    const uint32x4_t positive =
+        vcleq_u32(vsubq_u32(vreinterpretq_u32_f32(y), vdupq_n_u32(1)), vdupq_n_u32(0x7f7fffffu));
+    return vreinterpretq_f32_u32(vandq_u32(positive, vreinterpretq_u32_f32(v)));
+}
+
+typedef float32x4_t map_fn(float32x4_t x);
+typedef float32x4_t slope_fn(float32x4_t y, float32x4_t d);
+
+/* y = f(x). */
+INLINE void map(size_t n, const float *x, float *y, map_fn *f) {
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vst1q_f32(y + i, f(vld1q_f32(x + i)));
+    if (i < n)
+        store_part(y + i, f(load_part(x + i, n - i)), n - i);
+}
+
+/* d = f(y, d). */
+INLINE void map_slope(size_t n, const float *y, float *d, slope_fn *f) {
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vst1q_f32(d + i, f(vld1q_f32(y + i), vld1q_f32(d + i)));
+    if (i < n)
+        store_part(d + i, f(load_part(y + i, n - i), load_part(d + i, n - i)), n - i);
+}
+
+INLINE float32x4_t relu4(float32x4_t x) {
+    return where_positive(x, x);
+}
+
+INLINE float32x4_t dtanh4(float32x4_t y, float32x4_t d) {
+    return vmulq_f32(d, vfmsq_f32(vdupq_n_f32(1.0f), y, y));
+}
+
+INLINE float32x4_t dsigmoid4(float32x4_t y, float32x4_t d) {
+    return vmulq_f32(d, vmulq_f32(y, vsubq_f32(vdupq_n_f32(1.0f), y)));
 }
 
 void K(tanh)(size_t n, const float *x, float *y) {
-    for (size_t i = 0; i < n; i += VEC)
-        store_upto(y + i, tanh4(load_upto(x + i, n - i)), n - i);
+    map(n, x, y, tanh4);
 }
 
 void K(sigmoid)(size_t n, const float *x, float *y) {
-    for (size_t i = 0; i < n; i += VEC)
-        store_upto(y + i, sigmoid4(load_upto(x + i, n - i)), n - i);
+    map(n, x, y, sigmoid4);
 }
 
 void K(relu)(size_t n, const float *x, float *y) {
-    for (size_t i = 0; i < n; i += VEC) {
-        const float32x4_t v = load_upto(x + i, n - i);
-        store_upto(y + i, where_positive(v, v), n - i);
-    }
+    map(n, x, y, relu4);
 }
 
 void K(dtanh)(size_t n, const float *y, float *d) {
-    for (size_t i = 0; i < n; i += VEC) {
-        const float32x4_t v = load_upto(y + i, n - i);
-        const float32x4_t slope = vfmsq_f32(vdupq_n_f32(1.0f), v, v);
-        store_upto(d + i, vmulq_f32(load_upto(d + i, n - i), slope), n - i);
-    }
+    map_slope(n, y, d, dtanh4);
 }
 
 void K(dsigmoid)(size_t n, const float *y, float *d) {
-    for (size_t i = 0; i < n; i += VEC) {
-        const float32x4_t v = load_upto(y + i, n - i);
-        const float32x4_t slope = vmulq_f32(v, vsubq_f32(vdupq_n_f32(1.0f), v));
-        store_upto(d + i, vmulq_f32(load_upto(d + i, n - i), slope), n - i);
-    }
+    map_slope(n, y, d, dsigmoid4);
 }
 
 void K(drelu)(size_t n, const float *y, float *d) {
-    for (size_t i = 0; i < n; i += VEC)
-        store_upto(d + i, where_positive(load_upto(y + i, n - i), load_upto(d + i, n - i)), n - i);
+    map_slope(n, y, d, where_positive);
 }
 
 /* ---- softmax ---- */

@@ -89,23 +89,25 @@ struct philox {
     uint32x4_t k0[8], k1[8]; /* keys of rounds 3 to 10 */
 };
 
-INLINE struct philox philox_begin(const struct rpu_stream *s) {
+/* Sets what depends on the counter, for a stream with the key of philox_begin. */
+INLINE void philox_counter(struct philox *p, const uint32_t key[2], const uint32_t ctr[4]) {
     static const uint32_t lanes[VEC] = {0, 1, 2, 3};
-    const uint64_t p1 = (uint64_t)PHILOX_M1 * s->ctr[2];
-    const uint32_t c0 = (uint32_t)(p1 >> 32) ^ s->ctr[1] ^ s->key[0];
+    const uint64_t p1 = (uint64_t)PHILOX_M1 * ctr[2];
+    const uint32_t c0 = (uint32_t)(p1 >> 32) ^ ctr[1] ^ key[0];
     const uint64_t p0 = (uint64_t)PHILOX_M0 * c0;
-    uint32_t k0 = s->key[0] + PHILOX_W0, k1 = s->key[1] + PHILOX_W1;
+    p->first = vaddq_u32(vdupq_n_u32(ctr[0]), vld1q_u32(lanes));
+    p->r1_c2 = vdupq_n_u32(ctr[3] ^ key[1]);
+    p->r2_c0 = vdupq_n_u32((uint32_t)p1 ^ (key[0] + PHILOX_W0));
+    p->r2_c2 = vdupq_n_u32((uint32_t)(p0 >> 32) ^ (key[1] + PHILOX_W1));
+    p->r3_c2 = vdupq_n_u32((uint32_t)p0 ^ (key[1] + 2 * PHILOX_W1));
+}
+
+INLINE struct philox philox_begin(const struct rpu_stream *s) {
     struct philox p;
-    p.first = vaddq_u32(vdupq_n_u32(s->ctr[0]), vld1q_u32(lanes));
-    p.r1_c2 = vdupq_n_u32(s->ctr[3] ^ s->key[1]);
-    p.r2_c0 = vdupq_n_u32((uint32_t)p1 ^ k0);
-    p.r2_c2 = vdupq_n_u32((uint32_t)(p0 >> 32) ^ k1);
-    p.r3_c2 = vdupq_n_u32((uint32_t)p0 ^ (k1 + PHILOX_W1));
-    for (int r = 0; r < 8; r++) {
-        k0 += PHILOX_W0;
-        k1 += PHILOX_W1;
-        p.k0[r] = vdupq_n_u32(k0);
-        p.k1[r] = vdupq_n_u32(k1);
+    philox_counter(&p, s->key, s->ctr);
+    for (uint32_t r = 0; r < 8; r++) {
+        p.k0[r] = vdupq_n_u32(s->key[0] + (r + 2) * PHILOX_W0);
+        p.k1[r] = vdupq_n_u32(s->key[1] + (r + 2) * PHILOX_W1);
     }
     return p;
 }
@@ -141,24 +143,32 @@ INLINE struct words philox4(const struct philox *p, uint32_t first) {
 
 /* ---- Gaussians ---- */
 
-/** Whole groups of a Gaussian stream: count * 48 numbers from group `group` on. In random.c. */
-void rpu_neon_gauss_groups(const struct rpu_stream *stream, uint32_t group, size_t count, float *out);
+/** The first `count` numbers from group `group` on, a multiple of 16. In random.c. */
+void rpu_neon_gauss(const struct philox *p, uint32_t group, size_t count, float *out);
+
+/** Kernel bernoulli with the bit stream begun. In random.c. */
+size_t rpu_neon_bernoulli(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
+                          const uint16_t *hi, const uint16_t *lo, uint64_t *plane);
+
+/* ---- a window on a Gaussian stream ---- */
+
+enum { GAUSS_PAIRS = 16 }; /* numbers that one pair of each block of a group makes */
 
 enum { WINDOW_GROUPS = 16, WINDOW = WINDOW_GROUPS * RPU_GAUSS_GROUP, WINDOW_KEEP = VEC };
 
 /** A window that moves over a Gaussian stream, so that readers of odd lengths share the groups. No more groups are
  * drawn than `left` asks for. The last VEC floats are only ever read together with numbers before them. */
 struct noise {
-    struct rpu_stream stream;
+    const struct philox *stream;
     uint64_t next; /**< first element not drawn yet, a multiple of 48 */
     uint64_t left; /**< elements still wanted that are not in the window */
     size_t at, end;
     float xi[WINDOW_KEEP + WINDOW + VEC];
 };
 
-INLINE void noise_begin(struct noise *z, const struct rpu_stream *stream, uint64_t first, uint64_t count) {
+INLINE void noise_begin(struct noise *z, const struct philox *stream, uint64_t first, uint64_t count) {
     const uint64_t skip = first % RPU_GAUSS_GROUP;
-    z->stream = *stream;
+    z->stream = stream;
     z->next = first - skip;
     z->left = count + skip;
     z->at = (size_t)skip; /* the first fill puts whole groups at 0 */
@@ -169,14 +179,13 @@ INLINE size_t noise_ready(const struct noise *z) {
     return z->end > z->at ? z->end - z->at : 0;
 }
 
-/* Draws the next groups behind what is left in the window, at most WINDOW_KEEP numbers. */
+/* Draws the next numbers behind what is left in the window, at most WINDOW_KEEP numbers. */
 static inline void noise_fill(struct noise *z) {
     const size_t keep = noise_ready(z);
-    const uint64_t whole = (z->left + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP;
-    const size_t groups = whole < WINDOW_GROUPS ? (size_t)whole : WINDOW_GROUPS;
-    const size_t drawn = groups * RPU_GAUSS_GROUP;
+    const size_t left = z->left < WINDOW ? (size_t)z->left : WINDOW;
+    const size_t drawn = (left + GAUSS_PAIRS - 1) / GAUSS_PAIRS * GAUSS_PAIRS;
     memmove(z->xi, z->xi + z->at, keep * sizeof *z->xi);
-    rpu_neon_gauss_groups(&z->stream, (uint32_t)(z->next / RPU_GAUSS_GROUP), groups, z->xi + keep);
+    rpu_neon_gauss(z->stream, (uint32_t)(z->next / RPU_GAUSS_GROUP), drawn, z->xi + keep);
     z->next += drawn;
     z->left -= z->left < drawn ? z->left : drawn;
     z->at = z->end == 0 ? z->at : 0;

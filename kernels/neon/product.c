@@ -292,32 +292,32 @@ INLINE void add_batch(const size_t terms, const int fresh, size_t n, const float
         vst1q_f32(out + n - VEC, end);
 }
 
-static void add_rest(const struct terms *t, size_t from, size_t n, float *out) {
-    for (size_t left = t->count - from; left > 0; left = t->count - from) {
-        const size_t step = left >= TERMS ? TERMS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        const float *const *row = t->row + from;
-        const float *value = t->value + from;
-        switch (step) {
-        case TERMS: add_batch(TERMS, 0, n, row, value, out); break;
-        case 4: add_batch(4, 0, n, row, value, out); break;
-        case 2: add_batch(2, 0, n, row, value, out); break;
-        default: add_batch(1, 0, n, row, value, out); break;
-        }
-        from += step;
+/* 1 to 8 terms. */
+INLINE void add_some(size_t terms, const int fresh, size_t n, const float *const *row, const float *value, float *out) {
+    switch (terms) {
+    case 1: add_batch(1, fresh, n, row, value, out); break;
+    case 2: add_batch(2, fresh, n, row, value, out); break;
+    case 3: add_batch(3, fresh, n, row, value, out); break;
+    case 4: add_batch(4, fresh, n, row, value, out); break;
+    case 5: add_batch(5, fresh, n, row, value, out); break;
+    case 6: add_batch(6, fresh, n, row, value, out); break;
+    case 7: add_batch(7, fresh, n, row, value, out); break;
+    default: add_batch(TERMS, fresh, n, row, value, out); break;
     }
+}
+
+static void add_rest(const struct terms *t, size_t from, size_t n, float *out) {
+    for (; from < t->count; from += TERMS)
+        add_some(t->count - from, 0, n, t->row + from, t->value + from, out);
 }
 
 /* The first terms of a row of sums: it need not be cleared before. */
 static void add_first(const struct terms *t, size_t n, float *out) {
-    if (t->count >= TERMS) {
-        add_batch(TERMS, 1, n, t->row, t->value, out);
-        add_rest(t, TERMS, n, out);
-    } else if (t->count >= 1) {
-        add_batch(1, 1, n, t->row, t->value, out);
-        add_rest(t, 1, n, out);
-    } else {
+    if (t->count == 0)
         memset(out, 0, n * sizeof *out);
-    }
+    else
+        add_some(t->count, 1, n, t->row, t->value, out);
+    add_rest(t, TERMS, n, out);
 }
 
 /* Rows of weights that stay in L2 while all columns pass: 128 KiB, whole batches. */

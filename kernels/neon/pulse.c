@@ -15,9 +15,10 @@ struct work {
     size_t *col_ones;          /* ones in each of them */
     uint32_t *hits, *signs;    /* for each slot: the inputs that fire, and their sign bits */
     size_t row_stride, col_stride, col_words, hit_stride;
+    struct philox col_bits, noise; /* begun once: the vectors of the block share the keys */
 };
 
-static struct work divide_scratch(const struct rpu_pulse_args *a) {
+static struct work begin_work(const struct rpu_pulse_args *a) {
     const size_t flat = a->columns * a->m;
     struct work w;
     w.row_stride = (flat + 63) / 64 + 1;
@@ -33,6 +34,8 @@ static struct work divide_scratch(const struct rpu_pulse_args *a) {
     w.row_lo = w.row_hi + flat;
     w.col_hi = w.row_lo + flat;
     w.col_lo = w.col_hi + a->n;
+    w.col_bits = philox_begin(&a->col_bits);
+    w.noise = philox_begin(&a->noise);
     return w;
 }
 
@@ -67,9 +70,11 @@ static void row_pulses(const struct rpu_pulse_args *a, const struct work *w, str
     for (size_t p = 0; p < a->columns; p++) {
         const float c = a->gain_d[p], *d = a->d + p * a->ldd;
         uint16_t *hi = w->row_hi + p * a->m, *lo = w->row_lo + p * a->m;
-        K(threshold)(a->row0, c, d, hi, lo);
+        if (a->row0 > 0)
+            K(threshold)(a->row0, c, d, hi, lo);
         counts->clipped += K(threshold)(a->row1 - a->row0, c, d + a->row0, hi + a->row0, lo + a->row0);
-        K(threshold)(a->m - a->row1, c, d + a->row1, hi + a->row1, lo + a->row1);
+        if (a->row1 < a->m)
+            K(threshold)(a->m - a->row1, c, d + a->row1, hi + a->row1, lo + a->row1);
     }
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
@@ -89,8 +94,7 @@ static int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size
 }
 
 /* Draws the column pulses of vector p in the slots that need them. Returns whether any does. */
-static int column_pulses(const struct rpu_pulse_args *a, const struct work *w, size_t p,
-                         struct rpu_pulse_counts *counts) {
+static int column_pulses(const struct rpu_pulse_args *a, struct work *w, size_t p, struct rpu_pulse_counts *counts) {
     const uint32_t column = a->column + (uint32_t)p;
     const float *x = a->x + p * a->ldx;
     const int count_clipped = a->row0 == 0 && a->gain_x[p] * a->peak[p] > 1.0f;
@@ -104,7 +108,9 @@ static int column_pulses(const struct rpu_pulse_args *a, const struct work *w, s
             clipped = K(threshold)(a->n, a->gain_x[p], x, w->col_hi, w->col_lo);
         any = 1;
         const struct rpu_stream bits = at_column(&a->col_bits, column, s), ties = at_column(&a->col_ties, column, s);
-        w->col_ones[s] = K(bernoulli)(&bits, &ties, 0, a->n, w->col_hi, w->col_lo, w->col_planes + s * w->col_stride);
+        philox_counter(&w->col_bits, bits.key, bits.ctr);
+        w->col_ones[s] =
+            rpu_neon_bernoulli(&w->col_bits, &ties, 0, a->n, w->col_hi, w->col_lo, w->col_planes + s * w->col_stride);
         if (a->row0 == 0)
             counts->column_pulses += w->col_ones[s];
     }
@@ -234,8 +240,7 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, siz
 }
 
 /* Ordinals count over all rows: those of the rows before the range are skipped, without their noise. */
-static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, size_t p,
-                         struct rpu_pulse_counts *counts) {
+static void apply_vector(const struct rpu_pulse_args *a, struct work *w, size_t p, struct rpu_pulse_counts *counts) {
     const struct rpu_stream stream = at_column(&a->noise, a->column + (uint32_t)p, 0);
     const size_t base = p * a->m;
     uint64_t before = 0, hits = 0;
@@ -251,7 +256,8 @@ static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, s
     if (hits == 0)
         return;
     list_hits(a, w, a->x + p * a->ldx);
-    noise_begin(&z, &stream, before, hits);
+    philox_counter(&w->noise, stream.key, stream.ctr);
+    noise_begin(&z, &w->noise, before, hits);
     if (a->ctoc > 0.0f)
         apply_rows(a, w, p, &z, 1);
     else
@@ -259,7 +265,7 @@ static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, s
 }
 
 void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    const struct work w = divide_scratch(args);
+    struct work w = begin_work(args);
     row_pulses(args, &w, counts);
     for (size_t p = 0; p < args->columns; p++)
         if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))

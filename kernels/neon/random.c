@@ -54,36 +54,47 @@ INLINE void gauss_pair(uint32x4_t k, uint32x4_t angle, float *out) {
     vst1q_f32(out + 8, vmulq_f32(radius, vbslq_f32(swap, c, s)));
 }
 
-/* Three pairs of four blocks; the other four blocks of the group lie VEC further on. */
-INLINE void gauss_blocks(const struct words *w, float *out) {
+INLINE uint32x4_t third_angle(const struct words *w) {
     const uint32x4_t byte = vdupq_n_u32(0xffu);
-    const uint32x4_t third = vorrq_u32(vshlq_n_u32(vandq_u32(w->w0, byte), 8), vandq_u32(w->w1, byte));
-    gauss_pair(vshrq_n_u32(w->w0, 8), w->w3, out);
-    gauss_pair(vshrq_n_u32(w->w1, 8), vshrq_n_u32(w->w3, 16), out + 16);
-    gauss_pair(vshrq_n_u32(w->w2, 8), third, out + 32);
+    return vorrq_u32(vshlq_n_u32(vandq_u32(w->w0, byte), 8), vandq_u32(w->w1, byte));
 }
 
-void rpu_neon_gauss_groups(const struct rpu_stream *stream, uint32_t group, size_t count, float *out) {
-    const struct philox p = philox_begin(stream);
-    for (size_t g = 0; g < count; g++) {
-        const uint32_t block = (group + (uint32_t)g) * 8;
-        const struct words low = philox4(&p, block), high = philox4(&p, block + VEC);
-        gauss_blocks(&low, out + g * RPU_GAUSS_GROUP);
-        gauss_blocks(&high, out + g * RPU_GAUSS_GROUP + VEC);
+/* The first `pairs` pairs of the eight blocks of a group. */
+INLINE void gauss_group(const struct philox *p, uint32_t group, const size_t pairs, float *out) {
+    const struct words a = philox4(p, group * 8), b = philox4(p, group * 8 + VEC);
+    gauss_pair(vshrq_n_u32(a.w0, 8), a.w3, out);
+    gauss_pair(vshrq_n_u32(b.w0, 8), b.w3, out + VEC);
+    if (pairs > 1) {
+        gauss_pair(vshrq_n_u32(a.w1, 8), vshrq_n_u32(a.w3, 16), out + GAUSS_PAIRS);
+        gauss_pair(vshrq_n_u32(b.w1, 8), vshrq_n_u32(b.w3, 16), out + GAUSS_PAIRS + VEC);
+    }
+    if (pairs > 2) {
+        gauss_pair(vshrq_n_u32(a.w2, 8), third_angle(&a), out + 2 * GAUSS_PAIRS);
+        gauss_pair(vshrq_n_u32(b.w2, 8), third_angle(&b), out + 2 * GAUSS_PAIRS + VEC);
     }
 }
 
+void rpu_neon_gauss(const struct philox *p, uint32_t group, size_t count, float *out) {
+    for (; count >= RPU_GAUSS_GROUP; count -= RPU_GAUSS_GROUP) {
+        gauss_group(p, group++, 3, out);
+        out += RPU_GAUSS_GROUP;
+    }
+    if (count > 0)
+        gauss_group(p, group, count / GAUSS_PAIRS, out);
+}
+
 void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
+    const struct philox p = philox_begin(stream);
     float group[RPU_GAUSS_GROUP];
     while (count > 0) {
         const size_t skip = (size_t)(first % RPU_GAUSS_GROUP);
         const uint32_t at = (uint32_t)(first / RPU_GAUSS_GROUP);
         size_t n = count / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
         if (skip == 0 && n > 0) {
-            rpu_neon_gauss_groups(stream, at, n / RPU_GAUSS_GROUP, out);
+            rpu_neon_gauss(&p, at, n, out);
         } else {
             n = RPU_GAUSS_GROUP - skip < count ? RPU_GAUSS_GROUP - skip : count;
-            rpu_neon_gauss_groups(stream, at, 1, group);
+            rpu_neon_gauss(&p, at, (skip + n + GAUSS_PAIRS - 1) / GAUSS_PAIRS * GAUSS_PAIRS, group);
             memcpy(out, group + skip, n * sizeof *out);
         }
         first += n;
@@ -211,9 +222,8 @@ static uint64_t fire_part(const struct philox *p, const struct rpu_stream *ties,
     return fire64(p, ties, first, h, l);
 }
 
-size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties, uint64_t first, size_t count,
-                    const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
-    const struct philox p = philox_begin(bits);
+size_t rpu_neon_bernoulli(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
+                          const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
     const size_t shift = (size_t)(first % RPU_BITS_GROUP), words = (count + 63) / 64;
     const uint64_t start = first - shift;
     size_t ones = 0;
@@ -221,8 +231,8 @@ size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties
         const size_t from = v < shift ? shift - v : 0;
         const size_t to = count + shift - v < SPAN ? count + shift - v : SPAN;
         const size_t i = v + from - shift;
-        const uint64_t fires = to - from == SPAN ? fire64(&p, ties, start + v, hi + i, lo + i)
-                                                 : fire_part(&p, ties, start + v, from, to, hi + i, lo + i);
+        const uint64_t fires = to - from == SPAN ? fire64(p, ties, start + v, hi + i, lo + i)
+                                                 : fire_part(p, ties, start + v, from, to, hi + i, lo + i);
         if (v > 0 && shift > 0)
             plane[v / 64 - 1] |= fires << (64 - shift);
         if (v / 64 < words)
@@ -230,4 +240,10 @@ size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties
         ones += (size_t)__builtin_popcountll(fires);
     }
     return ones;
+}
+
+size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties, uint64_t first, size_t count,
+                    const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
+    const struct philox p = philox_begin(bits);
+    return rpu_neon_bernoulli(&p, ties, first, count, hi, lo, plane);
 }

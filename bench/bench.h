@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file bench.h
+ *  What the benchmarks share: numbers, memory, paired measurement, yardsticks, cycles of tiles, real training data. */
+#ifndef RPU_BENCH_BENCH_H
+#define RPU_BENCH_BENCH_H
+
+#include "gbench_shim.h"
+#include "tile.h"
+
+#include <rpu/data.h>
+#include <rpu/network.h>
+
+enum { LENET_ARRAYS = 4, LENET_IMAGES = 4, CYCLES = 3 };
+
+/* ---- util.c ---- */
+
+/** Processor time of this thread: one thread computes, and what else the machine does is not counted. */
+double seconds_used(void);
+/** Zeroed, aligned to cache lines; ends the program when there is none. */
+void *room(size_t bytes);
+/** Random numbers of the benchmarks' own, from a seed. */
+double random_unit(uint64_t *state);     /**< (0, 1) */
+double random_gaussian(uint64_t *state); /**< sigma 1 */
+/** Sorts `v` and returns the value at share `q` (0.5: the median). */
+double quantile(double *v, size_t n, double q);
+
+/* ---- shapes.c ---- */
+
+struct shape {
+    char name[16];
+    uint32_t out, in, columns;
+};
+
+/** Reads a shape file: lines "name outputs inputs columns", # starts a comment. `*shapes` is malloc'd; returns their
+ *  number, 0 with a message on stderr when the file cannot be used. */
+size_t shapes_read(const char *path, struct shape **shapes);
+
+/* ---- inputs.c ---- */
+
+/** Inputs of cycles: `images` blocks of `columns` vectors x of n and d of m numbers. Column p of block k stands at
+ *  x + (k columns + p) ldx. */
+struct inputs {
+    uint32_t m, n, columns, images;
+    size_t ldx, ldd;
+    float *x, *d;
+};
+
+enum inputs_kind {
+    INPUTS_DENSE,  /**< x uniform in [-1,1], d Gaussian with sigma 0.05 */
+    INPUTS_POOLED, /**< the same, d zero but at one place of each 2 x 2 window of its image, as max pooling leaves it */
+    INPUTS_STRONG  /**< abs(d) = 0.2: with update management every row fires in every slot */
+};
+
+void inputs_make(struct inputs *in, const struct shape *shape, enum inputs_kind kind, uint64_t seed);
+void inputs_free(struct inputs *in);
+
+/* ---- blas.c: the yardsticks ---- */
+
+/** One product of OpenBLAS, in one of its two layouts: vectors contiguous or transposed where there are many, weights
+ *  row-major or column-major where there is one. */
+struct yardstick {
+    enum rpu_cycle op;
+    int transposed;
+    uint32_t m, n, columns, images;
+    float eta;
+    float *w, *x, *d, *out;
+    uint32_t next; /* block of inputs of the next call */
+};
+
+/** Makes the faster of the two layouts; returns 0 when a layout gives wrong numbers. */
+int yardstick_make(struct yardstick *y, enum rpu_cycle op, const struct inputs *in, float eta);
+void yardstick_free(struct yardstick *y);
+void yardstick_run(void *yardstick, uint64_t n);
+const char *yardstick_layout(const struct yardstick *y);
+
+/* ---- cycle.c: cycles of a tile ---- */
+
+struct cycle {
+    enum rpu_cycle op;
+    const struct inputs *in;
+    struct rpu_tile *tile;
+    float eta;
+    void *scratch;
+    float *out;
+    size_t ldout;
+    struct rpu_gains gains;
+    float *w0; /* weights before the first update; null when they are too many to be put back */
+    uint32_t image;
+    struct rpu_read_counts reads;
+    struct rpu_update_counts updates;
+};
+
+int cycle_make(struct cycle *c, const struct rpu_engine *engine, const struct rpu_tile_params *params,
+               enum rpu_cycle op, const struct inputs *in, float eta);
+void cycle_free(struct cycle *c);
+/** gb_run_fn: n cycles, each with an image number and inputs of its own. */
+void cycle_run(void *cycle, uint64_t n);
+/** Puts the weights back before a batch of updates. */
+void cycle_prepare(void *cycle);
+/** Compares `images` cycles with those of the oracle, bit for bit. */
+int cycle_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_tile_params *params,
+                enum rpu_cycle op, const struct inputs *in, float eta, uint32_t images);
+
+/** The paper's baseline with BM forward, NM backward (and BM there, too: it does not trigger), a bit length and UM. */
+void params_make(struct rpu_tile_params *params, int32_t bl, int32_t um);
+
+/* ---- paired.c: two sides in alternation ---- */
+
+struct side {
+    gb_run_fn *run;              /**< null: this side does nothing */
+    void (*prepare)(void *user); /**< before each batch, not timed; may be null */
+    void *user;
+};
+
+enum { PAIRS_MAX = 12 };
+
+/** Pairs of work whose times are added up: one pair, or the twelve cycles of a network. */
+struct pairing {
+    size_t pairs, alternations, done;
+    struct side a[PAIRS_MAX], b[PAIRS_MAX];
+    uint64_t n_a[PAIRS_MAX], n_b[PAIRS_MAX]; /* calls in a batch */
+    double *a_ns[PAIRS_MAX], *b_ns[PAIRS_MAX];
+};
+
+struct paired {
+    double a_ns, b_ns;                   /**< medians of a call */
+    double a_min_ns, b_min_ns;           /**< smallest */
+    double ratio, ratio_low, ratio_high; /**< median and quartiles of the ratios a / b of neighbouring batches */
+    double difference_ns;                /**< median of a - b of neighbouring batches */
+};
+
+void pairing_add(struct pairing *p, struct side a, struct side b);
+/** Chooses the batches (each at least `batch` seconds) and runs the benchmark's loop; the time it reports is side a's.
+ */
+void pairing_run(struct pairing *p, struct gb_state *state, double batch);
+/** All pairs together, or pair `index` alone. */
+struct paired pairing_sum(const struct pairing *p);
+struct paired pairing_one(const struct pairing *p, size_t index);
+void pairing_free(struct pairing *p);
+
+/* ---- training.c ---- */
+
+/** A network in training. */
+struct training {
+    struct rpu_network *network;
+    const struct rpu_images *images;
+    uint64_t step;
+};
+
+int training_make(struct training *t, const struct rpu_engine *engine, const struct rpu_images *images,
+                  const char *preset);
+void training_free(struct training *t);
+/** gb_run_fn: n training steps of one image. */
+void training_run(void *training, uint64_t n);
+/** Trains on, and keeps what the four arrays saw in the last LENET_IMAGES steps. */
+void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]);
+/** Whether some steps give the weights of the oracle. */
+int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
+                   const char *preset);
+
+/* ---- the benchmarks ---- */
+
+struct kernel_bench; /**< the benchmarks of single kernels */
+
+/** What the benchmarks are given. */
+struct bench {
+    struct rpu_engine *engine;  /**< the best variant */
+    struct rpu_engine *oracle;  /**< generic */
+    struct rpu_engine *autovec; /**< null where it is not built */
+    const char *data;           /**< "digits" or a folder */
+    const char *shapes;         /**< folder of the shape files */
+    struct rpu_dataset set;     /**< loaded at first use */
+    struct inputs trained[LENET_ARRAYS];
+    int have_trained;
+    struct kernel_bench *kernels;
+    int failed; /**< checks that failed */
+};
+
+extern const struct shape lenet_shapes[LENET_ARRAYS];
+/** Training images, or null when they cannot be had. */
+const struct rpu_images *bench_images(struct bench *b);
+/** What the arrays see after some hundred images of training at BL = 1 with UM; null when it cannot be had. */
+const struct inputs *bench_trained(struct bench *b);
+/** A check that failed: ends the benchmark and, in the end, the program with exit code 1. */
+void bench_fail(struct bench *b, struct gb_state *state, const char *what);
+
+/** Whether this processor's clock can be measured; something that takes that many cycles (a multiple of 300). */
+int clock_is_known(void);
+void clock_cycles(uint64_t cycles);
+
+void goal_register(struct bench *b);
+/** 0 when a shape file cannot be used. */
+int kernel_register(struct bench *b);
+void kernel_free(struct bench *b);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file app.h
+ *  The one internal header of the commands: provenance, the results document, and files that appear whole or not at
+ *  all. None of it is part of librpu; it is linked into the programs. */
+#ifndef RPU_SRC_APP_H
+#define RPU_SRC_APP_H
+
+#include <rpu/config.h>
+#include <rpu/data.h>
+#include <rpu/engine.h>
+#include <rpu/status.h>
+#include <rpu/train.h>
+
+#include <stddef.h>
+
+/* ---- provenance.c: what was built, and when ---- */
+
+/** Commit of the source, with "-dirty" when tracked files were changed; "unknown" outside a repository. */
+const char *rpu_build_commit(void);
+/** Compiler and its version. */
+const char *rpu_build_compiler(void);
+/** Build type and the flags that the user of the build can choose. */
+const char *rpu_build_flags(void);
+/** The time now as UTC, ISO 8601, whole seconds ("2026-01-31T12:00:00Z"). */
+void rpu_date(char date[32]);
+
+/* ---- results.c: documents of results/README.md ---- */
+
+/** What a results document is made of. */
+struct rpu_results {
+    const struct rpu_config *config; /**< effective */
+    const struct rpu_engine *engine;
+    const struct rpu_dataset *data;
+    struct rpu_training *run;
+    const char *date; /**< start of the training, see rpu_date */
+    int interrupted;  /**< 1: the training was stopped before its end */
+};
+
+/** The results of a training as JSON text with a final newline, malloc'd. */
+enum rpu_status rpu_results_json(char **text, const struct rpu_results *results, struct rpu_error *err);
+
+/** Build and machine as JSON text with a final newline, malloc'd. */
+enum rpu_status rpu_info_json(char **text, const struct rpu_engine *engine, struct rpu_error *err);
+
+/* ---- outfile.c ---- */
+
+/** A file in the making. */
+struct rpu_outfile;
+
+/** Starts writing `path` under a temporary name in the same folder, so that a folder that is missing or not writable
+ *  is found out early. A symbolic link is followed; what exists and is no regular file (a device, a pipe) is written
+ *  directly. RPU_ERR_IO, RPU_ERR_NOMEM. */
+enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, struct rpu_error *err);
+
+/** Writes the whole text, syncs it, gives the file its name, and syncs the folder. The object is freed, whether this
+ *  works or not; if it does not, an old file of that name is still there. */
+enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err);
+
+/** Gives up: removes the temporary file and frees the object. Null is allowed. */
+void rpu_outfile_abandon(struct rpu_outfile *file);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file config_check.h  From nodes to a configuration, by the table of keys. */
+#ifndef RPU_SRC_CONFIG_CHECK_H
+#define RPU_SRC_CONFIG_CHECK_H
+
+#include "config_nodes.h"
+
+#include <rpu/config.h>
+
+/** Checks every key that is there: whether it exists, its type and its range. */
+enum rpu_status rpu_config_check(const struct rpu_node *root, struct rpu_error *err);
+
+/** Fills a configuration from a checked tree and defaults, and checks what concerns several keys. `config` was zeroed;
+ *  its preset is not touched. */
+enum rpu_status rpu_config_fill(struct rpu_config *config, const struct rpu_node *root, struct rpu_error *err);
+
+/** RPU_ERR_CONFIG "file:line: key: found X, which WRONG; allowed is ALLOWED", the parts also on their own in `err`. */
+enum rpu_status rpu_config_refuse(const struct rpu_node *node, const char *path, const char *wrong, const char *allowed,
+                                  struct rpu_error *err);
+
+#endif

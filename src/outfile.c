@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app.h"
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct rpu_outfile {
+    int fd;
+    int direct; /* no temporary name: `path` itself is written */
+    char path[PATH_MAX];
+    char temporary[PATH_MAX];
+};
+
+static enum rpu_status fail(struct rpu_error *err, const char *path, const char *what) {
+    return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "%s: %s", what, strerror(errno));
+}
+
+/* Length of the folder part of a path with its slash; 0 when there is none. */
+static size_t folder_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Creates ".NAME.tmp-PID-K" beside the target with the first K that is free. */
+static enum rpu_status open_temporary(struct rpu_outfile *f, mode_t mode, struct rpu_error *err) {
+    const size_t folder = folder_length(f->path);
+    for (int k = 0; k < 100; k++) {
+        const int n = snprintf(f->temporary, sizeof f->temporary, "%.*s.%s.tmp-%ld-%d", (int)folder, f->path,
+                               f->path + folder, (long)getpid(), k);
+        if (n < 0 || (size_t)n >= sizeof f->temporary) {
+            errno = ENAMETOOLONG;
+            break;
+        }
+        f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (f->fd >= 0)
+            return RPU_OK;
+        if (errno != EEXIST)
+            break;
+    }
+    return fail(err, f->path, "cannot create the file");
+}
+
+static enum rpu_status open_existing(struct rpu_outfile *f, const struct stat *st, struct rpu_error *err) {
+    char resolved[PATH_MAX];
+    if (S_ISDIR(st->st_mode)) {
+        errno = EISDIR;
+        return fail(err, f->path, "cannot write the file");
+    }
+    if (!S_ISREG(st->st_mode)) {
+        f->direct = 1;
+        f->fd = open(f->path, O_WRONLY | O_CLOEXEC);
+        return f->fd >= 0 ? RPU_OK : fail(err, f->path, "cannot open for writing");
+    }
+    if (access(f->path, W_OK) != 0 || !realpath(f->path, resolved))
+        return fail(err, f->path, "cannot write the file");
+    memcpy(f->path, resolved, sizeof f->path);
+    return open_temporary(f, st->st_mode & 07777, err);
+}
+
+enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, struct rpu_error *err) {
+    struct rpu_outfile *f = calloc(1, sizeof *f);
+    struct stat st;
+    enum rpu_status status;
+    *file = NULL;
+    if (!f)
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    f->fd = -1;
+    if (snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path || path[0] == '\0')
+        status = rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "the file's name is empty or too long");
+    else if (stat(path, &st) == 0)
+        status = open_existing(f, &st, err);
+    else
+        status = open_temporary(f, 0666, err);
+    if (status != RPU_OK) {
+        free(f);
+        return status;
+    }
+    *file = f;
+    return RPU_OK;
+}
+
+static int write_all(int fd, const char *text, size_t size) {
+    while (size > 0) {
+        const ssize_t n = write(fd, text, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        text += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Makes the new name durable. */
+static int sync_folder(const char *path) {
+    char folder[PATH_MAX];
+    const size_t length = folder_length(path);
+    int fd, result;
+    snprintf(folder, sizeof folder, "%.*s", length ? (int)length : 1, length ? path : ".");
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    result = fsync(fd);
+    /* A file system without this operation on folders says EINVAL; there is nothing more to do then. */
+    if (result != 0 && (errno == EINVAL || errno == ENOTSUP))
+        result = 0;
+    close(fd);
+    return result;
+}
+
+/* Closes the descriptor; a failure to write may only show here. */
+static int finish(struct rpu_outfile *f) {
+    const int synced = f->direct ? 0 : fsync(f->fd), fd = f->fd;
+    f->fd = -1;
+    return close(fd) == 0 && synced == 0 ? 0 : -1;
+}
+
+enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err) {
+    enum rpu_status status = RPU_OK;
+    if (write_all(file->fd, text, size) != 0 || finish(file) != 0)
+        status = fail(err, file->path, "cannot write the file");
+    else if (!file->direct && rename(file->temporary, file->path) != 0)
+        status = fail(err, file->path, "cannot give the file its name");
+    else if (!file->direct && sync_folder(file->path) != 0)
+        status = fail(err, file->path, "cannot sync the file's folder");
+    rpu_outfile_abandon(file);
+    return status;
+}
+
+void rpu_outfile_abandon(struct rpu_outfile *file) {
+    if (!file)
+        return;
+    if (file->fd >= 0)
+        close(file->fd);
+    if (!file->direct)
+        unlink(file->temporary); /* after a rename the name is gone, and this does nothing */
+    free(file);
+}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: running the program, and running tests by name.
+
+Each test file is called as: FILE PROGRAM [NAME OF A TEST]...
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
+# A training small enough to be run many times.
+SMALL = ["--data", "digits", "--limit-train", "40", "--limit-test", "20", "--epochs", "1"]
+
+
+class Skipped(Exception):
+    """Raised by a test that cannot run here."""
+
+
+def environment(extra=None):
+    env = {k: v for k, v in os.environ.items() if k != "RPU_ISA"}
+    # Tests run beside each other: threads that wait should not take the processor from those that work.
+    env.setdefault("OMP_WAIT_POLICY", "passive")
+    env.update(extra or {})
+    return env
+
+
+def run(*args, env=None, timeout=500, **more):
+    """Runs the program; result.returncode, .stdout and .stderr as text."""
+    return subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+                          env=environment(env), check=False, **more)
+
+
+def succeed(*args, **more):
+    result = run(*args, **more)
+    assert result.returncode == 0, f"{args}: exit {result.returncode}\n{result.stderr}"
+    return result
+
+
+def train(*args, **more):
+    """Trains and returns the results document."""
+    return json.loads(succeed("train", "--quiet", "--json", "-", *args, **more).stdout)
+
+
+def fails(code, *args, says=(), **more):
+    """Checks that the program fails with this code and names these things on standard error, and only there."""
+    result = run(*args, **more)
+    assert result.returncode == code, f"{args}: exit {result.returncode}, expected {code}\n{result.stderr}"
+    for text in says:
+        assert text in result.stderr, f"{args}: '{text}' is missing in: {result.stderr}"
+    assert result.stderr.startswith("rpubench"), result.stderr
+    return result
+
+
+def variants():
+    """Names of the kernel variants that this machine can run."""
+    return json.loads(succeed("info", "--json").stdout)["variants_usable"]
+
+
+def presets():
+    return [line.split()[0] for line in succeed("presets").stdout.splitlines()]
+
+
+def mnist():
+    """The folder of MNIST; skips the test where there is none."""
+    folder = os.environ.get("RPU_MNIST_DIR") or os.path.join(os.path.dirname(ROOT), "shared", "data", "mnist")
+    if not os.path.isdir(folder):
+        raise Skipped(f"no MNIST in {folder}; RPU_MNIST_DIR names a folder that has it")
+    return folder
+
+
+def main(tests):
+    """Runs all functions test_* of a dictionary, or those named on the command line, each in an empty folder."""
+    names = sys.argv[2:] or [name for name in tests if name.startswith("test_")]
+    failed = skipped = 0
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            try:
+                tests[name]()
+                print(f"[       OK ] {name}", flush=True)
+            except Skipped as why:
+                skipped += 1
+                print(f"[  SKIPPED ] {name}: {why}", flush=True)
+            except Exception:  # pylint: disable=broad-except
+                failed += 1
+                traceback.print_exc(file=sys.stdout)
+                print(f"[  FAILED  ] {name}", flush=True)
+                print(f"run it alone: {' '.join(sys.argv[:2])} {name}", flush=True)
+            os.chdir("/")
+    sys.exit(1 if failed else 77 if skipped == len(names) else 0)

@@ -1,0 +1,329 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: help, errors and exit codes, output files, progress, interrupts."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import e2e
+from e2e import SMALL, fails, run, succeed
+
+COMMANDS = ["train", "presets", "info", "help"]
+TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
+                 "quiet", "help", "version"]
+
+
+def leftovers(folder="."):
+    return [name for name in os.listdir(folder) if ".tmp" in name]
+
+
+# ---- help and usage ----
+
+def test_help_of_every_command():
+    for command in COMMANDS:
+        text = succeed(command, "--help").stdout
+        assert text.startswith(f"Usage: rpubench {command} "), text
+        assert text == succeed("help", command).stdout
+        assert text == succeed(command, "-h").stdout
+        for code in ("0 ", "1 ", "2 ", "130 "):
+            assert re.search(rf"^  {code}", text, re.M), f"exit code {code} is not documented for {command}"
+    for option in TRAIN_OPTIONS:
+        assert f"--{option}" in succeed("train", "--help").stdout, option
+
+
+def test_help_of_the_program():
+    text = succeed("--help").stdout
+    assert text == succeed("help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", text, re.M), command
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_version():
+    with open(os.path.join(e2e.ROOT, "include/rpu/version.h"), encoding="utf-8") as file:
+        version = re.search(r'RPU_VERSION_STRING "(.*)"', file.read()).group(1)
+    for args in (["--version"], ["-V"], ["train", "--version"]):
+        assert succeed(*args).stdout.startswith(f"rpubench {version} (commit "), args
+
+
+def test_wrong_usage():
+    cases = [
+        ([], "rpubench: no command; see rpubench --help"),
+        (["tarin"], "rpubench: unknown command 'tarin'; see rpubench --help"),
+        (["--foo"], "rpubench: unknown option --foo; see rpubench --help"),
+        (["train", "--foo"], "rpubench train: unknown option --foo; see rpubench train --help"),
+        (["train", "--foo=3"], "rpubench train: unknown option --foo; see rpubench train --help"),
+        (["train", "-x"], "rpubench train: unknown option -x; see rpubench train --help"),
+        (["train", "--limit-t", "3"], "rpubench train: ambiguous option --limit-t; see rpubench train --help"),
+        (["train", "--epochs"], "rpubench train: option --epochs needs an argument N; see rpubench train --help"),
+        (["train", "-qe"], "rpubench train: option --epochs needs an argument N; see rpubench train --help"),
+        (["train", "--quiet=1"], "rpubench train: option --quiet takes no argument; see rpubench train --help"),
+        (["train", "lenet-rpu", "lenet-fp"], "rpubench train: unexpected argument 'lenet-fp'; see rpubench train --help"),
+        (["info", "x"], "rpubench info: unexpected argument 'x'; see rpubench info --help"),
+        (["help", "tarin"], "rpubench help: unknown command 'tarin'; see rpubench --help"),
+    ]
+    for args, message in cases:
+        result = run(*args)
+        assert result.returncode == 2, f"{args}: exit {result.returncode}"
+        assert result.stderr == message + "\n", f"{args}: {result.stderr}"
+        assert result.stdout == "", args
+
+
+def test_ways_to_write_an_option():
+    plain = e2e.train("lenet-fp", *SMALL, "--seed", "7")["weights_digest"]
+    small = ["--data=digits", "--limit-train=40", "--limit-test=20"]
+    assert e2e.train(*small, "-e1", "-s", "7", "--", "lenet-fp")["weights_digest"] == plain
+    assert e2e.train("lenet-fp", *small, "--ep=1", "--see=7")["weights_digest"] == plain
+    assert e2e.train("lenet-fp", *SMALL, "--seed", "9", "--seed", "7")["weights_digest"] == plain, "the last one counts"
+
+
+# ---- configuration ----
+
+def test_configuration_errors_name_their_origin():
+    fails(2, "train", "no-such-preset", says=["no-such-preset"])
+    fails(2, "train", "no-such-file.yaml", says=["no-such-file.yaml"])
+    for option, value in (("--epochs", "1.5"), ("--epochs", "many"), ("--batch", "0"), ("--seed", "-1"),
+                          ("--threads", "100000"), ("--limit-train", "0x"), ("--seed", "18446744073709551616")):
+        fails(2, "train", option, value, says=[option, value])
+    fails(2, "train", "--set", "training.nope=1", says=["--set", "training.nope"])
+    fails(2, "train", "--set", "training.eta=nan", says=["--set", "training.eta"])
+    fails(2, "train", "--set", "training.eta", says=["--set", "training.eta"])
+
+
+def test_a_broken_file_is_named_with_its_line():
+    with open("broken.yaml", "w", encoding="utf-8") as file:
+        file.write("training:\n  epochs: 2\n  epohcs: 3\n")
+    fails(2, "train", "broken.yaml", says=["broken.yaml:3", "epohcs"])
+
+
+def test_set_overrides():
+    result = e2e.train("lenet-rpu", *SMALL, "--set", "training.eta=0.02", "--set", "arrays.K2.update.bl=5")
+    config = result["config"]
+    assert config["training"]["eta"] == 0.02
+    assert config["arrays"]["K2"]["update"]["bl"] == 5
+    assert config["arrays"]["K1"]["update"]["bl"] == 1
+    last = e2e.train("lenet-fp", *SMALL, "--set", "training.epochs=3")
+    assert last["config"]["training"]["epochs"] == 3, "assignments count in the order of the command line"
+
+
+def test_text_options_are_taken_as_they_are():
+    fails(1, "train", "--data", "a: [b", says=["a: [b"])
+    fails(1, "train", "--data", "12", says=["12"])
+    fails(1, "train", "--data", 'quote"back\\slash', says=['quote"back\\slash'])
+
+
+def test_presets_round_trip():
+    for preset in e2e.presets():
+        with open("preset.yaml", "w", encoding="utf-8") as file:
+            file.write(succeed("presets", preset).stdout)
+        assert e2e.train("preset.yaml", *SMALL)["weights_digest"] == e2e.train(preset, *SMALL)["weights_digest"], preset
+    fails(2, "presets", "lenet-zzz", says=["lenet-zzz", *e2e.presets()])
+
+
+def test_presets_are_listed():
+    assert {"lenet-fp", "lenet-rpu-baseline", "lenet-rpu-nm", "lenet-rpu-bm", "lenet-rpu-nm-bm",
+            "lenet-rpu"} <= set(e2e.presets())
+
+
+# ---- kernel variants ----
+
+def test_unknown_isa_lists_the_valid_ones():
+    names = e2e.variants()
+    assert names[0] == "generic"
+    for args, env in ((["train", *SMALL, "--isa", "avx9"], None), (["train", *SMALL], {"RPU_ISA": "avx9"}),
+                      (["info", "--isa", "avx9"], None), (["info"], {"RPU_ISA": "avx9"}),
+                      (["train", *SMALL, "--set", "run.isa=avx9"], None)):
+        result = run(*args, env=env)
+        assert result.returncode == 2, f"{args}: exit {result.returncode}"
+        for name in ["avx9", *names]:
+            assert name in result.stderr, result.stderr
+
+
+def test_isa_of_the_environment():
+    assert e2e.train(*SMALL, env={"RPU_ISA": "generic"})["isa"] == "generic"
+    assert e2e.train(*SMALL, "--isa", "generic", env={"RPU_ISA": "avx9"})["isa"] == "generic"
+    assert e2e.train(*SMALL, env={"RPU_ISA": ""})["isa"] == e2e.variants()[-1]
+
+
+def test_info():
+    info = json.loads(succeed("info", "--json", "--threads", "2").stdout)
+    text = succeed("info", "--threads=2").stdout
+    assert info["threads"] == 2 and re.search(r"^threads +2$", text, re.M)
+    assert set(info["variants_usable"]) <= set(info["variants_built"])
+    assert info["kernels"] and set(info["kernels"].values()) <= set(info["variants_usable"])
+    for name, variant in info["kernels"].items():
+        assert re.search(rf"^  {name} +{variant}$", text, re.M), name
+    generic = json.loads(succeed("info", "--json", "--isa", "generic").stdout)
+    assert set(generic["kernels"].values()) == {"generic"}
+    for value in ("x", "-1", "1025", ""):
+        fails(2, "info", f"--threads={value}", says=["--threads"])
+
+
+# ---- output ----
+
+def test_out_writes_results_and_configuration():
+    printed = succeed("train", "lenet-rpu", *SMALL, "--out", "run").stdout
+    with open("run/result.json", encoding="utf-8") as file:
+        result = json.load(file)
+    assert sorted(os.listdir("run")) == ["config.yaml", "result.json"]
+    assert f"weights digest  {result['weights_digest']}" in printed
+    again = e2e.train("run/config.yaml", "--out", "run")
+    assert again["weights_digest"] == result["weights_digest"], "the effective configuration trains the same"
+    for document in (again, result):
+        document["config"].pop("preset", None)
+    assert again["config"] == result["config"]
+    assert sorted(os.listdir("run")) == ["config.yaml", "result.json"]
+
+
+def test_json_to_a_file_and_to_standard_output():
+    result = succeed("train", "lenet-fp", *SMALL, "--json", "a.json")
+    with open("a.json", encoding="utf-8") as file:
+        in_file = json.load(file)
+    assert "epoch 1/1" in result.stdout and result.stderr == ""
+    both = succeed("train", "lenet-fp", *SMALL, "--json", "-")
+    assert json.loads(both.stdout)["weights_digest"] == in_file["weights_digest"]
+    assert "epoch 1/1" in both.stderr and "weights digest" in both.stderr
+    quiet = succeed("train", "lenet-fp", *SMALL, "--quiet")
+    assert quiet.stdout == "" and quiet.stderr == ""
+    assert not leftovers()
+
+
+def test_unwritable_output_is_found_before_training():
+    with open("plain", "w", encoding="utf-8") as file:
+        file.write("x")
+    os.mkdir("dir")
+    os.makedirs("taken/result.json")
+    for args, named in ((["--json", "none/a.json"], "none/a.json"), (["--json", "plain/a.json"], "plain/a.json"),
+                        (["--json", "dir"], "dir"), (["--json", ""], "empty"), (["--out", "plain"], "plain"),
+                        (["--out", "none/sub"], "none/sub"), (["--out", "taken"], "taken/result.json")):
+        result = fails(1, "train", "lenet-fp", *SMALL, *args, says=[named])
+        assert "epoch" not in result.stdout, args
+    assert os.listdir("taken") == ["result.json"] and not leftovers() and not leftovers("dir")
+
+
+def test_an_old_file_survives_a_failure():
+    with open("old.json", "w", encoding="utf-8") as file:
+        file.write("old")
+    fails(1, "train", "--data", "no-such-folder", "--json", "old.json")
+    with open("old.json", encoding="utf-8") as file:
+        assert file.read() == "old"
+    assert os.listdir(".") == ["old.json"]
+
+
+def test_links_and_devices_stay_what_they_are():
+    os.mkdir("there")
+    with open("there/real.json", "w", encoding="utf-8") as file:
+        file.write("old")
+    os.symlink("there/real.json", "link.json")
+    succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "link.json")
+    assert os.path.islink("link.json")
+    with open("there/real.json", encoding="utf-8") as file:
+        assert json.load(file)["weights_digest"]
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "pipe")
+        assert json.loads(reader.communicate(timeout=60)[0])["weights_digest"]
+    assert sorted(os.listdir(".")) == ["link.json", "pipe", "there"]
+
+
+def test_lost_standard_output_is_noticed():
+    if not os.path.exists("/dev/full"):
+        raise e2e.Skipped("no /dev/full")
+    for args in (["presets"], ["info"], ["--help"], ["presets", "lenet-rpu"],
+                 ["train", "lenet-fp", *SMALL, "--quiet", "--json", "-"]):
+        for redirection in ("> /dev/full", ">&-"):
+            result = subprocess.run(["sh", "-c", f'"$0" "$@" {redirection}', e2e.PROGRAM, *args], text=True,
+                                    stderr=subprocess.PIPE, env=e2e.environment(), check=False)
+            assert result.returncode == 1, f"{args} {redirection}: exit {result.returncode}"
+            assert "rpubench: cannot write to standard output" in result.stderr, result.stderr
+
+
+# ---- data ----
+
+def test_data_errors():
+    fails(1, "train", "--data", "no-such-folder", says=["no-such-folder"])
+    os.mkdir("empty")
+    fails(1, "train", "--data", "empty", says=["empty", "train-images"])
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                 "t10k-labels-idx1-ubyte"):
+        with open(os.path.join("empty", name), "wb") as file:
+            file.write(b"\0\0\10\3\0\0")
+    fails(1, "train", "--data", "empty", says=["train-images-idx3-ubyte"])
+
+
+# ---- progress and interrupts ----
+
+def test_a_line_for_each_epoch_in_a_pipe():
+    out = succeed("train", "lenet-fp", *SMALL[:-1], "3").stdout
+    assert "\r" not in out
+    assert re.findall(r"^epoch (\d)/3: train loss [\d.]+, test loss [\d.]+, test error [\d.]+ %", out, re.M) == \
+        ["1", "2", "3"]
+    assert re.search(r"^K1 +16x26 +576 \|( +[\d.e+]+){2} \| +- +- \|( +[\d.e+]+){2}$", out, re.M), out
+    assert re.search(r"^W4 +10x129 +1 \|( +[\d.e+]+){2} \|( +[\d.e+]+){2} \|( +[\d.e+]+){2}$", out, re.M), out
+
+
+def read_terminal(master, child):
+    out = b""
+    while True:
+        if select.select([master], [], [], 0.2)[0]:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # the terminal's other side is closed
+                break
+            if not chunk:
+                break
+            out += chunk
+        elif child.poll() is not None:
+            break
+    return out.decode()
+
+
+def test_a_line_that_is_rewritten_on_a_terminal():
+    master, slave = pty.openpty()
+    with subprocess.Popen([e2e.PROGRAM, "train", "lenet-rpu", "--limit-train", "500", "--limit-test", "50", "--epochs",
+                           "1"], stdin=slave, stdout=slave, stderr=slave, env=e2e.environment()) as child:
+        os.close(slave)
+        out = read_terminal(master, child)
+        assert child.wait() == 0, out
+    os.close(master)
+    assert re.search(r"\repoch 1/1: image \d+/500, \d+ images/s, \d+:\d\d:\d\d left", out), out
+    assert re.search(r"\r *\repoch 1/1: train loss ", out), "the line is taken away before the epoch's"
+
+
+def interrupt(number):
+    arguments = [e2e.PROGRAM, "train", "lenet-rpu", "--limit-test", "50", "--epochs", "500", "--limit-train", "60",
+                 "--json", "a.json", "--out", "run"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=e2e.environment()) as child:
+        while "epoch 1/500" not in child.stdout.readline():
+            assert child.poll() is None
+        time.sleep(0.3)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=120)
+    assert child.returncode == 130, f"exit {child.returncode}: {err}"
+    assert "interrupted after" in out
+    for name in ("a.json", "run/result.json"):
+        with open(name, encoding="utf-8") as file:
+            result = json.load(file)
+        assert result["interrupted"] is True
+        assert 1 <= len(result["epochs"]) < 500
+        assert result["images_trained"] >= 60 * len(result["epochs"])
+        assert result["test_error"] == result["epochs"][-1]["test_error"]
+    assert sorted(os.listdir(".")) == ["a.json", "run"] and not leftovers("run")
+
+
+def test_interrupt():
+    interrupt(signal.SIGINT)
+
+
+def test_termination():
+    interrupt(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

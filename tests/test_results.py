@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The results document: every documented key is there, every key there is documented, and the figures agree."""
+import datetime
+import json
+import os
+import re
+
+import e2e
+from e2e import SMALL, succeed
+
+TYPES = {"string": (str,), "integer": (int,), "real": (float, int, type(None)), "boolean": (bool,), "object": (dict,),
+         "null": (type(None),), "integer or string": (int, str)}
+# Objects whose keys are names.
+NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays")
+
+
+def documented():
+    """Key and type of each row of the table in results/README.md."""
+    with open(os.path.join(e2e.ROOT, "results/README.md"), encoding="utf-8") as file:
+        rows = re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", file.read(), re.M)
+    assert len(rows) > 50
+    return rows
+
+
+def found(value, path=""):
+    """Key and value of each leaf; the configuration is one."""
+    if isinstance(value, dict) and path != "config":
+        for key, inner in value.items():
+            yield from found(inner, f"{path}.{'*' if path in NAMED else key}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from found(inner, path + "[]")
+    else:
+        yield path, value
+
+
+def shared_result():
+    """A training with everything: two epochs, saturation, pulses."""
+    if not hasattr(shared_result, "result"):
+        shared_result.result = e2e.train("lenet-rpu", "--limit-train", "40", "--limit-test", "20", "--epochs", "2")
+    return shared_result.result
+
+
+def test_keys_are_those_documented():
+    rows = documented()
+    leaves = list(found(shared_result()))
+    assert {key for key, _ in rows} == {key for key, _ in leaves}, \
+        {key for key, _ in rows} ^ {key for key, _ in leaves}
+    types = {}
+    for key, kind in rows:
+        types.setdefault(key, set()).update(TYPES[kind])
+    for key, value in leaves:
+        assert type(value) in types[key], f"{key} is {value!r}"
+
+
+def test_the_first_array_has_no_backward_cycle():
+    result = shared_result()
+    names = [array["name"] for array in result["arrays"]]
+    assert names == ["K1", "K2", "W3", "W4"] == list(result["cycles"]) == list(result["pulses"])
+    for name in names:
+        assert (result["cycles"][name]["backward"] is None) == (name == "K1")
+        for epoch in result["epochs"]:
+            assert (epoch["arrays"][name]["backward"] is None) == (name == "K1")
+
+
+def test_shapes_and_rates():
+    result = shared_result()
+    shapes = {a["name"]: (a["outputs"], a["inputs"], a["columns_per_image"]) for a in result["arrays"]}
+    assert shapes == {"K1": (16, 26, 576), "K2": (32, 401, 64), "W3": (128, 513, 1), "W4": (10, 129, 1)}
+    for name, cycles in result["cycles"].items():
+        for cycle in filter(None, cycles.values()):
+            m, n, ws = shapes[name]
+            rate = m * n * ws / (cycle["ns_per_image"] * 1e-9)
+            assert abs(cycle["crosspoints_per_second"] / rate - 1) < 1e-9, name
+    assert abs(result["images_per_second"] * result["train_seconds"] / result["images_trained"] - 1) < 1e-9
+    in_cycles = sum(c["ns_per_image"] for of in result["cycles"].values() for c in of.values() if c) * 1e-9
+    assert in_cycles * result["images_trained"] <= result["train_seconds"] * 1.001
+
+
+def test_epochs():
+    result = shared_result()
+    assert [e["epoch"] for e in result["epochs"]] == [1, 2]
+    assert result["images_trained"] == 80 and result["interrupted"] is False
+    assert result["test_error"] == result["epochs"][-1]["test_error"]
+    for e in result["epochs"]:
+        assert abs(e["test_error"] * 20 - round(e["test_error"] * 20)) < 1e-9 and 0 <= e["test_error"] <= 1
+        assert 0 < e["train_seconds"] <= e["seconds"]
+        assert 0 < e["train_loss"] < 10 and 0 < e["test_loss"] < 10
+    assert abs(sum(e["train_seconds"] for e in result["epochs"]) / result["train_seconds"] - 1) < 1e-6
+
+
+def test_pulses_add_up():
+    result = shared_result()
+    for name, pulses in result["pulses"].items():
+        for key, value in pulses.items():
+            assert value == sum(e["arrays"][name]["update"][key] for e in result["epochs"]), (name, key)
+        assert pulses["coincidences"] > 0 and pulses["row_pulses"] > 0, name
+    for name, ws in (("K1", 576), ("K2", 64), ("W3", 1), ("W4", 1)):
+        for e in result["epochs"]:
+            assert e["arrays"][name]["forward"]["columns"] == 40 * ws
+            assert 0 <= e["arrays"][name]["at_bound"] < 1
+
+
+def test_provenance():
+    result = shared_result()
+    info = json.loads(succeed("info", "--json").stdout)
+    for key in ("version", "commit", "compiler", "flags", "cpu", "cpu_features", "isa", "kernels", "threads"):
+        assert result[key] == info[key], key
+    assert re.fullmatch(r"unknown|[0-9a-f]{40}(-dirty)?", result["commit"]), result["commit"]
+    assert re.match(r"(gcc|clang) \d+\.", result["compiler"]), result["compiler"]
+    assert re.fullmatch(r"[0-9a-f]{16}", result["weights_digest"])
+    began = datetime.datetime.strptime(result["date"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    assert abs((datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()) < 3600
+
+
+def test_configuration():
+    config = shared_result()["config"]
+    assert config["preset"] == "lenet-rpu"
+    assert config["training"]["epochs"] == 2 and config["training"]["eta"] == 0.01
+    assert config["data"]["limit_train"] == 40
+    assert set(config["arrays"]) == {"K1", "K2", "W3", "W4"}
+    assert [layer["type"] for layer in config["network"]["layers"]].count("conv") == 2
+    other = e2e.train("lenet-rpu", *SMALL, "--threads", "2", "--isa", "generic")
+    assert other["config"]["run"] == {"threads": 2, "isa": "generic"} and other["threads"] == 2
+
+
+def test_seeds_of_any_size():
+    for seed, value in ((1, 1), (2**53, 2**53), (2**53 + 1, str(2**53 + 1)), (2**63 + 1, str(2**63 + 1)),
+                        (2**64 - 1, str(2**64 - 1))):
+        result = e2e.train("lenet-fp", *SMALL, "--seed", str(seed))
+        assert result["seed"] == value and result["config"]["training"]["seed"] == value, seed
+
+
+def test_losses_that_are_not_finite_are_null():
+    result = e2e.train("lenet-fp", *SMALL, "--set", "training.eta=1000")
+    values = [result["epochs"][0][key] for key in ("train_loss", "test_loss")]
+    assert all(v is None or (isinstance(v, float) and v > 5) for v in values), values
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file commands.h
+ *  The commands of the program, and what they share. */
+#ifndef RPU_TOOLS_COMMANDS_H
+#define RPU_TOOLS_COMMANDS_H
+
+#include "cli.h"
+
+#include <rpu/data.h>
+#include <rpu/status.h>
+#include <rpu/train.h>
+
+#include <stdio.h>
+
+/* Each command returns an exit code; messages of errors have been printed by then. */
+int command_train(const struct cli_args *args);
+int command_presets(const struct cli_args *args);
+int command_info(const struct cli_args *args);
+int command_help(const struct cli_args *args);
+
+/** Help of a command, or of the program (null). */
+void print_help(FILE *out, const struct cli_command *command);
+
+/** Prints "rpubench COMMAND: message" to standard error and returns the exit code that belongs to the status. */
+int report_error(const char *command, const struct rpu_error *err);
+
+/** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
+const char *chosen_isa(const struct cli_args *args, const char **origin);
+
+/* ---- progress.c ---- */
+
+/** What the progress callback needs; `user` of the training loop. */
+struct progress {
+    FILE *out;    /**< null: print nothing */
+    int terminal; /**< 1: a line that is rewritten; 0: a line for each epoch */
+    int width;    /**< characters of the line on the terminal */
+};
+
+void progress_init(struct progress *progress, FILE *out);
+/** A rpu_progress_fn; asks to stop when a signal has come. */
+int progress_report(const struct rpu_progress *p, void *user);
+/** Takes the rewritten line away. */
+void progress_clear(struct progress *progress);
+
+/** SIGINT and SIGTERM ask for a stop; a second one ends the program. */
+void interrupts_catch(void);
+int interrupts_pending(void);
+
+/* ---- report.c ---- */
+
+/** The table at the end of a training. */
+void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, int interrupted);
+
+#endif

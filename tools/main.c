@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include "../src/app.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int report_error(const char *command, const struct rpu_error *err) {
+    fprintf(stderr, CLI_PROGRAM " %s: %s\n", command, err->message);
+    switch (err->status) {
+    case RPU_ERR_ARG:
+    case RPU_ERR_SHAPE:
+    case RPU_ERR_RANGE:
+    case RPU_ERR_CONFIG:
+    case RPU_ERR_UNSUPPORTED: return CLI_EXIT_USAGE;
+    default: return CLI_EXIT_FAILURE;
+    }
+}
+
+const char *chosen_isa(const struct cli_args *args, const char **origin) {
+    const char *isa = cli_value(args, "isa");
+    *origin = "--isa";
+    if (!isa) {
+        *origin = "RPU_ISA";
+        isa = getenv("RPU_ISA");
+        if (isa && !*isa)
+            isa = NULL;
+    }
+    return isa;
+}
+
+static void print_version(void) {
+    printf(CLI_PROGRAM " %s (commit %s, %s)\n", rpu_version(), rpu_build_commit(), rpu_build_compiler());
+}
+
+static int run(const struct cli_args *args) {
+    if (cli_value(args, "help")) {
+        print_help(stdout, args->command);
+        return CLI_EXIT_OK;
+    }
+    if (cli_value(args, "version")) {
+        print_version();
+        return CLI_EXIT_OK;
+    }
+    switch (args->command->id) {
+    case CLI_TRAIN: return command_train(args);
+    case CLI_PRESETS: return command_presets(args);
+    case CLI_INFO: return command_info(args);
+    case CLI_HELP: return command_help(args);
+    }
+    return CLI_EXIT_USAGE;
+}
+
+/* What was printed has to arrive: a full disk or a closed standard output may only show at the end. */
+static int close_stdout(int code) {
+    const int failed = ferror(stdout);
+    errno = 0;
+    if ((fclose(stdout) != 0 || failed) && (code == CLI_EXIT_OK || code == CLI_EXIT_INTERRUPTED)) {
+        fprintf(stderr, CLI_PROGRAM ": cannot write to standard output%s%s\n", errno ? ": " : "",
+                errno ? strerror(errno) : "");
+        return CLI_EXIT_FAILURE;
+    }
+    return code;
+}
+
+int main(int argc, char **argv) {
+    struct cli_args args;
+    char message[640];
+    int code = cli_parse(&args, argc, argv, message, sizeof message);
+    if (code)
+        fprintf(stderr, "%s\n", message);
+    else
+        code = run(&args);
+    cli_free(&args);
+    return close_stdout(code);
+}

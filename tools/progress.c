@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The only thing that a signal handler may change. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number) {
+    (void)number;
+    stop_asked = 1;
+}
+
+void interrupts_catch(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int interrupts_pending(void) {
+    return stop_asked != 0;
+}
+
+void progress_init(struct progress *progress, FILE *out) {
+    progress->out = out;
+    progress->terminal = out && isatty(fileno(out));
+    progress->width = 0;
+}
+
+void progress_clear(struct progress *progress) {
+    if (progress->out && progress->width > 0) {
+        fprintf(progress->out, "\r%*s\r", progress->width, "");
+        fflush(progress->out);
+    }
+    progress->width = 0;
+}
+
+static void print_epoch(FILE *out, const struct rpu_epoch *e, uint32_t epochs, uint32_t images) {
+    fprintf(out, "epoch %u/%u: train loss %.4f, test loss %.4f, test error %.2f %%, %.1f s (%.0f images/s)\n", e->epoch,
+            epochs, e->train_loss, e->test_loss, 100.0 * e->test_error, e->seconds,
+            e->train_seconds > 0.0 ? images / e->train_seconds : 0.0);
+    fflush(out);
+}
+
+static void print_line(struct progress *progress, const struct rpu_progress *p) {
+    const double left = p->seconds_left < 0.0 ? 0.0 : p->seconds_left;
+    const unsigned long seconds = (unsigned long)(left + 0.5);
+    int n;
+    if (p->image >= p->images)
+        n = fprintf(progress->out, "\repoch %u/%u: testing", p->epoch, p->epochs);
+    else
+        n = fprintf(progress->out, "\repoch %u/%u: image %u/%u, %.0f images/s, %lu:%02lu:%02lu left", p->epoch,
+                    p->epochs, p->image, p->images, p->images_per_second, seconds / 3600, seconds / 60 % 60,
+                    seconds % 60);
+    n = n > 0 ? n - 1 : 0; /* without the carriage return */
+    if (n < progress->width)
+        fprintf(progress->out, "%*s", progress->width - n, "");
+    progress->width = n;
+    fflush(progress->out);
+}
+
+int progress_report(const struct rpu_progress *p, void *user) {
+    struct progress *progress = user;
+    if (progress->out && p->finished) {
+        progress_clear(progress);
+        print_epoch(progress->out, p->finished, p->epochs, p->images);
+    } else if (progress->out && progress->terminal) {
+        print_line(progress, p);
+    }
+    return interrupts_pending();
+}

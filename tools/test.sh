@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds, runs every test, and ends with a line "N passed, N failed, N skipped". The exit code
+# is 0 exactly when none failed.
+#
+# usage: tools/test.sh [--all]    --all: everything that continuous integration runs
+#
+# A stage is a function stage_NAME below; it reports each of its tests with `passed`, `failed` or `skipped`, or leaves
+# that to `run_meson_tests`.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+cd "$root"
+. tools/packages.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset RPU_ISA
+counts=$work/counts
+: >"$counts"
+
+STAGES='install build unit clang sanitize'
+STAGES_ALL="$STAGES arm64"
+
+passed() { echo "passed $1" >>"$counts"; }
+failed() { echo "failed $1" >>"$counts"; echo "FAILED: $1"; }
+skipped() { echo "skipped $1" >>"$counts"; echo "SKIPPED: $1"; }
+
+# Sets up or adjusts a build folder: configure FOLDER OPTION...
+configure() {
+    local folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        [ "${1:-}" != --cross-file ] || shift 2
+        meson configure "$folder" "$@"
+    else
+        meson setup "$folder" "$@"
+    fi
+}
+
+# Configures and builds; the outcome counts as one test: build_in FOLDER OPTION...
+build_in() {
+    local folder=$1
+    if { configure "$@" && ninja -C "$folder"; } >"$work/log" 2>&1; then
+        passed "$folder compiles"
+    else
+        tail -n 60 "$work/log"
+        failed "$folder compiles"
+        return 1
+    fi
+}
+
+# Runs the tests of a build folder: run_meson_tests FOLDER [OPTION OF meson test]...
+run_meson_tests() {
+    local folder=$1
+    shift
+    rm -f "$folder/meson-logs/testlog.json"
+    meson test -C "$folder" --no-rebuild "$@" >"$work/log" 2>&1 || true
+    if [ -s "$folder/meson-logs/testlog.json" ]; then
+        /usr/bin/python3 tools/test_counts.py "$folder" "$folder/meson-logs/testlog.json" "$counts"
+    else
+        tail -n 40 "$work/log"
+        failed "$folder: tests run"
+    fi
+}
+
+stage_install() {
+    # shellcheck disable=SC2086
+    need_packages $PACKAGES_BUILD $PACKAGES_TEST
+}
+
+stage_build() {
+    build_in build -Dtests=true -Dbench=auto -Dbuildtype=release -Dwerror=true
+}
+
+stage_unit() {
+    [ -f build/build.ninja ] && run_meson_tests build
+}
+
+# The other compiler: no warnings, and the same weights.
+stage_clang() {
+    command -v clang >/dev/null || { skipped "clang: not installed"; return; }
+    CC=clang build_in build-clang -Dtests=true -Dbench=disabled -Dbuildtype=release || return 0
+    local options='train lenet-rpu --data digits --limit-train 60 --limit-test 20 --epochs 1 --quiet --json -'
+    # shellcheck disable=SC2086
+    if build/rpubench $options >"$work/gcc" && build-clang/rpubench $options >"$work/clang" &&
+        [ "$(grep weights_digest "$work/gcc")" = "$(grep weights_digest "$work/clang")" ]; then
+        passed "both compilers give the same weights"
+    else
+        grep -H weights_digest "$work/gcc" "$work/clang" || true
+        failed "both compilers give the same weights"
+    fi
+}
+
+# Warnings are left to the other builds: instrumented code makes gcc see some that are not there.
+stage_sanitize() {
+    build_in build-sanitize -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
+        -Db_lundef=false -Dwerror=false || return 0
+    ASAN_OPTIONS=halt_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        run_meson_tests build-sanitize --timeout-multiplier 8
+}
+
+# Other processors, by QEMU: NEON kernels, and x86 without AVX2.
+stage_arm64() {
+    # shellcheck disable=SC2086
+    need_packages $PACKAGES_ARM64 || { skipped "arm64: packages are missing"; return; }
+    build_in build-arm64 --cross-file tools/cross/aarch64-linux-gnu.txt -Dtests=false -Dbench=disabled \
+        -Dbuildtype=release || return 0
+    local code=0 verdict what
+    tests/qemu_check.sh build build-arm64 >"$work/qemu" || code=$?
+    cat "$work/qemu"
+    while read -r verdict what; do
+        case $verdict in
+        PASS) passed "qemu: $what" ;;
+        FAIL) failed "qemu: $what" ;;
+        esac
+    done <"$work/qemu"
+    case $code in
+    0 | 1) ;;
+    77) skipped "qemu: not installed" ;;
+    *) failed "qemu: exit code $code" ;;
+    esac
+}
+
+main() {
+    local stages=$STAGES stage started
+    case ${1:-} in
+    '') ;;
+    --all) stages=$STAGES_ALL ;;
+    *) sed -n '/^# usage/s/^# //p' "$0" >&2; exit 2 ;;
+    esac
+    for stage in $stages; do
+        started=$SECONDS
+        echo "=== $stage"
+        "stage_$stage" || failed "stage $stage"
+        echo "=== $stage: $((SECONDS - started)) s"
+    done
+    local n_passed n_failed n_skipped
+    n_passed=$(grep -c '^passed ' "$counts" || true)
+    n_failed=$(grep -c '^failed ' "$counts" || true)
+    n_skipped=$(grep -c '^skipped ' "$counts" || true)
+    grep '^failed ' "$counts" || true
+    grep '^skipped ' "$counts" || true
+    echo "$n_passed passed, $n_failed failed, $n_skipped skipped"
+    [ "$n_failed" -eq 0 ]
+}
+
+main "$@"

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../src/app.h"
+#include "commands.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Files to write at the end; each null when it is not wanted. */
+struct outputs {
+    struct rpu_outfile *json;   /* --json FILE */
+    struct rpu_outfile *result; /* DIR/result.json */
+    struct rpu_outfile *config; /* DIR/config.yaml */
+    int json_to_stdout;
+};
+
+/* Everything one training holds. */
+struct session {
+    struct rpu_config config;
+    struct rpu_engine *engine;
+    struct rpu_dataset data;
+    struct rpu_training *run;
+    struct outputs outputs;
+    FILE *human; /* null with --quiet */
+    char date[32];
+    int interrupted;
+};
+
+/* ---- options to assignments ---- */
+
+/* Writes value as a YAML double-quoted scalar; `out` has room for 4 bytes of each byte, two quotes and a zero. */
+static char *quote(char *out, const char *value) {
+    *out++ = '"';
+    for (; *value; value++) {
+        const unsigned char c = (unsigned char)*value;
+        if (c == '"' || c == '\\')
+            *out++ = '\\';
+        if (c < 0x20 || c == 0x7f)
+            out += sprintf(out, "\\x%02x", c);
+        else
+            *out++ = (char)c;
+    }
+    *out++ = '"';
+    *out = '\0';
+    return out;
+}
+
+/* "key=value", malloc'd; null without memory. */
+static char *assignment(const char *key, const char *value, enum cli_assign how) {
+    const size_t length = strlen(key);
+    char *text = malloc(length + 4 * strlen(value) + 4);
+    if (!text)
+        return NULL;
+    memcpy(text, key, length);
+    text[length] = '=';
+    if (how == CLI_ASSIGN_STRING)
+        quote(text + length + 1, value);
+    else
+        strcpy(text + length + 1, value);
+    return text;
+}
+
+/* The option of `train` with that name. */
+static const struct cli_option *train_option(const char *name) {
+    const struct cli_option *o = cli_find("train")->options;
+    while (o->name && strcmp(o->name, name) != 0)
+        o++;
+    return o;
+}
+
+/* Appends what an option says; 0 without memory. */
+static int append(struct rpu_assignment *list, size_t *n, const struct cli_option *option, const char *origin,
+                  const char *value) {
+    char *text = option->assign == CLI_ASSIGN_WHOLE ? strdup(value) : assignment(option->key, value, option->assign);
+    if (!text)
+        return 0;
+    list[*n].text = text;
+    list[*n].origin = origin;
+    (*n)++;
+    return 1;
+}
+
+static void free_assignments(struct rpu_assignment *list, char *origins, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free((char *)list[i].text);
+    free(list);
+    free(origins);
+}
+
+enum { ORIGIN_SIZE = 32 };
+
+/* RPU_ISA first, then the options in the order of the command line. */
+static int collect(const struct cli_args *args, struct rpu_assignment *list, char *origins, size_t *n) {
+    const char *origin, *isa = chosen_isa(args, &origin);
+    int ok = 1;
+    if (isa && !cli_value(args, "isa"))
+        ok = append(list, n, train_option("isa"), origin, isa);
+    for (size_t i = 0; i < args->n_given && ok; i++) {
+        const struct cli_option *o = args->given[i].option;
+        if (o->assign == CLI_ASSIGN_NONE)
+            continue;
+        snprintf(origins + i * ORIGIN_SIZE, ORIGIN_SIZE, "--%s", o->name);
+        ok = append(list, n, o, origins + i * ORIGIN_SIZE, args->given[i].value);
+    }
+    return ok;
+}
+
+static int load_config(struct session *s, const struct cli_args *args) {
+    struct rpu_assignment *list = calloc(args->n_given + 1, sizeof *list);
+    char *origins = calloc(args->n_given + 1, ORIGIN_SIZE);
+    const char *source = args->n_operands ? args->operands[0] : NULL;
+    struct rpu_error err;
+    enum rpu_status status = RPU_OK;
+    size_t n = 0;
+    const int ok = list && origins && collect(args, list, origins, &n);
+    if (ok)
+        status = rpu_config_load(&s->config, source, list, n, &err);
+    if (list)
+        free_assignments(list, origins, n);
+    if (!ok) {
+        fprintf(stderr, CLI_PROGRAM " train: out of memory\n");
+        return CLI_EXIT_FAILURE;
+    }
+    if (status == RPU_OK)
+        return CLI_EXIT_OK;
+    report_error("train", &err);
+    return status == RPU_ERR_NOMEM ? CLI_EXIT_FAILURE : CLI_EXIT_USAGE;
+}
+
+/* ---- outputs ---- */
+
+static int open_output(struct rpu_outfile **file, const char *folder, const char *name) {
+    char path[RPU_PATH_MAX];
+    struct rpu_error err;
+    const int n = snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
+    if (n < 0 || (size_t)n >= sizeof path) {
+        fprintf(stderr, CLI_PROGRAM " train: %s: the path is too long\n", name);
+        return CLI_EXIT_FAILURE;
+    }
+    return rpu_outfile_open(file, path, &err) == RPU_OK ? CLI_EXIT_OK : report_error("train", &err);
+}
+
+static int open_folder(struct outputs *o, const char *folder) {
+    int code;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        fprintf(stderr, CLI_PROGRAM " train: --out: cannot create the folder %s: %s\n", folder, strerror(errno));
+        return CLI_EXIT_FAILURE;
+    }
+    code = open_output(&o->result, folder, "result.json");
+    return code ? code : open_output(&o->config, folder, "config.yaml");
+}
+
+static int open_outputs(struct session *s, const struct cli_args *args) {
+    const char *json = cli_value(args, "json"), *folder = cli_value(args, "out");
+    int code = CLI_EXIT_OK;
+    s->outputs.json_to_stdout = json && strcmp(json, "-") == 0;
+    s->human = cli_value(args, "quiet") ? NULL : s->outputs.json_to_stdout ? stderr : stdout;
+    if (folder)
+        code = open_folder(&s->outputs, folder);
+    if (!code && json && !s->outputs.json_to_stdout)
+        code = open_output(&s->outputs.json, "", json);
+    return code;
+}
+
+static int commit(struct rpu_outfile **file, const char *text) {
+    struct rpu_error err;
+    struct rpu_outfile *f = *file;
+    *file = NULL;
+    if (!f || rpu_outfile_commit(f, text, strlen(text), &err) == RPU_OK)
+        return CLI_EXIT_OK;
+    return report_error("train", &err);
+}
+
+static int write_config(struct session *s) {
+    char *yaml = NULL;
+    struct rpu_error err;
+    int code;
+    if (!s->outputs.config)
+        return CLI_EXIT_OK;
+    if (rpu_config_yaml(&s->config, &yaml, &err) != RPU_OK)
+        return report_error("train", &err);
+    code = commit(&s->outputs.config, yaml);
+    free(yaml);
+    return code;
+}
+
+/* Writes everything that was asked for; a failure of one does not keep the others from being written. */
+static int write_outputs(struct session *s) {
+    const struct rpu_results results = {&s->config, s->engine, &s->data, s->run, s->date, s->interrupted};
+    struct rpu_error err;
+    char *text = NULL;
+    int code = write_config(s), failed;
+    if (!s->outputs.json && !s->outputs.result && !s->outputs.json_to_stdout)
+        return code;
+    if (rpu_results_json(&text, &results, &err) != RPU_OK)
+        return report_error("train", &err);
+    failed = commit(&s->outputs.result, text);
+    code = failed ? failed : code;
+    failed = commit(&s->outputs.json, text);
+    code = failed ? failed : code;
+    if (s->outputs.json_to_stdout)
+        fputs(text, stdout);
+    free(text);
+    return code;
+}
+
+/* ---- the training ---- */
+
+static int create_engine(struct session *s) {
+    struct rpu_error err;
+    const char *isa = s->config.isa[0] ? s->config.isa : NULL;
+    return rpu_engine_create(&s->engine, isa, (int)s->config.threads, &err) == RPU_OK ? CLI_EXIT_OK
+                                                                                      : report_error("train", &err);
+}
+
+static int load_data(struct session *s) {
+    const struct rpu_config *c = &s->config;
+    struct rpu_error err;
+    const enum rpu_status status = strcmp(c->data, "digits") == 0
+                                       ? rpu_digits_generate(&s->data, c->limit_train, c->limit_test, c->seed, &err)
+                                       : rpu_dataset_read(&s->data, c->data, c->limit_train, c->limit_test, &err);
+    return status == RPU_OK ? CLI_EXIT_OK : report_error("train", &err);
+}
+
+static void print_start(const struct session *s) {
+    const struct rpu_images *im = &s->data.train;
+    if (!s->human)
+        return;
+    fprintf(s->human, "%s on %s: %u training and %u test images of %ux%ux%u, %u classes; seed %llu, batch %u\n",
+            s->config.preset[0] ? s->config.preset : "network", s->config.data, im->count, s->data.test.count,
+            im->height, im->width, im->channels, im->classes, (unsigned long long)s->config.seed, s->config.batch);
+    fprintf(s->human, "kernels %s, %d thread%s\n", rpu_engine_isa(s->engine), rpu_engine_threads(s->engine),
+            rpu_engine_threads(s->engine) == 1 ? "" : "s");
+    fflush(s->human);
+}
+
+static int train(struct session *s) {
+    struct rpu_error err;
+    struct progress progress;
+    enum rpu_status status;
+    rpu_date(s->date);
+    progress_init(&progress, s->human);
+    status = rpu_training_run(s->run, progress_report, &progress, &err);
+    progress_clear(&progress);
+    s->interrupted = status == RPU_ERR_INTERRUPTED;
+    if (status != RPU_OK && !s->interrupted)
+        return report_error("train", &err);
+    if (s->human)
+        print_report(s->human, s->run, &s->data, s->interrupted);
+    return CLI_EXIT_OK;
+}
+
+static int run_session(struct session *s, const struct cli_args *args) {
+    struct rpu_error err;
+    int code = load_config(s, args);
+    if (!code)
+        code = create_engine(s);
+    if (!code)
+        code = load_data(s);
+    if (!code && rpu_training_create(&s->run, s->engine, &s->config, &s->data, &err) != RPU_OK)
+        code = report_error("train", &err);
+    if (code)
+        return code;
+    /* Caught before temporary files are there, so that an interrupt leaves none behind. */
+    interrupts_catch();
+    code = open_outputs(s, args);
+    if (code)
+        return code;
+    print_start(s);
+    code = train(s);
+    if (!code)
+        code = write_outputs(s);
+    return code ? code : s->interrupted ? CLI_EXIT_INTERRUPTED : CLI_EXIT_OK;
+}
+
+int command_train(const struct cli_args *args) {
+    struct session *s = calloc(1, sizeof *s);
+    int code;
+    if (!s) {
+        fprintf(stderr, CLI_PROGRAM " train: out of memory\n");
+        return CLI_EXIT_FAILURE;
+    }
+    code = run_session(s, args);
+    rpu_outfile_abandon(s->outputs.json);
+    rpu_outfile_abandon(s->outputs.result);
+    rpu_outfile_abandon(s->outputs.config);
+    rpu_training_destroy(s->run);
+    rpu_dataset_free(&s->data);
+    rpu_engine_destroy(s->engine);
+    free(s);
+    return code;
+}
