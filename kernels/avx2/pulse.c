@@ -5,7 +5,8 @@
  *
  * - Wide arrays: for each vector and slot in which a row fires the column plane is drawn and turned into a list of hits
  *   (input index and sign), which all rows firing in that slot share. The noise of a vector's coincidences is one dense
- *   stream, so eight hits of a list meet eight consecutive Gaussians; weights and device parameters are gathered.
+ *   stream, so eight hits of a list meet eight consecutive Gaussians; weights and device parameters are gathered. Where
+ *   more than half of the inputs fire, weights are worked off eight by eight instead and the noise is spread over them.
  * - Narrow arrays (n <= 32, m <= 64: the first convolution): vectors have a handful of coincidences each. Column planes
  *   of two vectors are drawn at once, coincidences of many vectors are collected, the noise of eight of them is made at
  *   once, each lane with its own counter, and then they are applied in order. */
@@ -15,8 +16,10 @@
 
 struct hits {
     size_t count;
-    uint32_t *at;   /* inputs that fire, ascending */
-    uint32_t *sign; /* sign bit of x there */
+    int dense;       /* more than half of the inputs fire: the plane is worked off, else the list */
+    uint64_t *plane; /* bit j: input j fires */
+    uint32_t *at;    /* inputs that fire, ascending */
+    uint32_t *sign;  /* sign bit of x there */
 };
 
 struct work {
@@ -24,7 +27,6 @@ struct work {
     uint64_t *row_planes; /* bl planes, column * m + i */
     size_t row_words;
     uint16_t *col_hi, *col_lo;
-    uint64_t *plane;
     struct hits *hits; /* for each slot */
     float *noise;      /* NOISE floats with a group's room on both sides */
     unsigned char *rest; /* narrow arrays: units */
@@ -48,9 +50,9 @@ static struct work divide_scratch(const struct rpu_pulse_args *a) {
     w.row_planes = take(&at, w.row_words * a->bl * sizeof *w.row_planes);
     w.col_hi = take(&at, wide * sizeof *w.col_hi);
     w.col_lo = take(&at, wide * sizeof *w.col_lo);
-    w.plane = take(&at, (wide / 64 + 1) * sizeof *w.plane);
     w.hits = take(&at, a->bl * sizeof *w.hits);
     for (uint32_t s = 0; s < a->bl; s++) {
+        w.hits[s].plane = take(&at, (wide / 64 + 1) * sizeof(uint64_t));
         w.hits[s].at = take(&at, wide * sizeof(uint32_t));
         w.hits[s].sign = take(&at, wide * sizeof(uint32_t));
     }
@@ -184,6 +186,35 @@ INLINE void apply_hits(const struct rpu_pulse_args *a, const struct device *d, f
         step1(a, w + h->at[k], dev + 4 * (size_t)h->at[k], h->sign[k] ^ sign_d, noisy ? xi[k] : 0.0f, noisy);
 }
 
+/* For each byte of a plane: lane l's index into the next Gaussians if bit l is set, else a negative number. */
+#define RANK(b, l)  ((uint64_t)((b) >> (l) & 1 ? __builtin_popcount((b) & ((1 << (l)) - 1)) : 0x80) << (8 * (l)))
+#define SPREAD(b)                                                                                                      \
+    (RANK(b, 0) | RANK(b, 1) | RANK(b, 2) | RANK(b, 3) | RANK(b, 4) | RANK(b, 5) | RANK(b, 6) | RANK(b, 7))
+#define SPREAD4(b)  SPREAD(b), SPREAD((b) + 1), SPREAD((b) + 2), SPREAD((b) + 3)
+#define SPREAD16(b) SPREAD4(b), SPREAD4((b) + 4), SPREAD4((b) + 8), SPREAD4((b) + 12)
+#define SPREAD64(b) SPREAD16(b), SPREAD16((b) + 16), SPREAD16((b) + 32), SPREAD16((b) + 48)
+static const uint64_t spread[256] = {SPREAD64(0), SPREAD64(64), SPREAD64(128), SPREAD64(192)};
+
+/* All hits of one row in one slot, where there are many. */
+INLINE void apply_plane(const struct rpu_pulse_args *a, const struct device *d, float *w, const uint16_t *dev,
+                        const struct hits *h, const float *x, uint32_t sign_d, const float *xi, int noisy) {
+    const __m256i flip = _mm256_set1_epi32((int)sign_d), sign = _mm256_set1_epi32((int)0x80000000u);
+    for (size_t j = 0; j < a->n; j += VEC) {
+        const unsigned byte = (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u;
+        const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+        const __m128i *from = (const __m128i *)(const void *)(dev + 4 * j);
+        const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
+        const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
+        const __m256i down = _mm256_xor_si256(
+            _mm256_and_si256(_mm256_castps_si256(load_upto(x + j, a->n - j)), sign), flip);
+        const __m256 old = _mm256_loadu_ps(w + j);
+        const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
+        const __m256 v = step8(d, old, dev0, dev1, down, number, noisy);
+        _mm256_storeu_ps(w + j, _mm256_blendv_ps(v, old, _mm256_castsi256_ps(rank)));
+        xi += noisy ? __builtin_popcount(byte) : 0;
+    }
+}
+
 /* ---- noise of one vector: a window over the dense stream ---- */
 
 struct window {
@@ -218,16 +249,20 @@ INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count,
 
 /* ---- wide arrays ---- */
 
-/* The inputs that fire, as a list. */
-INLINE void list_hits(const uint64_t *plane, size_t words, const float *x, struct hits *h) {
+/* Counts the inputs that fire; lists them where they are few. */
+INLINE void list_hits(size_t n, const float *x, struct hits *h) {
+    const size_t words = (n + 63) / 64;
     size_t k = 0;
+    h->count = 0;
     for (size_t word = 0; word < words; word++)
-        for (uint64_t left = plane[word]; left; left &= left - 1) {
+        h->count += (size_t)__builtin_popcountll(h->plane[word]);
+    h->dense = h->count * 2 > n;
+    for (size_t word = 0; word < words && !h->dense; word++)
+        for (uint64_t left = h->plane[word]; left; left &= left - 1) {
             const uint32_t j = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(left);
             h->at[k] = j;
             h->sign[k++] = rpu_bits(x[j]) & 0x80000000u;
         }
-    h->count = k;
 }
 
 /* Draws the column pulses of vector p in the slots in which a row fires; their numbers go to slots[]. */
@@ -248,8 +283,8 @@ static uint32_t draw_columns(const struct rpu_pulse_args *a, const struct work *
         const struct rpu_stream bits = at_column(&a->col_bits, column, s), ties = at_column(&a->col_ties, column, s);
         const struct philox ph = philox_begin(&bits);
         for (size_t j = 0; j < a->n; j += 64)
-            w->plane[j / 64] = bernoulli64(&ph, &ties, j, w->col_hi + j, w->col_lo + j);
-        list_hits(w->plane, (a->n + 63) / 64, x, &w->hits[s]);
+            w->hits[s].plane[j / 64] = bernoulli64(&ph, &ties, j, w->col_hi + j, w->col_lo + j);
+        list_hits(a->n, x, &w->hits[s]);
         if (a->row0 == 0)
             counts->column_pulses += w->hits[s].count;
         slots[n++] = s;
@@ -295,8 +330,11 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, siz
                 if (!(rows_at(a, w, slots[k], p, i0) >> bit & 1))
                     continue;
                 const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
-                apply_hits(a, &d, a->w + i * ldw, a->dev + i * ldw * 4, h,
-                           rpu_bits(a->d[p * a->ldd + i]) & 0x80000000u, xi, noisy);
+                const uint32_t sign_d = rpu_bits(a->d[p * a->ldd + i]) & 0x80000000u;
+                if (h->dense)
+                    apply_plane(a, &d, a->w + i * ldw, a->dev + i * ldw * 4, h, a->x + p * a->ldx, sign_d, xi, noisy);
+                else
+                    apply_hits(a, &d, a->w + i * ldw, a->dev + i * ldw * 4, h, sign_d, xi, noisy);
                 ordinal += h->count;
             }
         }
