@@ -194,7 +194,7 @@ static enum rpu_status check_map(const struct place *at, struct rpu_error *err) 
 enum rpu_status rpu_config_check(const struct rpu_node *root, struct rpu_error *err) {
     const struct place at = {root, RPU_SCOPE_TOP, 0, "", ""};
     if (root->kind == RPU_NODE_SCALAR && !*root->text && !root->quoted)
-        return rpu_fail_at(err, RPU_ERR_CONFIG, root->origin, root->line, NULL, "empty; allowed is a map of keys");
+        return rpu_fail_at(err, RPU_ERR_CONFIG, root->origin, root->line > 0, NULL, "empty; allowed is a map of keys");
     if (root->kind != RPU_NODE_MAP)
         return rpu_config_refuse(root, NULL, NULL, "a map of keys", err);
     return check_map(&at, err);

@@ -15,4 +15,5 @@ if [ ! -f "$root/build/build.ninja" ]; then
     meson setup "$root/build" "$root" --buildtype=release -Dtests=false -Dbench=disabled -Dwerror=false
 fi
 ninja -C "$root/build"
-exec "$root/build/rpubench" train lenet-rpu --data digits --limit-train 10000 --limit-test 2000 --epochs 1 "$@"
+exec "$root/build/rpubench" train lenet-rpu --data digits --limit-train 10000 --limit-test 2000 --epochs 1 \
+    --threads 1 "$@"

@@ -49,19 +49,25 @@ void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, ui
 
 /* Gaussians of group `group`: all pairs of numbers that elements below `end` need. */
 static void gauss_group(const struct rpu_stream *stream, uint32_t group, size_t end, float out[RPU_GAUSS_GROUP]) {
-    uint32_t w[WORDS][LANES];
+    enum { PAIRS = RPU_GAUSS_GROUP / 2 };
+    uint32_t w[WORDS][LANES], k[PAIRS], angle[PAIRS];
+    float first[PAIRS], second[PAIRS];
+    const size_t sets = (end + 2 * LANES - 1) / (2 * LANES);
     philox8(stream, group * LANES, w);
-    for (unsigned l = 0; l < LANES; l++)
-        rpu_gauss_pair(w[0][l] >> 8, w[3][l] & 0xffffu, out + l, out + LANES + l);
-    if (end <= 2 * LANES)
-        return;
-    for (unsigned l = 0; l < LANES; l++)
-        rpu_gauss_pair(w[1][l] >> 8, w[3][l] >> 16, out + 2 * LANES + l, out + 3 * LANES + l);
-    if (end <= 4 * LANES)
-        return;
-    for (unsigned l = 0; l < LANES; l++)
-        rpu_gauss_pair(w[2][l] >> 8, (w[0][l] & 0xffu) << 8 | (w[1][l] & 0xffu), out + 4 * LANES + l,
-                       out + 5 * LANES + l);
+    for (size_t l = 0; l < LANES; l++) {
+        k[l] = w[0][l] >> 8;
+        k[LANES + l] = w[1][l] >> 8;
+        k[2 * LANES + l] = w[2][l] >> 8;
+        angle[l] = w[3][l] & 0xffffu;
+        angle[LANES + l] = w[3][l] >> 16;
+        angle[2 * LANES + l] = (w[0][l] & 0xffu) << 8 | (w[1][l] & 0xffu);
+    }
+    for (size_t i = 0; i < sets * LANES; i++)
+        rpu_gauss_pair(k[i], angle[i], first + i, second + i);
+    for (size_t s = 0; s < sets; s++) {
+        memcpy(out + 2 * s * LANES, first + s * LANES, LANES * sizeof *out);
+        memcpy(out + (2 * s + 1) * LANES, second + s * LANES, LANES * sizeof *out);
+    }
 }
 
 void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
