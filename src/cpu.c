@@ -56,7 +56,7 @@ static void describe(void) {
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = {{RPU_CPU_AVX2, "avx2"}, {RPU_CPU_FMA, "fma"}, {RPU_CPU_F16C, "f16c"},
+    } names[] = {{RPU_CPU_AVX2, "avx2"},     {RPU_CPU_FMA, "fma"}, {RPU_CPU_F16C, "f16c"},
                  {RPU_CPU_POPCNT, "popcnt"}, {RPU_CPU_BMI, "bmi"}, {RPU_CPU_NEON, "neon"}};
     const unsigned flags = rpu_cpu_flags();
     char line[256];

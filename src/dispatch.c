@@ -22,8 +22,7 @@ struct row {
 
 static const struct row rows[] = {
 #define KERNEL(op, isa, flags)                                                                                         \
-    {offsetof(struct rpu_kernels, op) / sizeof(void (*)(void)), #op, #isa, flags,                                      \
-     (void (*)(void))RPU_SYMBOL(op, isa)},
+    {offsetof(struct rpu_kernels, op) / sizeof(void (*)(void)), #op, #isa, flags, (void (*)(void))RPU_SYMBOL(op, isa)},
 #include "kernels.inc"
 #undef KERNEL
 };

@@ -11,7 +11,7 @@
 struct rpu_table {
     struct rpu_kernels k;
     const char *variant[sizeof(struct rpu_kernels) / sizeof(void (*)(void))]; /**< in the order of struct rpu_kernels */
-    const char *isa; /**< best variant in use */
+    const char *isa;                                                          /**< best variant in use */
 };
 
 /** Fills a table for the CPU features `flags`. `isa`: null = best; else each kernel takes its best variant that is not

@@ -13,7 +13,8 @@ int rpu_layer_is_array(const struct rpu_layer_spec *spec) {
     return spec->kind == RPU_LAYER_CONV || spec->kind == RPU_LAYER_FC;
 }
 
-static enum rpu_status bad_shape(const struct rpu_layer *l, uint32_t position, struct rpu_error *err, const char *what) {
+static enum rpu_status bad_shape(const struct rpu_layer *l, uint32_t position, struct rpu_error *err,
+                                 const char *what) {
     return rpu_fail_at(err, RPU_ERR_SHAPE, NULL, 0, l->spec->name[0] ? l->spec->name : NULL,
                        "layer %u: %s (input %u x %u x %u, kernel or window %u, stride %u, padding %u)", position, what,
                        l->in.height, l->in.width, l->in.channels, l->spec->kernel, l->spec->stride, l->spec->padding);
@@ -36,8 +37,8 @@ static enum rpu_status shape_conv(struct rpu_layer *l, uint32_t position, struct
     if ((uint64_t)s->kernel * s->kernel * l->in.channels >= 1u << 20)
         return bad_shape(l, position, err, "the kernel has too many inputs");
     l->columns = l->out.height * l->out.width;
-    l->conv = (struct rpu_conv_shape){l->in.height, l->in.width, l->in.channels, s->kernel, s->stride,
-                                      s->padding,   l->out.height, l->out.width, s->bias};
+    l->conv = (struct rpu_conv_shape){l->in.height, l->in.width,   l->in.channels, s->kernel, s->stride,
+                                      s->padding,   l->out.height, l->out.width,   s->bias};
     return RPU_OK;
 }
 

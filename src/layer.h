@@ -32,10 +32,10 @@ struct rpu_layer {
     struct rpu_tile *tile; /* null for other kinds */
     uint32_t columns;      /* ws */
     struct rpu_conv_shape conv;
-    float *vectors;     /* input vectors: columns x n for each image; x itself where fully connected */
-    float *gradients;   /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
-    size_t ld;          /* from one vector to the next */
-    size_t block;       /* from one image's vectors to the next */
+    float *vectors;         /* input vectors: columns x n for each image; x itself where fully connected */
+    float *gradients;       /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
+    size_t ld;              /* from one vector to the next */
+    size_t block;           /* from one image's vectors to the next */
     struct rpu_gains gains; /* columns for each image */
     struct rpu_array_stats stats;
     /* pooling */
@@ -53,11 +53,11 @@ enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_
 uint32_t rpu_layer_inputs(const struct rpu_layer *layer);
 
 /** Allocates the buffers; x, dx and x_stride are set by the caller. */
-enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int needs_gradient,
-                                   struct rpu_error *err);
+enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int needs_gradient, struct rpu_error *err);
 void rpu_layer_free(struct rpu_layer *layer);
 
-/** `images` buffers of `size` floats and one that is 1; *stride is the distance between them. Null when out of memory. */
+/** `images` buffers of `size` floats and one that is 1; *stride is the distance between them. Null when out of memory.
+ */
 float *rpu_buffer(size_t images, size_t size, size_t *stride);
 
 #endif

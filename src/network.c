@@ -536,8 +536,8 @@ enum rpu_status rpu_network_array_signals(const struct rpu_network *network, siz
     const struct rpu_layer *l = array_at(network, index);
     if (!l || !signals || image >= network->capacity)
         return RPU_ERR_ARG;
-    *signals = (struct rpu_array_signals){l->vectors + image * l->block, l->ld, l->dy + image * l->y_stride,
-                                          l->tile->m, l->columns};
+    *signals = (struct rpu_array_signals){l->vectors + image * l->block, l->ld, l->dy + image * l->y_stride, l->tile->m,
+                                          l->columns};
     return RPU_OK;
 }
 

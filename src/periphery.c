@@ -129,7 +129,8 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const uint64_t first = (uint64_t)column * r->n_out;
     if (nm)
         k->absmax(columns, r->n_in, in, ldin, r->w.div);
-    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->n_in);
+    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q,
+           r->n_in);
     product(r->t, r->read, columns, r->w.q, r->n_in, out, ldout, r->w.product);
     k->epilogue(columns, r->n_out, out, ldout, &r->stage.output, first, nm ? r->w.div : NULL, r->w.saturated);
     counts->columns += columns;

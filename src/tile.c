@@ -17,13 +17,21 @@
 #define MAX_CROSSPOINT ((uint64_t)1 << 31)
 
 void rpu_tile_params_baseline(struct rpu_tile_params *params) {
-    static const struct rpu_periphery periphery = {
-        .in_bits = 7, .out_bits = 9, .noise = 0.06f, .bound = 12.0f, .nm = RPU_NM_NONE, .bm = RPU_BM_NONE,
-        .bm_limit = 5};
-    static const struct rpu_tile_params baseline = {
-        .device = {.kind = RPU_DEVICE_CONSTANT_STEP, .dw_min = 0.001f, .dw_min_dtod = 0.3f, .dw_min_ctoc = 0.3f,
-                   .imbalance_dtod = 0.01f, .bound = 0.6f, .bound_dtod = 0.3f},
-        .update = {.bl = 10, .um = 0}};
+    static const struct rpu_periphery periphery = {.in_bits = 7,
+                                                   .out_bits = 9,
+                                                   .noise = 0.06f,
+                                                   .bound = 12.0f,
+                                                   .nm = RPU_NM_NONE,
+                                                   .bm = RPU_BM_NONE,
+                                                   .bm_limit = 5};
+    static const struct rpu_tile_params baseline = {.device = {.kind = RPU_DEVICE_CONSTANT_STEP,
+                                                               .dw_min = 0.001f,
+                                                               .dw_min_dtod = 0.3f,
+                                                               .dw_min_ctoc = 0.3f,
+                                                               .imbalance_dtod = 0.01f,
+                                                               .bound = 0.6f,
+                                                               .bound_dtod = 0.3f},
+                                                    .update = {.bl = 10, .um = 0}};
     if (!params)
         return;
     *params = baseline;
@@ -44,10 +52,10 @@ static enum rpu_status check_ranges(const struct range *r, size_t count, struct 
 }
 
 static enum rpu_status check_periphery(const struct rpu_periphery *p, const char *cycle, struct rpu_error *err) {
-    const struct range ranges[] = {
-        {cycle, p->in_bits, 0, 16},        {cycle, p->out_bits, 0, 16}, {cycle, (double)p->noise, 0, 1e6},
-        {cycle, (double)p->bound, 0, 1e6}, {cycle, p->bm_limit, 0, 30}, {cycle, (double)p->nm, 0, 1},
-        {cycle, (double)p->bm, 0, 1}};
+    const struct range ranges[] = {{cycle, p->in_bits, 0, 16},        {cycle, p->out_bits, 0, 16},
+                                   {cycle, (double)p->noise, 0, 1e6}, {cycle, (double)p->bound, 0, 1e6},
+                                   {cycle, p->bm_limit, 0, 30},       {cycle, (double)p->nm, 0, 1},
+                                   {cycle, (double)p->bm, 0, 1}};
     enum rpu_status status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
     if (status != RPU_OK)
         return status;
@@ -66,16 +74,15 @@ enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, stru
     if (!params)
         return rpu_fail(err, RPU_ERR_ARG, "no tile parameters given");
     const struct rpu_device *d = &params->device;
-    const struct range ranges[] = {
-        {"device", (double)d->kind, 0, 1},
-        {"dw_min", (double)d->dw_min, 1e-9, 1},
-        {"dw_min_dtod", (double)d->dw_min_dtod, 0, 1},
-        {"dw_min_ctoc", (double)d->dw_min_ctoc, 0, 1},
-        {"imbalance_dtod", (double)d->imbalance_dtod, 0, 1},
-        {"bound", (double)d->bound, 1e-6, 1e6},
-        {"bound_dtod", (double)d->bound_dtod, 0, 1},
-        {"update.bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
-        {"update.um", params->update.um, 0, 1}};
+    const struct range ranges[] = {{"device", (double)d->kind, 0, 1},
+                                   {"dw_min", (double)d->dw_min, 1e-9, 1},
+                                   {"dw_min_dtod", (double)d->dw_min_dtod, 0, 1},
+                                   {"dw_min_ctoc", (double)d->dw_min_ctoc, 0, 1},
+                                   {"imbalance_dtod", (double)d->imbalance_dtod, 0, 1},
+                                   {"bound", (double)d->bound, 1e-6, 1e6},
+                                   {"bound_dtod", (double)d->bound_dtod, 0, 1},
+                                   {"update.bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
+                                   {"update.um", params->update.um, 0, 1}};
     if (d->kind == RPU_DEVICE_PERFECT)
         return RPU_OK;
     status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
@@ -106,15 +113,14 @@ static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t f
         return rpu_fail(err, RPU_ERR_SHAPE, "an array of %u x %u crosspoints; allowed are 1 to %u a side, 2^31 in all",
                         outputs, inputs, MAX_SIDE);
     if (fan_in == 0 || array >= RPU_COUNTER_MAX_ARRAYS || split >= RPU_COUNTER_MAX_SPLITS)
-        return rpu_fail(err, RPU_ERR_RANGE, "fan-in %u, array %u, split %u; allowed are >= 1, < %u, < %u", fan_in, array,
-                        split, RPU_COUNTER_MAX_ARRAYS, RPU_COUNTER_MAX_SPLITS);
+        return rpu_fail(err, RPU_ERR_RANGE, "fan-in %u, array %u, split %u; allowed are >= 1, < %u, < %u", fan_in,
+                        array, split, RPU_COUNTER_MAX_ARRAYS, RPU_COUNTER_MAX_SPLITS);
     return RPU_OK;
 }
 
 enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                 const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split,
-                                struct rpu_error *err) {
+                                uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
     struct rpu_tile *t;
     enum rpu_status status;
     float *row;
@@ -129,8 +135,13 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
     t = calloc(1, sizeof *t);
     row = malloc((size_t)inputs * 4 * sizeof *row);
     if (t) {
-        *t = (struct rpu_tile){.tag = RPU_TILE_TAG, .m = outputs, .n = inputs, .ldw = rpu_padded(inputs),
-                               .k = &engine->table.k, .params = *params, .seed = seed,
+        *t = (struct rpu_tile){.tag = RPU_TILE_TAG,
+                               .m = outputs,
+                               .n = inputs,
+                               .ldw = rpu_padded(inputs),
+                               .k = &engine->table.k,
+                               .params = *params,
+                               .seed = seed,
                                .word3 = rpu_counter_array(array, split, 0, 0)};
         t->w = allocate((size_t)outputs * t->ldw * sizeof *t->w);
         if (params->device.kind != RPU_DEVICE_PERFECT)
@@ -240,8 +251,7 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
     const struct rpu_gains gains = {gain, gain + where->count, gain + 2 * (size_t)where->count};
     if (tile->params.device.kind != RPU_DEVICE_PERFECT)
         rpu_update_gains(tile, where->count, x, ldx, d, ldd, eta, &gains);
-    rpu_tile_update_rows(tile, where, x, ldx, d, ldd, eta, &gains, 0, tile->m, tile->scratch,
-                         counts ? counts : &none);
+    rpu_tile_update_rows(tile, where, x, ldx, d, ldd, eta, &gains, 0, tile->m, tile->scratch, counts ? counts : &none);
     return RPU_OK;
 }
 

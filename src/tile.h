@@ -23,12 +23,12 @@ struct rpu_tile {
     const struct rpu_kernels *k;
     struct rpu_tile_params params;
     uint64_t seed;
-    uint32_t word3;  /**< its place in the counters */
+    uint32_t word3;                     /**< its place in the counters */
     uint32_t keys[RPU_RNG_PURPOSES][2]; /**< mix of the seed and each purpose */
     struct rpu_stage stages[2];         /**< converters of the forward and the backward read */
-    float *w;        /**< m x ldw */
-    uint16_t *dev;   /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
-    void *scratch;   /**< for the public calls */
+    float *w;                           /**< m x ldw */
+    uint16_t *dev;                      /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
+    void *scratch;                      /**< for the public calls */
     size_t scratch_size;
 };
 

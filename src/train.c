@@ -158,8 +158,7 @@ static enum rpu_status train_images(struct rpu_training *r, uint32_t epoch, stru
     rpu_shuffle(r->order, im->count, r->config.seed, epoch);
     for (uint32_t done = 0; done < im->count;) {
         const uint32_t left = im->count - done, count = left < r->config.batch ? left : r->config.batch;
-        const enum rpu_status status =
-            rpu_network_train(r->network, im, r->order + done, count, r->images, loss);
+        const enum rpu_status status = rpu_network_train(r->network, im, r->order + done, count, r->images, loss);
         if (status != RPU_OK)
             return status;
         done += count;
@@ -180,8 +179,7 @@ static enum rpu_status evaluate(struct rpu_training *r, uint32_t epoch, struct r
     double loss = 0.0;
     for (uint32_t first = 0; first < im->count; first += piece) {
         const uint32_t count = im->count - first < piece ? im->count - first : piece;
-        const enum rpu_status status =
-            rpu_network_evaluate(r->network, im, first, count, step + first, &errors, &loss);
+        const enum rpu_status status = rpu_network_evaluate(r->network, im, first, count, step + first, &errors, &loss);
         if (status != RPU_OK)
             return status;
         if (tell(r, report, epoch, r->data->train.count, NULL))

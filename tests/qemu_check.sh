@@ -4,11 +4,11 @@
 # weights; on x86 processors that lack AVX2 or one of the other features it needs, `generic` is chosen, nothing illegal
 # runs, and the weights are the same.
 #
-# usage: qemu_check.sh NATIVE_BUILD AARCH64_BUILD    one line "PASS what" or "FAIL what: why" for each check; NATIVE_BUILD
-#                                                    is an x86-64 build
+# usage: qemu_check.sh NATIVE_BUILD AARCH64_BUILD    prints a line "PASS what" or "FAIL what: why" for each check
+# NATIVE_BUILD is an x86-64 build.
 # The exit code is 0 when all passed, 77 without QEMU.
 set -uo pipefail
-[ $# -eq 2 ] || { sed -n '/^# usage/,/^#  /s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '/^# usage/s/^# //p' "$0" >&2; exit 2; }
 native=$1/rpubench
 arm=$2/rpubench
 for program in "$native" "$arm"; do

@@ -37,8 +37,13 @@ static struct rpu_images make_images(uint32_t height, uint32_t width, uint32_t c
 
 static struct rpu_layer_spec array(enum rpu_layer_kind kind, uint32_t outputs, uint32_t kernel, uint32_t stride,
                                    uint32_t padding, uint32_t bias) {
-    struct rpu_layer_spec s = {.kind = kind, .name = "A", .outputs = outputs, .kernel = kernel, .stride = stride,
-                               .padding = padding, .bias = bias};
+    struct rpu_layer_spec s = {.kind = kind,
+                               .name = "A",
+                               .outputs = outputs,
+                               .kernel = kernel,
+                               .stride = stride,
+                               .padding = padding,
+                               .bias = bias};
     rpu_tile_params_baseline(&s.tile);
     s.tile.device.kind = RPU_DEVICE_PERFECT;
     return s;
@@ -73,8 +78,8 @@ static double loss_of(struct rpu_network *n, const struct rpu_images *im, uint32
 }
 
 /* Central difference of the loss with respect to one weight. */
-static double difference(struct rpu_network *n, struct rpu_tile *tile, float *w, size_t at,
-                         const struct rpu_images *im, uint32_t image) {
+static double difference(struct rpu_network *n, struct rpu_tile *tile, float *w, size_t at, const struct rpu_images *im,
+                         uint32_t image) {
     const float held = w[at], h = 0x1p-10f;
     double up, down;
     w[at] = held + h;
@@ -141,43 +146,58 @@ static void check_gradients(const struct rpu_config *config, uint32_t height, ui
 }
 
 static void gradients_of_a_cnn(void **state) {
-    const struct rpu_layer_spec layers[] = {
-        array(RPU_LAYER_CONV, 5, 3, 1, 0, 1), pool(2, 2), plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_CONV, 9, 2, 1, 0, 1), plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_FC, 7, 0, 0, 0, 1),   plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_FC, 3, 0, 0, 0, 1),   plain(RPU_LAYER_SOFTMAX)};
+    const struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 5, 3, 1, 0, 1),
+                                            pool(2, 2),
+                                            plain(RPU_LAYER_TANH),
+                                            array(RPU_LAYER_CONV, 9, 2, 1, 0, 1),
+                                            plain(RPU_LAYER_TANH),
+                                            array(RPU_LAYER_FC, 7, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_TANH),
+                                            array(RPU_LAYER_FC, 3, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_SOFTMAX)};
     const struct rpu_config c = configure(layers, 9);
     (void)state;
     check_gradients(&c, 10, 9, 1);
 }
 
 static void gradients_with_padding_and_stride(void **state) {
-    const struct rpu_layer_spec layers[] = {
-        array(RPU_LAYER_CONV, 8, 3, 2, 1, 1),  plain(RPU_LAYER_SIGMOID),
-        array(RPU_LAYER_CONV, 17, 3, 1, 2, 0), plain(RPU_LAYER_TANH), pool(3, 2),
-        array(RPU_LAYER_CONV, 4, 2, 2, 1, 1),  plain(RPU_LAYER_SIGMOID),
-        array(RPU_LAYER_FC, 3, 0, 0, 0, 0),    plain(RPU_LAYER_SOFTMAX)};
+    const struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 8, 3, 2, 1, 1),
+                                            plain(RPU_LAYER_SIGMOID),
+                                            array(RPU_LAYER_CONV, 17, 3, 1, 2, 0),
+                                            plain(RPU_LAYER_TANH),
+                                            pool(3, 2),
+                                            array(RPU_LAYER_CONV, 4, 2, 2, 1, 1),
+                                            plain(RPU_LAYER_SIGMOID),
+                                            array(RPU_LAYER_FC, 3, 0, 0, 0, 0),
+                                            plain(RPU_LAYER_SOFTMAX)};
     const struct rpu_config c = configure(layers, 9);
     (void)state;
     check_gradients(&c, 11, 12, 3);
 }
 
 static void gradients_with_relu(void **state) {
-    const struct rpu_layer_spec layers[] = {
-        array(RPU_LAYER_CONV, 16, 5, 1, 2, 1), plain(RPU_LAYER_RELU), pool(2, 2),
-        array(RPU_LAYER_FC, 20, 0, 0, 0, 1),   plain(RPU_LAYER_RELU),
-        array(RPU_LAYER_FC, 3, 0, 0, 0, 1),    plain(RPU_LAYER_SOFTMAX)};
+    const struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 16, 5, 1, 2, 1),
+                                            plain(RPU_LAYER_RELU),
+                                            pool(2, 2),
+                                            array(RPU_LAYER_FC, 20, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_RELU),
+                                            array(RPU_LAYER_FC, 3, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_SOFTMAX)};
     const struct rpu_config c = configure(layers, 7);
     (void)state;
     check_gradients(&c, 8, 8, 2);
 }
 
 static struct rpu_config small_rpu(int perfect, uint32_t batch) {
-    struct rpu_layer_spec layers[] = {
-        array(RPU_LAYER_CONV, 6, 3, 1, 0, 1), pool(2, 2), plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_CONV, 10, 3, 1, 1, 1), plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_FC, 12, 0, 0, 0, 1),  plain(RPU_LAYER_TANH),
-        array(RPU_LAYER_FC, 3, 0, 0, 0, 1),   plain(RPU_LAYER_SOFTMAX)};
+    struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 6, 3, 1, 0, 1),
+                                      pool(2, 2),
+                                      plain(RPU_LAYER_TANH),
+                                      array(RPU_LAYER_CONV, 10, 3, 1, 1, 1),
+                                      plain(RPU_LAYER_TANH),
+                                      array(RPU_LAYER_FC, 12, 0, 0, 0, 1),
+                                      plain(RPU_LAYER_TANH),
+                                      array(RPU_LAYER_FC, 3, 0, 0, 0, 1),
+                                      plain(RPU_LAYER_SOFTMAX)};
     struct rpu_config c;
     for (size_t i = 0; i < 9; i++) {
         struct rpu_tile_params *t = &layers[i].tile;

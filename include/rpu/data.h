@@ -34,7 +34,8 @@ RPU_API void rpu_dataset_free(struct rpu_dataset *set);
 
 /** Reads an image file (3 dimensions: count, height, width; or 4: with channels last) and its label file, each plain
  *  or gzip, unsigned bytes. `classes` becomes the largest label + 1. Every malformed, truncated, oversized or
- *  inconsistent file is RPU_ERR_FORMAT, an unreadable one RPU_ERR_IO; `err` names the file. On failure `*out` is empty. */
+ *  inconsistent file is RPU_ERR_FORMAT, an unreadable one RPU_ERR_IO; `err` names the file. On failure `*out` is empty.
+ */
 RPU_API enum rpu_status rpu_idx_read(struct rpu_images *out, const char *images_path, const char *labels_path,
                                      struct rpu_error *err);
 

@@ -21,8 +21,8 @@ enum rpu_cycle { RPU_CYCLE_FORWARD, RPU_CYCLE_BACKWARD, RPU_CYCLE_UPDATE };
 
 /** What one array did since the network was built or its statistics were last cleared (training only). */
 struct rpu_array_stats {
-    uint64_t images;            /**< images trained */
-    double seconds[3];          /**< wall time in each cycle (enum rpu_cycle) */
+    uint64_t images;   /**< images trained */
+    double seconds[3]; /**< wall time in each cycle (enum rpu_cycle) */
     struct rpu_read_counts forward;
     struct rpu_read_counts backward;
     struct rpu_update_counts update;

@@ -9,7 +9,7 @@
 #define RPU_STATUS_H
 
 #if defined(__GNUC__)
-#define RPU_API __attribute__((visibility("default")))
+#define RPU_API               __attribute__((visibility("default")))
 #define RPU_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define RPU_API

@@ -33,31 +33,31 @@ enum rpu_bm { RPU_BM_NONE, RPU_BM_ITERATIVE };
 
 /** Digital and converter side of one cycle that reads the array (forward or backward). */
 struct rpu_periphery {
-    int32_t in_bits;    /**< DAC resolution in bits, 2..16; 0 = off (values are clipped to [-1,1], not rounded) */
-    int32_t out_bits;   /**< ADC resolution in bits, 2..16; 0 = off (outputs are clipped, not rounded) */
-    float noise;        /**< sigma of the Gaussian added to each output at each read, >= 0 */
-    float bound;        /**< alpha: outputs are clipped to +-alpha; 0 = no bound (the ADC must then be off) */
-    enum rpu_nm nm;     /**< noise management */
-    enum rpu_bm bm;     /**< bound management; needs a bound */
-    int32_t bm_limit;   /**< most halvings of the input by bound management, 0..30; the last read stands */
+    int32_t in_bits;  /**< DAC resolution in bits, 2..16; 0 = off (values are clipped to [-1,1], not rounded) */
+    int32_t out_bits; /**< ADC resolution in bits, 2..16; 0 = off (outputs are clipped, not rounded) */
+    float noise;      /**< sigma of the Gaussian added to each output at each read, >= 0 */
+    float bound;      /**< alpha: outputs are clipped to +-alpha; 0 = no bound (the ADC must then be off) */
+    enum rpu_nm nm;   /**< noise management */
+    enum rpu_bm bm;   /**< bound management; needs a bound */
+    int32_t bm_limit; /**< most halvings of the input by bound management, 0..30; the last read stands */
 };
 
 /** Parameters of the constant-step device. Spreads are relative standard deviations; 0 switches one off. */
 struct rpu_device {
     enum rpu_device_kind kind;
-    float dw_min;          /**< mean weight change of one coincidence, > 0 */
-    float dw_min_dtod;     /**< device-to-device spread of dw_min, 0..1 (paper: 0.3) */
-    float dw_min_ctoc;     /**< cycle-to-cycle spread of one coincidence, 0..1 (paper: 0.3) */
-    float imbalance_dtod;  /**< device-to-device spread added to the up and subtracted from the down step, 0..1
-                                (0.01 gives the paper's 2 % spread of the up/down ratio) */
-    float bound;           /**< mean of the weight bound |w|, > 0 (paper: 0.6) */
-    float bound_dtod;      /**< device-to-device spread of each side's bound, 0..1 (paper: 0.3) */
+    float dw_min;         /**< mean weight change of one coincidence, > 0 */
+    float dw_min_dtod;    /**< device-to-device spread of dw_min, 0..1 (paper: 0.3) */
+    float dw_min_ctoc;    /**< cycle-to-cycle spread of one coincidence, 0..1 (paper: 0.3) */
+    float imbalance_dtod; /**< device-to-device spread added to the up and subtracted from the down step, 0..1
+                               (0.01 gives the paper's 2 % spread of the up/down ratio) */
+    float bound;          /**< mean of the weight bound |w|, > 0 (paper: 0.6) */
+    float bound_dtod;     /**< device-to-device spread of each side's bound, 0..1 (paper: 0.3) */
 };
 
 /** How gradients become pulses. */
 struct rpu_update_params {
-    int32_t bl;  /**< bit length: slots of a pulse train, 1..255 */
-    int32_t um;  /**< update management: 1 on, 0 off */
+    int32_t bl; /**< bit length: slots of a pulse train, 1..255 */
+    int32_t um; /**< update management: 1 on, 0 off */
 };
 
 /** Everything one array is told. */

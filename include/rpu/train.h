@@ -29,7 +29,7 @@ struct rpu_epoch {
     uint32_t epoch;    /**< 1-based */
     double train_loss; /**< mean over the epoch's images, at the weights of their time */
     double test_loss;
-    double test_error; /**< a fraction */
+    double test_error;    /**< a fraction */
     double seconds;       /**< wall time of the epoch, its evaluation included */
     double train_seconds; /**< wall time of the training part alone */
     struct rpu_array_epoch *arrays;
@@ -37,10 +37,10 @@ struct rpu_epoch {
 
 /** How far training is; handed to the progress callback about ten times a second and after each epoch. */
 struct rpu_progress {
-    uint32_t epoch, epochs;          /**< 1-based epoch in work */
-    uint32_t image, images;          /**< images done of this epoch */
-    double images_per_second;        /**< since the start of this call */
-    double seconds_left;             /**< estimate for the rest of the training */
+    uint32_t epoch, epochs;           /**< 1-based epoch in work */
+    uint32_t image, images;           /**< images done of this epoch */
+    double images_per_second;         /**< since the start of this call */
+    double seconds_left;              /**< estimate for the rest of the training */
     const struct rpu_epoch *finished; /**< the record just completed, or null in between */
 };
 

@@ -4,9 +4,9 @@
 #ifndef RPU_VERSION_H
 #define RPU_VERSION_H
 
-#define RPU_VERSION_MAJOR 0
-#define RPU_VERSION_MINOR 1
-#define RPU_VERSION_PATCH 0
+#define RPU_VERSION_MAJOR  0
+#define RPU_VERSION_MINOR  1
+#define RPU_VERSION_PATCH  0
 #define RPU_VERSION_STRING "0.1.0"
 
 #endif
