@@ -227,7 +227,7 @@ static void test_initial_weights(void **state) {
     rpu_tile_get_weights(t, w);
     for (size_t i = 0; i < COUNT; i++) {
         u[i] = ((double)w[i] * 16.0 + 1.0) / 2.0; /* fan-in 256 */
-        largest = fmax(largest, fabs((double)w[i]));
+        largest = fabs((double)w[i]) > largest ? fabs((double)w[i]) : largest;
         sum += (double)w[i];
     }
     stats_sort(u, COUNT);
@@ -348,7 +348,7 @@ static void test_noise_managed(void **state) {
         struct rpu_tile_params p = plain();
         double peak = 0.0;
         for (size_t i = 0; i < (c ? M : N); i++)
-            peak = fmax(peak, fabs((double)in[i]));
+            peak = fabs((double)in[i]) > peak ? fabs((double)in[i]) : peak;
         periphery(&p, &cycles[c])->noise = 0.06f;
         periphery(&p, &cycles[c])->nm = RPU_NM_ABS_MAX;
         check_noise(&cycles[c], &p, 40.0f, 40.0 * peak * 0.06);
@@ -542,7 +542,7 @@ static void test_noise_management_exact(void **state) {
             for (int k = 0; k < COLUMNS; k++) {
                 double peak = 0.0;
                 for (int i = 0; i < SIZE; i++)
-                    peak = fmax(peak, fabs((double)in[k * SIZE + i]));
+                    peak = fabs((double)in[k * SIZE + i]) > peak ? fabs((double)in[k * SIZE + i]) : peak;
                 for (int i = 0; i < SIZE; i++) {
                     const double v = peak > 0.0 ? (double)in[k * SIZE + i] / peak : 0.0;
                     if (!near_tie(v, 1.0, bits))

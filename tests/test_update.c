@@ -143,9 +143,9 @@ static void check_moments(const struct rpu_tile_params *p, const float *x, const
     struct law law[CROSSPOINTS];
     rpu_tile_get_devices(t, up, down, NULL, NULL);
     for (int j = 0; j < N; j++)
-        xmax = fmax(xmax, fabs((double)x[j]));
+        xmax = fabs((double)x[j]) > xmax ? fabs((double)x[j]) : xmax;
     for (int i = 0; i < M; i++)
-        dmax = fmax(dmax, fabs((double)d[i]));
+        dmax = fabs((double)d[i]) > dmax ? fabs((double)d[i]) : dmax;
     const double root = p->update.um ? sqrt(dmax / xmax) : 1.0;
     for (int j = 0; j < N; j++)
         px[j] = c * root * fabs((double)x[j]);

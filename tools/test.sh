@@ -117,8 +117,10 @@ stage_sanitize() {
 stage_arm64() {
     # shellcheck disable=SC2086
     need_packages $PACKAGES_ARM64 || { skipped "arm64: packages are missing"; return; }
-    build_in build-arm64 --cross-file tools/cross/aarch64-linux-gnu.txt -Dtests=false -Dbench=disabled \
+    build_in build-arm64 --cross-file tools/cross/aarch64-linux-gnu.txt -Dtests=true -Dbench=disabled \
         -Dbuildtype=release || return 0
+    # the kernel checker and the unit tests; end to end is tests/qemu_check.sh
+    run_meson_tests build-arm64 --timeout-multiplier 4 --suite kernels --suite unit
     local code=0 verdict what
     tests/qemu_check.sh build build-arm64 >"$work/qemu" || code=$?
     cat "$work/qemu"
