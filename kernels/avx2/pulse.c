@@ -381,44 +381,41 @@ struct batch {
     uint32_t slot[BATCH + NARROW_N + VEC];                           /* which coincidence a lane's number is for */
 };
 
-/* Thresholds of the 32 inputs of a vector (zeros behind n). */
-INLINE void narrow_thresholds(const struct rpu_pulse_args *a, size_t p, uint16_t *hi, uint16_t *lo) {
-    memset(hi, 0, NARROW_N * sizeof *hi);
-    memset(lo, 0, NARROW_N * sizeof *lo);
-    thresholds_padded(a->gain_x[p], a->x + p * a->ldx, a->n, hi, lo);
-}
-
-static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_args *a, const struct unit *u,
-                                                       const uint16_t *hi, const uint16_t *lo) {
+/* A tie somewhere: the plane of one unit the exact way. */
+static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_args *a, const struct unit *u) {
     const uint32_t column = a->column + u->p;
     const struct rpu_stream bits = at_column(&a->col_bits, column, u->slot);
     const struct rpu_stream ties = at_column(&a->col_ties, column, u->slot);
     const struct philox ph = philox_begin(&bits);
+    uint16_t hi[2 * NARROW_N], lo[2 * NARROW_N]; /* room for a whole sixty-four */
     uint64_t plane[1];
+    thresholds_padded(a->gain_x[u->p], a->x + u->p * a->ldx, a->n, hi, lo);
     bernoulli_plane(&ph, &ties, 0, a->n, hi, lo, plane);
     return (uint32_t)plane[0];
 }
 
+/* Upper 16 bits of the thresholds of inputs 8 v .. 8 v + 7 of two vectors, one in each 128-bit half; 0 behind n. */
+INLINE __m256i narrow_thresholds(const float *xa, const float *xb, __m256 ga, __m256 gb, size_t v, size_t n) {
+    if (8 * v >= n)
+        return _mm256_setzero_si256();
+    const __m256i ta = threshold8(_mm256_mul_ps(ga, abs_ps(load_upto(xa + 8 * v, n - 8 * v))));
+    const __m256i tb = threshold8(_mm256_mul_ps(gb, abs_ps(load_upto(xb + 8 * v, n - 8 * v))));
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_srli_epi32(ta, 8), _mm256_srli_epi32(tb, 8)), 0xd8);
+}
+
 /* Column pulses of two units at once: each has four blocks, one 128-bit half of the registers. */
 static void narrow_columns(const struct rpu_pulse_args *a, struct unit *u, size_t count) {
-    uint16_t hi[2][NARROW_N], lo[2][NARROW_N];
     const struct unit *second = count > 1 ? u + 1 : u;
     const int ca = (int)rpu_counter_column(a->column + u->p, u->slot);
     const int cb = (int)rpu_counter_column(a->column + second->p, second->slot);
-    narrow_thresholds(a, u->p, hi[0], lo[0]);
-    if (second->p == u->p) {
-        memcpy(hi[1], hi[0], sizeof hi[1]);
-        memcpy(lo[1], lo[0], sizeof lo[1]);
-    } else {
-        narrow_thresholds(a, second->p, hi[1], lo[1]);
-    }
     const struct words w = philox_lanes(
         &a->col_bits,
         _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]), _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3)),
         _mm256_setr_epi32(ca, ca, ca, ca, cb, cb, cb, cb));
-    const __m256i a0 = load16(hi[0]), a1 = load16(hi[0] + 16), b0 = load16(hi[1]), b1 = load16(hi[1] + 16);
-    const __m256i t0 = _mm256_permute2x128_si256(a0, b0, 0x20), t1 = _mm256_permute2x128_si256(a0, b0, 0x31);
-    const __m256i t2 = _mm256_permute2x128_si256(a1, b1, 0x20), t3 = _mm256_permute2x128_si256(a1, b1, 0x31);
+    const float *xa = a->x + u->p * a->ldx, *xb = a->x + second->p * a->ldx;
+    const __m256 ga = _mm256_set1_ps(a->gain_x[u->p]), gb = _mm256_set1_ps(a->gain_x[second->p]);
+    const __m256i t0 = narrow_thresholds(xa, xb, ga, gb, 0, a->n), t1 = narrow_thresholds(xa, xb, ga, gb, 1, a->n);
+    const __m256i t2 = narrow_thresholds(xa, xb, ga, gb, 2, a->n), t3 = narrow_thresholds(xa, xb, ga, gb, 3, a->n);
     const uint32_t low = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w.w0, t0), silent16(w.w1, t1)));
     const uint32_t high = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w.w2, t2), silent16(w.w3, t3)));
     const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(w.w0, t0), _mm256_cmpeq_epi16(w.w1, t1)),
@@ -428,7 +425,7 @@ static void narrow_columns(const struct rpu_pulse_args *a, struct unit *u, size_
         u[1].columns = low >> 16 | (high & 0xffff0000u);
     if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
         for (size_t k = 0; k < count; k++)
-            u[k].columns = narrow_exact(a, u + k, hi[k], lo[k]);
+            u[k].columns = narrow_exact(a, u + k);
 }
 
 /* Noise of the waiting lanes, then all coincidences in order. */

@@ -5,20 +5,24 @@
 
 #include "avx2.h"
 
+/* T of eight values; `p` is their probabilities. */
+INLINE __m256i threshold8(__m256 p) {
+    /* max gives its second operand, 0, for a NaN */
+    const __m256 bounded = _mm256_min_ps(_mm256_max_ps(p, _mm256_setzero_ps()), _mm256_set1_ps(1.0f));
+    return _mm256_cvttps_epi32(_mm256_mul_ps(bounded, _mm256_set1_ps(0x1p24f)));
+}
+
 /* Thresholds (contract of `threshold`) of sixteen values, as 16-bit parts. Returns how many exceed 1. */
 INLINE size_t threshold16(float c, __m256 v0, __m256 v1, uint16_t *hi, uint16_t *lo) {
-    const __m256 gain = _mm256_set1_ps(c), one = _mm256_set1_ps(1.0f), unit = _mm256_set1_ps(0x1p24f);
+    const __m256 gain = _mm256_set1_ps(c), one = _mm256_set1_ps(1.0f);
     const __m256 p0 = _mm256_mul_ps(gain, abs_ps(v0)), p1 = _mm256_mul_ps(gain, abs_ps(v1));
-    /* max gives its second operand, 0, for a NaN */
-    const __m256 b0 = _mm256_min_ps(_mm256_max_ps(p0, _mm256_setzero_ps()), one);
-    const __m256 b1 = _mm256_min_ps(_mm256_max_ps(p1, _mm256_setzero_ps()), one);
-    const __m256i t0 = _mm256_cvttps_epi32(_mm256_mul_ps(b0, unit)), t1 = _mm256_cvttps_epi32(_mm256_mul_ps(b1, unit));
-    const __m256i a0 = _mm256_srli_epi32(t0, 24), a1 = _mm256_srli_epi32(t1, 24);
-    const __m256i h0 = _mm256_sub_epi32(_mm256_srli_epi32(t0, 8), a0), h1 = _mm256_sub_epi32(_mm256_srli_epi32(t1, 8), a1);
-    const __m256i byte = _mm256_set1_epi32(255);
-    const __m256i l0 = _mm256_add_epi32(_mm256_and_si256(t0, byte), _mm256_slli_epi32(a0, 8));
-    const __m256i l1 = _mm256_add_epi32(_mm256_and_si256(t1, byte), _mm256_slli_epi32(a1, 8));
-    _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(_mm256_packus_epi32(h0, h1), 0xd8));
+    const __m256i t0 = threshold8(p0), t1 = threshold8(p1);
+    /* packing saturates the 65536 of T = 2^24 to 65535 */
+    const __m256i h = _mm256_packus_epi32(_mm256_srli_epi32(t0, 8), _mm256_srli_epi32(t1, 8));
+    const __m256i byte = _mm256_set1_epi32(255), always = _mm256_set1_epi32(256);
+    const __m256i l0 = _mm256_or_si256(_mm256_and_si256(t0, byte), _mm256_and_si256(_mm256_srli_epi32(t0, 16), always));
+    const __m256i l1 = _mm256_or_si256(_mm256_and_si256(t1, byte), _mm256_and_si256(_mm256_srli_epi32(t1, 16), always));
+    _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(h, 0xd8));
     _mm256_storeu_si256((__m256i *)(void *)lo, _mm256_permute4x64_epi64(_mm256_packus_epi32(l0, l1), 0xd8));
     const int over0 = _mm256_movemask_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ));
     const int over1 = _mm256_movemask_ps(_mm256_cmp_ps(p1, one, _CMP_GT_OQ));
