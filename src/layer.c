@@ -13,6 +13,10 @@ int rpu_layer_is_array(const struct rpu_layer_spec *spec) {
     return spec->kind == RPU_LAYER_CONV || spec->kind == RPU_LAYER_FC;
 }
 
+int rpu_layer_is_activation(const struct rpu_layer_spec *spec) {
+    return spec->kind == RPU_LAYER_TANH || spec->kind == RPU_LAYER_SIGMOID || spec->kind == RPU_LAYER_RELU;
+}
+
 static enum rpu_status bad_shape(const struct rpu_layer *l, uint32_t position, struct rpu_error *err,
                                  const char *what) {
     return rpu_fail_at(err, RPU_ERR_SHAPE, NULL, 0, l->spec->name[0] ? l->spec->name : NULL,
@@ -36,6 +40,8 @@ static enum rpu_status shape_conv(struct rpu_layer *l, uint32_t position, struct
         return bad_shape(l, position, err, "the kernel is larger than its input");
     if ((uint64_t)s->kernel * s->kernel * l->in.channels >= 1u << 20)
         return bad_shape(l, position, err, "the kernel has too many inputs");
+    if ((uint64_t)l->out.height * l->out.width > RPU_COUNTER_MAX_COLUMNS)
+        return bad_shape(l, position, err, "more than 2^24 output positions");
     l->columns = l->out.height * l->out.width;
     l->conv = (struct rpu_conv_shape){l->in.height, l->in.width,   l->in.channels, s->kernel, s->stride,
                                       s->padding,   l->out.height, l->out.width,   s->bias};
@@ -116,10 +122,9 @@ static int allocate_vectors(struct rpu_layer *l, size_t capacity, int needs_grad
     return l->vectors && (!needs_gradient || l->gradients);
 }
 
-enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int needs_gradient,
+enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int in_place, int needs_gradient,
                                    struct rpu_error *err) {
     const size_t size = rpu_shape_size(layer->out);
-    const int in_place = !rpu_layer_is_array(layer->spec) && layer->spec->kind != RPU_LAYER_MAXPOOL;
     int good = 1;
     if (capacity > SIZE_MAX / 16 / (size + 64) ||
         (layer->columns && capacity > SIZE_MAX / 16 / layer->columns / (rpu_layer_inputs(layer) + 64u)))
@@ -135,7 +140,7 @@ enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int
     layer->dy = rpu_buffer(capacity, size, &layer->y_stride);
     if (rpu_layer_is_array(layer->spec))
         good = allocate_vectors(layer, capacity, needs_gradient);
-    else
+    else if (layer->spec->kind == RPU_LAYER_MAXPOOL)
         good = (layer->where = malloc(capacity * size)) != NULL;
     return good && layer->y && layer->dy ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for a layer's buffers");
 }

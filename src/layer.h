@@ -23,7 +23,8 @@ struct rpu_layer {
     const struct rpu_layer_spec *spec;
     struct rpu_shape in, out;
     /* Activations and gradients, one image after the other. Each image has one float more than its size, which is 1:
-     * the bias line of a fully connected layer. Activation layers work in place: y == x, dy == dx. */
+     * the bias line of a fully connected layer. An activation works in place (y == x, dy == dx), but for
+     * one that follows another, whose outputs its derivative still needs. */
     float *x, *y;
     float *dx, *dy; /* gradient of the loss with the sign that descends; dx null where nothing needs it */
     size_t x_stride, y_stride;
@@ -44,6 +45,7 @@ struct rpu_layer {
 };
 
 int rpu_layer_is_array(const struct rpu_layer_spec *spec);
+int rpu_layer_is_activation(const struct rpu_layer_spec *spec);
 
 /** Sets spec, shapes and geometry; checks that they fit. `position` is 1-based, for messages. */
 enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_spec *spec, struct rpu_shape in,
@@ -52,8 +54,9 @@ enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_
 /** Inputs of the array, bias included. */
 uint32_t rpu_layer_inputs(const struct rpu_layer *layer);
 
-/** Allocates the buffers; x, dx and x_stride are set by the caller. */
-enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int needs_gradient, struct rpu_error *err);
+/** Allocates the buffers; x, dx and x_stride are set by the caller. `in_place`: the outputs overwrite the inputs. */
+enum rpu_status rpu_layer_allocate(struct rpu_layer *layer, size_t capacity, int in_place, int needs_gradient,
+                                   struct rpu_error *err);
 void rpu_layer_free(struct rpu_layer *layer);
 
 /** `images` buffers of `size` floats and one that is 1; *stride is the distance between them. Null when out of memory.

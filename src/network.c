@@ -59,13 +59,14 @@ static enum rpu_status make_layer(struct rpu_network *n, uint32_t index, struct 
     struct rpu_layer *l = &n->layers[index];
     const struct rpu_layer_spec *spec = &n->config.layers[index];
     const int needs_gradient = n->n_arrays > 0;
+    const int in_place = rpu_layer_is_activation(spec) && !(index > 0 && rpu_layer_is_activation(spec - 1));
     enum rpu_status status = rpu_layer_shape(l, spec, in, index + 1, err);
     if (status != RPU_OK)
         return status;
     l->x = index ? l[-1].y : n->image;
     l->dx = index ? l[-1].dy : NULL;
     l->x_stride = index ? l[-1].y_stride : n->image_stride;
-    status = rpu_layer_allocate(l, n->capacity, needs_gradient, err);
+    status = rpu_layer_allocate(l, n->capacity, in_place, needs_gradient, err);
     if (status != RPU_OK || !rpu_layer_is_array(spec))
         return status;
     n->arrays[n->n_arrays] = index;
@@ -124,6 +125,8 @@ static enum rpu_status make_network(struct rpu_network *n, struct rpu_error *err
         (uint64_t)n->input.height * n->input.width > ((uint64_t)1 << 28) / n->input.channels)
         return rpu_fail(err, RPU_ERR_SHAPE, "images of %u x %u x %u with %u classes", n->input.height, n->input.width,
                         n->input.channels, n->classes);
+    if (!(n->config.eta > 0.0f && n->config.eta <= 1e6f))
+        return rpu_fail(err, RPU_ERR_RANGE, "eta is %g; allowed is above 0 to 1e6", (double)n->config.eta);
     n->capacity = n->config.batch > threads ? n->config.batch : threads;
     n->image = rpu_buffer(n->capacity, rpu_shape_size(n->input), &n->image_stride);
     n->loss = calloc(n->capacity, sizeof *n->loss);
@@ -297,14 +300,15 @@ static void activation_item(void *context, size_t item, int thread) {
     const struct pass *p = context;
     const struct rpu_kernels *k = p->n->k;
     const size_t size = rpu_shape_size(p->l->out);
+    const float *x = p->l->x + item * p->l->x_stride;
     float *y = p->l->y + item * p->l->y_stride;
     (void)thread;
     if (p->l->spec->kind == RPU_LAYER_TANH)
-        k->tanh(size, y, y);
+        k->tanh(size, x, y);
     else if (p->l->spec->kind == RPU_LAYER_SIGMOID)
-        k->sigmoid(size, y, y);
+        k->sigmoid(size, x, y);
     else
-        k->relu(size, y, y);
+        k->relu(size, x, y);
 }
 
 static void derivative_item(void *context, size_t item, int thread) {
@@ -320,6 +324,8 @@ static void derivative_item(void *context, size_t item, int thread) {
         k->dsigmoid(size, y, d);
     else
         k->drelu(size, y, d);
+    if (p->l->dx && p->l->dx != p->l->dy)
+        memcpy(p->l->dx + item * p->l->x_stride, d, size * sizeof *d);
 }
 
 /* Softmax and cross-entropy: loss, argmax and, in training, the error (one-hot minus probability: it descends). */

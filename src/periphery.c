@@ -138,7 +138,7 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
         const float div = nm ? r->w.div[c] : 1.0f;
         if (div == 0.0f) /* a zero column under noise management is exactly 0, read or not */
             continue;
-        if (p->bm == RPU_BM_ITERATIVE)
+        if (p->bm == RPU_BM_ITERATIVE && r->w.saturated[c] > 0)
             reread(r, in + c * ldin, first + c * r->n_out, div, out + c * ldout, &r->w.saturated[c], counts);
         counts->saturated += r->w.saturated[c];
     }

@@ -13,14 +13,15 @@
  *   1,048,576        0.42 ns       0.65 ns      1.52 to 1.57
  *   16,777,216       0.52 ns       0.81 ns      1.55 to 1.68   (memory)
  *
- * Drawing the parameters again from their counters would cost four Gaussians, 2.3 ns, where reading them costs less than
- * 0.4 ns even from memory. */
+ * Drawing the parameters again from their counters would cost four Gaussians, 2.3 ns, where reading them costs less
+ * than 0.4 ns even from memory. */
 #include "tile.h"
 
 #include "error.h"
 #include "rng.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,23 +51,28 @@ void rpu_tile_params_baseline(struct rpu_tile_params *params) {
 }
 
 struct range {
-    const char *name;
+    const char *group, *name; /* group may be null */
     double value, low, high;
 };
 
 static enum rpu_status check_ranges(const struct range *r, size_t count, struct rpu_error *err) {
+    char key[64];
     for (size_t i = 0; i < count; i++)
-        if (!(r[i].value >= r[i].low && r[i].value <= r[i].high))
-            return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, r[i].name, "%g is out of range; allowed is %g to %g",
-                               r[i].value, r[i].low, r[i].high);
+        if (!(r[i].value >= r[i].low && r[i].value <= r[i].high)) {
+            snprintf(key, sizeof key, "%s%s%s", r[i].group ? r[i].group : "", r[i].group ? "." : "", r[i].name);
+            return rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, key, "%g is out of range; allowed is %g to %g", r[i].value,
+                               r[i].low, r[i].high);
+        }
     return RPU_OK;
 }
 
 static enum rpu_status check_periphery(const struct rpu_periphery *p, const char *cycle, struct rpu_error *err) {
-    const struct range ranges[] = {{cycle, p->in_bits, 0, 16},        {cycle, p->out_bits, 0, 16},
-                                   {cycle, (double)p->noise, 0, 1e6}, {cycle, (double)p->bound, 0, 1e6},
-                                   {cycle, p->bm_limit, 0, 30},       {cycle, (double)p->nm, 0, 1},
-                                   {cycle, (double)p->bm, 0, 1}};
+    const struct range ranges[] = {
+        {cycle, "in_bits", p->in_bits, 0, 16},      {cycle, "out_bits", p->out_bits, 0, 16},
+        {cycle, "noise", (double)p->noise, 0, 1e6}, {cycle, "bound", (double)p->bound, 0, 1e6},
+        {cycle, "bm_limit", p->bm_limit, 0, 30},    {cycle, "nm", (double)p->nm, 0, 1},
+        {cycle, "bm", (double)p->bm, 0, 1},
+    };
     enum rpu_status status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
     if (status != RPU_OK)
         return status;
@@ -85,15 +91,15 @@ enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, stru
     if (!params)
         return rpu_fail(err, RPU_ERR_ARG, "no tile parameters given");
     const struct rpu_device *d = &params->device;
-    const struct range ranges[] = {{"device", (double)d->kind, 0, 1},
-                                   {"dw_min", (double)d->dw_min, 1e-9, 1},
-                                   {"dw_min_dtod", (double)d->dw_min_dtod, 0, 1},
-                                   {"dw_min_ctoc", (double)d->dw_min_ctoc, 0, 1},
-                                   {"imbalance_dtod", (double)d->imbalance_dtod, 0, 1},
-                                   {"bound", (double)d->bound, 1e-6, 1e6},
-                                   {"bound_dtod", (double)d->bound_dtod, 0, 1},
-                                   {"update.bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
-                                   {"update.um", params->update.um, 0, 1}};
+    const struct range ranges[] = {{NULL, "device", (double)d->kind, 0, 1},
+                                   {NULL, "dw_min", (double)d->dw_min, 1e-9, 1},
+                                   {NULL, "dw_min_dtod", (double)d->dw_min_dtod, 0, 1},
+                                   {NULL, "dw_min_ctoc", (double)d->dw_min_ctoc, 0, 1},
+                                   {NULL, "imbalance_dtod", (double)d->imbalance_dtod, 0, 1},
+                                   {NULL, "bound", (double)d->bound, 1e-6, 1e6},
+                                   {NULL, "bound_dtod", (double)d->bound_dtod, 0, 1},
+                                   {"update", "bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
+                                   {"update", "um", params->update.um, 0, 1}};
     if (d->kind == RPU_DEVICE_PERFECT)
         return RPU_OK;
     status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);

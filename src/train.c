@@ -61,8 +61,10 @@ static enum rpu_status make_training(struct rpu_training *r, const struct rpu_en
                         im->count, r->data->test.count);
     if ((uint64_t)r->config.epochs * im->count > UINT32_MAX ||
         (uint64_t)r->config.epochs * r->data->test.count > UINT32_MAX)
-        return rpu_fail(err, RPU_ERR_RANGE, "%u epochs of %u images; allowed are 2^32 images in all", r->config.epochs,
-                        im->count);
+        return rpu_fail(err, RPU_ERR_RANGE, "%u epochs of %u training and %u test images; allowed are 2^32 - 1 in all",
+                        r->config.epochs, im->count, r->data->test.count);
+    if (r->config.batch > im->count) /* a minibatch larger than the data set is the data set */
+        r->config.batch = im->count;
     status = rpu_network_create(&r->network, engine, &r->config, im->height, im->width, im->channels,
                                 im->classes > r->data->test.classes ? im->classes : r->data->test.classes, err);
     if (status != RPU_OK)

@@ -188,6 +188,20 @@ static void gradients_with_relu(void **state) {
     check_gradients(&c, 8, 8, 2);
 }
 
+static void gradients_through_two_activations(void **state) {
+    const struct rpu_layer_spec layers[] = {array(RPU_LAYER_FC, 12, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_TANH),
+                                            plain(RPU_LAYER_SIGMOID),
+                                            plain(RPU_LAYER_TANH),
+                                            array(RPU_LAYER_FC, 9, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_TANH),
+                                            array(RPU_LAYER_FC, 3, 0, 0, 0, 1),
+                                            plain(RPU_LAYER_SOFTMAX)};
+    const struct rpu_config c = configure(layers, 8);
+    (void)state;
+    check_gradients(&c, 6, 5, 2);
+}
+
 static struct rpu_config small_rpu(int perfect, uint32_t batch) {
     struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 6, 3, 1, 0, 1),
                                       pool(2, 2),
@@ -381,6 +395,7 @@ int main(void) {
         cmocka_unit_test(gradients_of_a_cnn),
         cmocka_unit_test(gradients_with_padding_and_stride),
         cmocka_unit_test(gradients_with_relu),
+        cmocka_unit_test(gradients_through_two_activations),
         cmocka_unit_test(same_bits_for_threads_and_variants),
         cmocka_unit_test(a_minibatch_sees_the_weights_of_its_start),
         cmocka_unit_test(evaluation_changes_no_training_number),
