@@ -35,36 +35,39 @@ INLINE void gather_row(const struct rpu_conv_shape *s, const float *image, size_
     zero_floats(x + to * c, (s->kernel - to) * c);
 }
 
-/* A column that lies inside the image: kernel rows are runs of `row` floats. Runs are copied in whole vectors; what a
- * vector writes too much the next run overwrites, so only the last run ends exactly. */
+/* A column that lies inside the image: kernel rows are runs of `row` floats. */
 INLINE void gather_inside(const float *from, size_t step, size_t kernel, size_t row, float *x) {
-    const size_t left = row % VEC ? row % VEC : VEC, whole = row - left;
-    const __m256i mask = lane_mask(left);
-    for (size_t ky = 0; ky + 1 < kernel; ky++, from += step, x += row) {
-        for (size_t i = 0; i < whole; i += VEC)
-            _mm256_storeu_ps(x + i, _mm256_loadu_ps(from + i));
-        const __m256 last = _mm256_maskload_ps(from + whole, mask);
-        if (left + row >= VEC || ky + 2 < kernel)
-            _mm256_storeu_ps(x + whole, last);
-        else
-            store_part(x + whole, last, left);
-    }
-    copy_floats(x, from, row);
+    for (size_t ky = 0; ky < kernel; ky++, from += step, x += row)
+        copy_floats(x, from, row);
+}
+
+/* The same for runs of less than a vector. What a store writes too much the next run overwrites; the last runs, where
+ * it would pass the column's end, are stored exactly. */
+INLINE void gather_short(const float *from, size_t step, size_t kernel, size_t row, __m256i mask, float *x) {
+    const size_t end = kernel * row;
+    size_t at = 0;
+    for (; at + VEC <= end; at += row, from += step)
+        _mm256_storeu_ps(x + at, _mm256_maskload_ps(from, mask));
+    for (; at < end; at += row, from += step)
+        store_part(x + at, _mm256_maskload_ps(from, mask), row);
 }
 
 void K(im2col)(const struct rpu_conv_shape *shape, const float *image, size_t first, size_t count, float *x,
                size_t ldx) {
     const size_t c = shape->channels, row = (size_t)shape->kernel * c, edge = (size_t)shape->width + shape->padding;
     const size_t height = (size_t)shape->height + shape->padding;
-    const int long_enough = shape->kernel * row >= 2 * VEC; /* overwriting stays inside the column */
+    const __m256i mask = lane_mask(row);
     size_t oy = first / shape->out_width, ox = first % shape->out_width;
     for (size_t p = 0; p < count; p++) {
         const size_t left = ox * shape->stride, top = oy * shape->stride;
         float *column = x + p * ldx;
-        if (long_enough && row >= 4 && left >= shape->padding && top >= shape->padding && left + shape->kernel <= edge &&
+        if (left >= shape->padding && top >= shape->padding && left + shape->kernel <= edge &&
             top + shape->kernel <= height) {
-            gather_inside(image + ((top - shape->padding) * shape->width + left - shape->padding) * c, shape->width * c,
-                          shape->kernel, row, column);
+            const float *corner = image + ((top - shape->padding) * shape->width + left - shape->padding) * c;
+            if (row < VEC)
+                gather_short(corner, shape->width * c, shape->kernel, row, mask, column);
+            else
+                gather_inside(corner, shape->width * c, shape->kernel, row, column);
         } else {
             const size_t from = shape->padding > left ? shape->padding - left : 0;
             const size_t right = edge > left ? edge - left : 0, to = right < shape->kernel ? right : shape->kernel;
