@@ -11,7 +11,7 @@
 
 #define DEFAULT_SOURCE "lenet-rpu"
 
-/* Whether names of presets go into a null-terminated list; rpu_nearest wants one. */
+/* The preset whose name is nearest to `name`, or null. */
 static const char *nearest_preset(const char *name) {
     const char *names[32];
     size_t n = 0;

@@ -121,9 +121,9 @@ static const struct rpu_key keys[] = {
     {TOP(data, "data.source"), TEXT(1, RPU_PATH_MAX - 1), .fallback = "digits",
      .help = "digits (generated), or the folder of the four IDX files"},
     {TOP(limit_train, "data.limit_train"), INTEGER(0, UINT32_MAX), .unit = "images", .fallback = "0",
-     .help = "train on the first so many images only; 0: all"},
+     .help = "train on the first so many images only; 0: all (digits: 60,000)"},
     {TOP(limit_test, "data.limit_test"), INTEGER(0, UINT32_MAX), .unit = "images", .fallback = "0",
-     .help = "test on the first so many images only; 0: all"},
+     .help = "test on the first so many images only; 0: all (digits: 10,000)"},
 
     {.scope = RPU_SCOPE_TOP, .path = "run", .type = RPU_KEY_MAP, .help = "how it is computed; changes no result"},
     {TOP(threads, "run.threads"), INTEGER(0, 1024), .unit = "threads", .fallback = "0",

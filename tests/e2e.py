@@ -64,10 +64,15 @@ def presets():
     return [line.split()[0] for line in succeed("presets").stdout.splitlines()]
 
 
+MNIST_FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+               "t10k-labels-idx1-ubyte"]
+
+
 def mnist():
-    """The folder of MNIST; skips the test where there is none."""
+    """The folder of MNIST; skips the test where the four files, each plain or gzip, are not there."""
     folder = os.environ.get("RPU_MNIST_DIR") or os.path.join(os.path.dirname(ROOT), "shared", "data", "mnist")
-    if not os.path.isdir(folder):
+    paths = [os.path.join(folder, name) for name in MNIST_FILES]
+    if not all(os.path.isfile(path) or os.path.isfile(path + ".gz") for path in paths):
         raise Skipped(f"no MNIST in {folder}; RPU_MNIST_DIR names a folder that has it")
     return folder
 

@@ -44,6 +44,34 @@ def test_help_of_the_program():
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
+VARIABLES = {"RPU_ISA": {"train", "info"}, "OMP_NUM_THREADS": {"train", "info"}, "OMP_WAIT_POLICY": {"train"}}
+
+
+def test_environment_variables_where_they_matter():
+    text = succeed("--help").stdout
+    for name, commands in VARIABLES.items():
+        assert re.search(rf"^  {name} ", text, re.M), name
+        for command in COMMANDS:
+            there = re.search(rf"^  {name} ", succeed(command, "--help").stdout, re.M)
+            assert bool(there) == (command in commands), f"{name} in the help of {command}"
+    for command in COMMANDS:
+        matters = any(command in commands for commands in VARIABLES.values())
+        assert ("Environment:" in succeed(command, "--help").stdout) == matters, command
+
+
+def test_man_page():
+    path = os.path.join(os.path.dirname(e2e.PROGRAM), "tools", "rpubench.1")
+    if not os.path.exists(path):
+        raise e2e.Skipped("no man page in this build")
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    with open(os.path.join(e2e.ROOT, "include/rpu/version.h"), encoding="utf-8") as file:
+        date = re.search(r'RPU_VERSION_DATE +"(\d{4}-\d\d-\d\d)"', file.read()).group(1)
+    assert f'.TH RPUBENCH 1 "{date}" "rpubench ' in page
+    environment = page[page.index(".SH ENVIRONMENT"):page.index(".SH EXIT STATUS")]
+    assert re.findall(r"^\.B (\w+)$", environment, re.M) == list(VARIABLES)
+
+
 def test_version():
     with open(os.path.join(e2e.ROOT, "include/rpu/version.h"), encoding="utf-8") as file:
         version = re.search(r'RPU_VERSION_STRING "(.*)"', file.read()).group(1)
@@ -142,6 +170,17 @@ def test_unknown_isa_lists_the_valid_ones():
         assert result.returncode == 2, f"{args}: exit {result.returncode}"
         for name in ["avx9", *names]:
             assert name in result.stderr, result.stderr
+
+
+def test_what_asked_for_an_unknown_isa_is_named():
+    said = 'kernel variant "avx9" is unknown'
+    for args, env, origin in ((["train", *SMALL], {"RPU_ISA": "avx9"}, "RPU_ISA"),
+                              (["info"], {"RPU_ISA": "avx9"}, "RPU_ISA"),
+                              (["train", *SMALL, "--isa=avx9"], {"RPU_ISA": "generic"}, "--isa"),
+                              (["info", "--isa=avx9"], {"RPU_ISA": "generic"}, "--isa"),
+                              (["train", *SMALL, "--set", "run.isa=avx9"], {"RPU_ISA": "generic"}, "run.isa")):
+        result = fails(2, *args, env=env)
+        assert result.stderr.startswith(f"rpubench {args[0]}: {origin}: {said}"), result.stderr
 
 
 def test_isa_of_the_environment():
@@ -254,6 +293,27 @@ def test_data_errors():
         with open(os.path.join("empty", name), "wb") as file:
             file.write(b"\0\0\10\3\0\0")
     fails(1, "train", "--data", "empty", says=["train-images-idx3-ubyte"])
+
+
+def test_a_folder_without_mnist_skips():
+    old = os.environ.get("RPU_MNIST_DIR")
+    os.environ["RPU_MNIST_DIR"] = os.getcwd()
+    try:
+        for name in e2e.MNIST_FILES:
+            try:
+                e2e.mnist()
+            except e2e.Skipped:
+                pass
+            else:
+                raise AssertionError(f"does not miss {name}")
+            with open(name + ".gz", "wb"):
+                pass
+        assert e2e.mnist() == os.getcwd()
+    finally:
+        if old is None:
+            del os.environ["RPU_MNIST_DIR"]
+        else:
+            os.environ["RPU_MNIST_DIR"] = old
 
 
 # ---- progress and interrupts ----

@@ -452,6 +452,49 @@ static void test_limit_reads_no_further(void **state) {
     empty_dir();
 }
 
+/* Cuts a file off after `count` bytes. */
+static void cut(const char *name, size_t count) {
+    struct bytes b;
+    load(name, &b);
+    assert_true(count < b.count);
+    write_bytes(name, b.at, count);
+}
+
+/* Images of noise, which gzip cannot shorten: of a file cut at `count` bytes about as many bytes can be unpacked. */
+static struct bytes noise(uint32_t count, uint32_t side) {
+    struct bytes b = images3(count, side, side);
+    uint32_t state = 1;
+    for (size_t k = 16; k < b.count; k++) {
+        state = state * 1664525u + 1013904223u;
+        b.at[k] = (uint8_t)(state >> 24);
+    }
+    return b;
+}
+
+/* A gzip file that ends early is refused as a whole; with a limit the images before the cut are read, and the classes
+ * are those among them. A plain file's length is compared with its header in either case. */
+static void test_limit_before_a_cut(void **state) {
+    const struct bytes i = noise(4, 30), l = labels(4, 1, 4);
+    struct rpu_dataset set;
+    (void)state;
+    write_set("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", &i, &l);
+    write_set("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte", &i, &l);
+    assert_int_equal(rpu_dataset_read(&set, dir, 0, 0, NULL), RPU_OK);
+    assert_int_equal(set.train.classes, 4);
+    rpu_dataset_free(&set);
+    cut("train-images-idx3-ubyte.gz", 2900);
+    expect_dir_failure(RPU_ERR_FORMAT, "damaged gzip data: the file ends early");
+    assert_int_equal(rpu_dataset_read(&set, dir, 2, 2, NULL), RPU_OK);
+    assert_int_equal(set.train.count, 2);
+    assert_int_equal(set.train.classes, 2);
+    assert_memory_equal(set.train.pixels, i.at + 16, 2 * 900);
+    rpu_dataset_free(&set);
+    write_plain("train-images-idx3-ubyte", &i);
+    cut("train-images-idx3-ubyte", 2900);
+    assert_int_equal(rpu_dataset_read(&set, dir, 2, 2, NULL), RPU_ERR_FORMAT);
+    empty_dir();
+}
+
 static void test_channels_directory(void **state) {
     const struct bytes i = images4(3, 2, 2, 3), l = labels(3, 1, 3), grey = images3(3, 2, 2);
     struct rpu_dataset set;
@@ -513,6 +556,7 @@ int main(void) {
         cmocka_unit_test(test_damaged_gzip),
         cmocka_unit_test(test_directory),
         cmocka_unit_test(test_limit_reads_no_further),
+        cmocka_unit_test(test_limit_before_a_cut),
         cmocka_unit_test(test_channels_directory),
         cmocka_unit_test(test_missing_files),
     };

@@ -65,12 +65,26 @@ static void test_limits(void **state) {
     rpu_dataset_free(&part);
 }
 
+/* Whether the four files are there, each plain or gzip. */
+static int have_files(void) {
+    static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                                        "t10k-labels-idx1-ubyte"};
+    char plain[4096], gzip[4096 + 3];
+    struct stat st;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        snprintf(plain, sizeof plain, "%s/%s", directory, names[k]);
+        snprintf(gzip, sizeof gzip, "%s.gz", plain);
+        if (stat(plain, &st) != 0 && stat(gzip, &st) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_limits)};
-    struct stat st;
     const char *named = getenv("RPU_MNIST_DIR");
     directory = named && *named ? named : RPU_TEST_MNIST_DIR;
-    if (stat(directory, &st) != 0) {
+    if (!have_files()) {
         fprintf(stderr, "skipped: no MNIST files in %s (set RPU_MNIST_DIR)\n", directory);
         return 77;
     }

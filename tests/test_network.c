@@ -320,6 +320,38 @@ static void evaluation_changes_no_training_number(void **state) {
     free(im.labels);
 }
 
+static void cleared_statistics_are_zero(void **state) {
+    struct rpu_images im = make_images(10, 9, 2);
+    const struct rpu_config c = small_rpu(0, 1);
+    const struct rpu_array_stats zero = {0};
+    struct rpu_array_stats s;
+    struct rpu_engine *engine;
+    struct rpu_network *n;
+    (void)state;
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&n, engine, &c, 10, 9, 2, CLASSES, NULL), RPU_OK);
+    for (uint32_t round = 1; round <= 2; round++) {
+        for (uint32_t i = 0; i < 5 * round; i++)
+            assert_int_equal(rpu_network_train(n, &im, &i, 1, i, NULL), RPU_OK);
+        for (size_t a = 0; a < rpu_network_array_count(n); a++) {
+            assert_int_equal(rpu_network_array_stats(n, a, &s), RPU_OK);
+            assert_int_equal(s.images, 5 * round); /* counting starts again after a clear */
+            assert_true(s.forward.columns > 0);
+            assert_true(s.seconds[RPU_CYCLE_FORWARD] > 0.0);
+            assert_int_equal(s.backward.columns > 0, a > 0);
+        }
+        rpu_network_clear_stats(n);
+        for (size_t a = 0; a < rpu_network_array_count(n); a++) {
+            assert_int_equal(rpu_network_array_stats(n, a, &s), RPU_OK);
+            assert_memory_equal(&s, &zero, sizeof s);
+        }
+    }
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+    free(im.pixels);
+    free(im.labels);
+}
+
 static void refuse(const struct rpu_layer_spec *layers, size_t count, uint32_t side, const char *expected) {
     const struct rpu_config c = configure(layers, count);
     struct rpu_engine *engine;
@@ -399,6 +431,7 @@ int main(void) {
         cmocka_unit_test(same_bits_for_threads_and_variants),
         cmocka_unit_test(a_minibatch_sees_the_weights_of_its_start),
         cmocka_unit_test(evaluation_changes_no_training_number),
+        cmocka_unit_test(cleared_statistics_are_zero),
         cmocka_unit_test(shapes_that_do_not_fit),
         cmocka_unit_test(shuffles_are_permutations),
         cmocka_unit_test(shuffles_are_uniform),

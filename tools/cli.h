@@ -48,6 +48,7 @@ struct cli_exit {
 /** One environment variable. */
 struct cli_variable {
     const char *name;
+    unsigned commands; /**< those it matters to: bit 1 << enum cli_command_id */
     const char *meaning;
 };
 

@@ -23,7 +23,7 @@ static const struct cli_option train_options[] = {
     {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", 0, "Train for N epochs."},
     {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", 0,
      "Minibatches of B images: all see the weights of its start; then each updates in turn, with the full learning "
-     "rate."},
+     "rate. Memory grows with B: each image of a minibatch has activations of its own."},
     {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0,
      "Seed of every random number: devices, initial weights, noise, pulses, order of the images, generated digits."},
     {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
@@ -31,9 +31,9 @@ static const struct cli_option train_options[] = {
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
-     "Train on the first N images only; 0 stands for all."},
+     "Train on the first N images only; 0 stands for all. Of digits N are drawn; there 0 stands for 60,000."},
     {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0,
-     "Test on the first N images only; 0 stands for all."},
+     "Test on the first N images only; 0 stands for all. Of digits N are drawn; there 0 stands for 10,000."},
     {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
      "Set a configuration key, such as training.eta=0.02 or arrays.K2.update.bl=5; VALUE is parsed as YAML. May be "
      "repeated; comes after the preset or file, in the order of the command line."},
@@ -97,7 +97,15 @@ const struct cli_exit cli_exits[] = {
     {0},
 };
 
+#define BIT(command) (1u << (command))
+
 const struct cli_variable cli_variables[] = {
-    {"RPU_ISA", "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
+    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_INFO),
+     "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
+    {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_INFO),
+     "Read by the OpenMP runtime: the number of threads that --threads=0 stands for."},
+    {"OMP_WAIT_POLICY", BIT(CLI_TRAIN),
+     "Read by the OpenMP runtime: passive makes threads that wait sleep, which helps where other work shares the "
+     "cores; by default they spin for a while."},
     {0},
 };

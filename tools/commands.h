@@ -24,6 +24,10 @@ void print_help(FILE *out, const struct cli_command *command);
 /** Prints "rpubench COMMAND: message" to standard error and returns the exit code that belongs to the status. */
 int report_error(const char *command, const struct rpu_error *err);
 
+/** As report_error, for an engine that could not be created: `isa_origin`, what asked for the kernel variant, is named
+ *  where it is the variant that is not there. */
+int report_engine_error(const char *command, const char *isa_origin, const struct rpu_error *err);
+
 /** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
 const char *chosen_isa(const struct cli_args *args, const char **origin);
 

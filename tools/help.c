@@ -79,10 +79,16 @@ static void print_exits(FILE *out) {
     }
 }
 
-static void print_variables(FILE *out) {
-    fputs("\nEnvironment:\n", out);
-    for (const struct cli_variable *v = cli_variables; v->name; v++)
+/* Those that matter to the command, or all (null). */
+static void print_variables(FILE *out, const struct cli_command *command) {
+    const char *title = "\nEnvironment:\n";
+    for (const struct cli_variable *v = cli_variables; v->name; v++) {
+        if (command && !(v->commands >> command->id & 1u))
+            continue;
+        fputs(title, out);
         print_entry(out, v->name, v->meaning);
+        title = "";
+    }
 }
 
 static void print_program_help(FILE *out) {
@@ -92,7 +98,7 @@ static void print_program_help(FILE *out) {
     for (const struct cli_command *c = cli_commands; c->name; c++)
         print_entry(out, c->name, c->summary);
     print_options(out, NULL);
-    print_variables(out);
+    print_variables(out, NULL);
     print_exits(out);
     fprintf(out, "\n'" CLI_PROGRAM " COMMAND --help' describes a command.\n");
 }
@@ -106,7 +112,7 @@ void print_help(FILE *out, const struct cli_command *command) {
             command->operands);
     print_paragraphs(out, command->description);
     print_options(out, command->options);
-    print_variables(out);
+    print_variables(out, command);
     print_exits(out);
 }
 

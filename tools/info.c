@@ -61,11 +61,8 @@ int command_info(const struct cli_args *args) {
     int code;
     if (threads < 0)
         return CLI_EXIT_USAGE;
-    if (rpu_engine_create(&engine, isa, threads, &err) != RPU_OK) {
-        if (err.status == RPU_ERR_UNSUPPORTED && isa)
-            fprintf(stderr, "%s: ", origin);
-        return report_error("info", &err);
-    }
+    if (rpu_engine_create(&engine, isa, threads, &err) != RPU_OK)
+        return report_engine_error("info", origin, &err);
     code = cli_value(args, "json") ? print_json(engine) : CLI_EXIT_OK;
     if (!cli_value(args, "json"))
         print_info(engine);

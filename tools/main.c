@@ -19,6 +19,13 @@ int report_error(const char *command, const struct rpu_error *err) {
     }
 }
 
+int report_engine_error(const char *command, const char *isa_origin, const struct rpu_error *err) {
+    struct rpu_error named = *err;
+    if (err->status == RPU_ERR_UNSUPPORTED)
+        snprintf(named.message, sizeof named.message, "%s: %.400s", isa_origin, err->message);
+    return report_error(command, &named);
+}
+
 const char *chosen_isa(const struct cli_args *args, const char **origin) {
     const char *isa = cli_value(args, "isa");
     *origin = "--isa";

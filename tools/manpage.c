@@ -180,9 +180,14 @@ static void presets(void) {
 
 static void environment(void) {
     puts(".SH ENVIRONMENT");
-    for (const struct cli_variable *v = cli_variables; v->name; v++)
+    for (const struct cli_variable *v = cli_variables; v->name; v++) {
+        size_t n = 0;
         tagged(v->name, v->meaning);
-    tagged("OMP_NUM_THREADS", "Read by the OpenMP runtime: the number of threads that run.threads = 0 stands for.");
+        for (const struct cli_command *c = cli_commands; c->name; c++)
+            if (v->commands >> c->id & 1u)
+                printf("%s\\fB%s\\fR", n++ ? ", " : "Matters to ", c->name);
+        puts(".");
+    }
 }
 
 static void exit_status(void) {
@@ -238,7 +243,7 @@ int main(void) {
     if (check_keys())
         return 1;
     puts(".\\\" Made by tools/manpage.c from the tables of commands and keys.");
-    printf(".TH RPUBENCH 1 \"\" \"rpubench %s\" \"User Commands\"\n", RPU_VERSION_STRING);
+    puts(".TH RPUBENCH 1 \"" RPU_VERSION_DATE "\" \"rpubench " RPU_VERSION_STRING "\" \"User Commands\"");
     fputs(".SH NAME\n" CLI_PROGRAM " \\- ", stdout);
     line(cli_summary);
     synopsis();

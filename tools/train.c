@@ -207,11 +207,14 @@ static int write_outputs(struct session *s) {
 
 /* ---- the training ---- */
 
-static int create_engine(struct session *s) {
+/* An assignment or a file may have replaced what --isa or RPU_ISA asked for. */
+static int create_engine(struct session *s, const struct cli_args *args) {
     struct rpu_error err;
     const char *isa = s->config.isa[0] ? s->config.isa : NULL;
-    return rpu_engine_create(&s->engine, isa, (int)s->config.threads, &err) == RPU_OK ? CLI_EXIT_OK
-                                                                                      : report_error("train", &err);
+    const char *origin, *chosen = chosen_isa(args, &origin);
+    if (rpu_engine_create(&s->engine, isa, (int)s->config.threads, &err) == RPU_OK)
+        return CLI_EXIT_OK;
+    return report_engine_error("train", isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &err);
 }
 
 static int load_data(struct session *s) {
@@ -255,7 +258,7 @@ static int run_session(struct session *s, const struct cli_args *args) {
     struct rpu_error err;
     int code = load_config(s, args);
     if (!code)
-        code = create_engine(s);
+        code = create_engine(s, args);
     if (!code)
         code = load_data(s);
     if (!code && rpu_training_create(&s->run, s->engine, &s->config, &s->data, &err) != RPU_OK)

@@ -40,7 +40,9 @@ RPU_API enum rpu_status rpu_idx_read(struct rpu_images *out, const char *images_
                                      struct rpu_error *err);
 
 /** Reads the four standard MNIST names (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-...; idx4 for images
- *  with channels; each with or without .gz) from a directory. Limits > 0 keep only the first images of each set. */
+ *  with channels; each with or without .gz) from a directory. Limits > 0 keep only the first images of each set: no
+ *  more than those is read, so that a file that is damaged or ends behind them is accepted (of a plain file the length
+ *  is compared with its header all the same), and `classes` comes from the labels that were read. */
 RPU_API enum rpu_status rpu_dataset_read(struct rpu_dataset *out, const char *directory, uint32_t limit_train,
                                          uint32_t limit_test, struct rpu_error *err);
 

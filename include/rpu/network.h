@@ -64,6 +64,8 @@ RPU_API enum rpu_status rpu_network_array_info(const struct rpu_network *network
                                                struct rpu_array_info *info);
 RPU_API enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_t index,
                                                 struct rpu_array_stats *stats);
+/** Sets the statistics of all arrays to zero. Not to be called from a progress callback (rpu_progress_fn): the record
+ *  of an epoch is the difference of the statistics at its end and at its start. */
 RPU_API void rpu_network_clear_stats(struct rpu_network *network);
 
 /** The array's tile, owned by the network; null when index is out of range. */

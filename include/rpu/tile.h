@@ -42,7 +42,9 @@ struct rpu_periphery {
     int32_t bm_limit; /**< most halvings of the input by bound management, 0..30; the last read stands */
 };
 
-/** Parameters of the constant-step device. Spreads are relative standard deviations; 0 switches one off. */
+/** Parameters of the constant-step device. Spreads are relative standard deviations; 0 switches one off. What a
+ *  crosspoint gets, steps and bounds, is a magnitude, rounded to a multiple of 2^-13 of the mean (dw_min, bound);
+ *  it ends at 8 times the mean. */
 struct rpu_device {
     enum rpu_device_kind kind;
     float dw_min;         /**< mean weight change of one coincidence, > 0 */
@@ -100,7 +102,8 @@ RPU_API void rpu_tile_params_baseline(struct rpu_tile_params *params);
 RPU_API enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, struct rpu_error *err);
 
 /** Builds an array of `outputs` x `inputs` crosspoints: devices drawn from the seed, weights uniform in
- *  +-1/sqrt(fan_in), clipped to the bounds. `array` (0..1023) and `split` (0..4095) place the array in the counters.
+ *  +-1/sqrt(fan_in), clipped to the bounds. `fan_in` is the caller's: a network gives the number of inputs without the
+ *  bias. `array` (0..1023) and `split` (0..4095) place the array in the counters.
  *  The engine must outlive the tile. Errors: ARG, SHAPE (a size is 0 or too large), RANGE, NOMEM. */
 RPU_API enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                         const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
