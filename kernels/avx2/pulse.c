@@ -223,6 +223,18 @@ struct window {
     float *buffer;
 };
 
+/* Adds groups at the end of the window: whole ones, but of the last only the pairs below `total`. */
+INLINE void window_fill(struct window *n, size_t groups, uint64_t total) {
+    const uint32_t group = (uint32_t)(n->end / RPU_GAUSS_GROUP);
+    const size_t left = (size_t)(total - n->end), fit = left / RPU_GAUSS_GROUP, whole = groups < fit ? groups : fit;
+    float *to = n->buffer + (n->end - n->first);
+    if (whole > 0)
+        gauss_groups(&n->p, group, whole, to);
+    if (groups > whole)
+        gauss_group_upto(&n->p, group + (uint32_t)whole, left - whole * RPU_GAUSS_GROUP, to + whole * RPU_GAUSS_GROUP);
+    n->end += groups * RPU_GAUSS_GROUP;
+}
+
 /* Elements ordinal .. ordinal + count - 1. `total`: where the vector's coincidences end. */
 INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count, uint64_t total) {
     if (ordinal + count > n->end || ordinal < n->first) {
@@ -237,12 +249,7 @@ INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count,
         want = want > more ? want : more;
         n->first = from;
         n->end = from + kept;
-        /* whole groups, but for the pairs behind the vector's end */
-        for (; n->end < want; n->end += RPU_GAUSS_GROUP) {
-            const uint64_t left = total - n->end;
-            gauss_group_upto(&n->p, (uint32_t)(n->end / RPU_GAUSS_GROUP),
-                             left < RPU_GAUSS_GROUP ? (size_t)left : RPU_GAUSS_GROUP, n->buffer + (n->end - from));
-        }
+        window_fill(n, (size_t)(want - n->end + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP, total);
     }
     return n->buffer + (ordinal - n->first);
 }
