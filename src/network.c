@@ -5,12 +5,12 @@
 #include "layer.h"
 #include "network_inside.h"
 #include "range.h"
+#include "small.h"
 
 #include <rpu/network.h>
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 
 #define NETWORK_TAG 0x5250554eu
@@ -45,12 +45,6 @@ struct rpu_network {
 
 static int is_network(const struct rpu_network *n) {
     return n && n->tag == NETWORK_TAG;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- construction ---- */
@@ -105,7 +99,7 @@ static enum rpu_status make_workers(struct rpu_network *n, struct rpu_error *err
         bytes = read > bytes ? read : bytes;
         bytes = update > bytes ? update : bytes;
     }
-    bytes = (bytes + 63) / 64 * 64;
+    bytes = rpu_lines(bytes);
     n->n_workers = (size_t)rpu_sched_threads(n->engine->sched);
     n->workers = calloc(n->n_workers, sizeof *n->workers);
     for (size_t t = 0; n->workers && t < n->n_workers; t++) {
@@ -199,10 +193,10 @@ static uint32_t image_index(const struct pass *p, size_t i) {
 
 /* Runs one item function over count x parts items; the time goes to `*seconds` (may be null). */
 static void run(struct pass *p, size_t items, rpu_item_fn *fn, double *seconds) {
-    const double start = seconds ? now() : 0.0;
+    const double start = seconds ? rpu_now() : 0.0;
     rpu_sched_run(p->n->engine->sched, items, fn, p);
     if (seconds)
-        *seconds += now() - start;
+        *seconds += rpu_now() - start;
 }
 
 /* Parts to divide one image's work into so that a small minibatch keeps all threads busy. */

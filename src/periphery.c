@@ -4,6 +4,7 @@
 #include "tile.h"
 
 #include "rng.h"
+#include "small.h"
 
 #include <math.h>
 
@@ -26,10 +27,6 @@ static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
     return columns < count ? columns : count;
 }
 
-static size_t align(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Scratch: converted inputs, divisors, saturation counts, the product kernel's own. */
 struct read_work {
     float *q;
@@ -44,13 +41,13 @@ static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned ch
     size_t at = 0;
     w->columns = chunk_columns(t, count);
     w->q = (float *)(void *)(base + at);
-    at += align(w->columns * inputs * sizeof *w->q);
+    at += rpu_lines(w->columns * inputs * sizeof *w->q);
     w->div = (float *)(void *)(base + at);
-    at += align(w->columns * sizeof *w->div);
+    at += rpu_lines(w->columns * sizeof *w->div);
     w->saturated = (uint32_t *)(void *)(base + at);
-    at += align(w->columns * sizeof *w->saturated);
+    at += rpu_lines(w->columns * sizeof *w->saturated);
     w->product = (float *)(void *)(base + at);
-    return at + align(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
+    return at + rpu_lines(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
 }
 
 /* Integer steps on one side of zero, and the step, rounded down where the largest multiple would pass the range. */

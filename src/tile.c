@@ -18,7 +18,7 @@
 #include "tile.h"
 
 #include "error.h"
-#include "rng.h"
+#include "small.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -116,7 +116,7 @@ static int is_tile(const struct rpu_tile *tile) {
 
 /* Zeroed memory, aligned to cache lines; sizes were checked. */
 static void *allocate(size_t bytes) {
-    const size_t whole = (bytes + 63) / 64 * 64;
+    const size_t whole = rpu_lines(bytes);
     void *p = aligned_alloc(64, whole);
     if (p)
         memset(p, 0, whole);
@@ -260,7 +260,7 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
         status = RPU_ERR_SHAPE;
     if (status != RPU_OK)
         return status;
-    kernel = (rpu_update_scratch(tile, where->count) + 63) / 64 * 64;
+    kernel = rpu_lines(rpu_update_scratch(tile, where->count));
     status = need_scratch(tile, kernel + 3 * (size_t)where->count * sizeof(float));
     if (status != RPU_OK)
         return status;

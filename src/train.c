@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 #include "rng.h"
+#include "small.h"
 
 #include <rpu/train.h>
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct rpu_training {
     struct rpu_config config;
@@ -26,12 +26,6 @@ struct report {
     double start, last;
     uint64_t images; /* trained since start */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Fisher-Yates from the top; position e draws word e % 4 of block e / 4. The scaled 32-bit number is uniform to within
  * count / 2^32. */
@@ -115,7 +109,7 @@ void rpu_training_destroy(struct rpu_training *run) {
 /* Reports where training is; true when the caller wants to stop. */
 static int tell(const struct rpu_training *r, struct report *report, uint32_t epoch, uint32_t image,
                 const struct rpu_epoch *finished) {
-    const double at = now();
+    const double at = rpu_now();
     const uint64_t total = (uint64_t)r->config.epochs * r->data->train.count;
     struct rpu_progress p = {epoch + 1, r->config.epochs, image, r->data->train.count, 0.0, 0.0, finished};
     if (!report->fn || (!finished && at - report->last < 0.1))
@@ -196,13 +190,13 @@ static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, 
     const uint32_t epoch = (uint32_t)r->n_epochs;
     struct rpu_epoch *out = &r->epochs[epoch];
     struct rpu_array_stats before[RPU_LAYERS_MAX];
-    const double start = now();
+    const double start = rpu_now();
     double loss = 0.0;
     enum rpu_status status;
     for (size_t a = 0; a < rpu_network_array_count(r->network); a++)
         rpu_network_array_stats(r->network, a, &before[a]);
     status = train_images(r, epoch, report, &loss);
-    out->train_seconds = now() - start;
+    out->train_seconds = rpu_now() - start;
     r->seconds += out->train_seconds;
     if (status == RPU_OK)
         status = evaluate(r, epoch, report, out);
@@ -213,7 +207,7 @@ static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, 
     diagnose(r, before, out);
     out->epoch = epoch + 1;
     out->train_loss = loss / r->data->train.count;
-    out->seconds = now() - start;
+    out->seconds = rpu_now() - start;
     r->n_epochs++;
     if (tell(r, report, epoch, r->data->train.count, out) && r->n_epochs < r->config.epochs)
         return rpu_fail(err, RPU_ERR_INTERRUPTED, "stopped after epoch %u of %u", epoch + 1, r->config.epochs);
@@ -222,7 +216,7 @@ static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, 
 
 enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                  struct rpu_error *err) {
-    struct report report = {progress, user, now(), now(), 0};
+    struct report report = {progress, user, rpu_now(), rpu_now(), 0};
     if (!run)
         return rpu_fail(err, RPU_ERR_ARG, "no run");
     while (run->n_epochs < run->config.epochs) {

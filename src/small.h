@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file small.h  Small things that several files need. */
+#ifndef RPU_SRC_SMALL_H
+#define RPU_SRC_SMALL_H
+
+#include <stddef.h>
+#include <time.h>
+
+/** Seconds on a clock that only goes forward. */
+static inline double rpu_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/** Bytes rounded up to whole cache lines. */
+static inline size_t rpu_lines(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+#endif
