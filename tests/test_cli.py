@@ -344,7 +344,10 @@ def read_terminal(master, child):
 
 
 def test_a_line_that_is_rewritten_on_a_terminal():
-    master, slave = pty.openpty()
+    try:
+        master, slave = pty.openpty()
+    except OSError as why:  # a root folder without /dev/pts
+        raise e2e.Skipped(f"no terminal to be had: {why}") from why
     with subprocess.Popen([e2e.PROGRAM, "train", "lenet-rpu", "--limit-train", "500", "--limit-test", "50", "--epochs",
                            "1"], stdin=slave, stdout=slave, stderr=slave, env=e2e.environment()) as child:
         os.close(slave)
