@@ -126,6 +126,14 @@ static inline size_t rpu_dev_index(size_t j, unsigned which) {
     return 4 * j + which;
 }
 
+/** Narrow arrays, as the first convolution of a network: their vectors have a handful of coincidences each, and the
+ *  noise of a vector comes from as few Philox blocks as possible (block layout of the Gaussian stream, counter.h). */
+#define RPU_NARROW_OUTPUTS 64u
+#define RPU_NARROW_INPUTS  32u
+static inline int rpu_pulse_narrow(size_t m, size_t n) {
+    return m <= RPU_NARROW_OUTPUTS && n <= RPU_NARROW_INPUTS;
+}
+
 struct rpu_pulse_args {
     size_t m, n;
     size_t row0, row1;       /**< rows to change: [row0, row1) */
@@ -158,7 +166,8 @@ struct rpu_pulse_counts {
  *  - in slots in which some row of all m fires, input j fires as bernoulli(threshold(gain_x[p], x[p][j])) of element j
  *    of the column streams with (column + p, s);
  *  - for each row i, slot s in order, with both firing at j: h = ordinal of this coincidence in the vector (rows
- *    0..i-1 first, then slots, then j); xi = element h of the noise stream with column + p;
+ *    0..i-1 first, then slots, then j); xi = element h of the noise stream with column + p, in the block layout if
+ *    rpu_pulse_narrow(m, n), else in the group layout;
  *      up = sign(d) == sign(x);  unit = up ? step_unit : -step_unit;
  *      delta = (float)q_{up|down} * unit;   ctoc > 0: w = fma(delta, fma(ctoc, xi, 1), w), else w = w + delta;
  *      upper = (float)q_upper * bound_unit, lower = -((float)q_lower * bound_unit);
@@ -174,7 +183,7 @@ static inline size_t rpu_pulse_scratch(size_t m, size_t n, size_t columns, uint3
     const size_t flat = columns * m + 128, wide = n + 128;
     const size_t rows = flat * 4 + (flat / 64 + m / 64 + 4) * 8 * bl;
     const size_t inputs = wide * 4 + (wide / 64 + 2) * 8 * bl + wide * 8 * bl;
-    return rows + inputs + (wide + 4096) * 4 + columns * bl * 16 + bl * 64 + 32768;
+    return rows + inputs + (wide + 4096) * 4 + (columns * bl + 4) * 24 + columns * m * 4 + bl * 64 + 32768;
 }
 
 /** outer: exact update of rows [row0, row1): for each vector in order w[i][j] = fma(eta * d[p][i], x[p][j], w[i][j]),

@@ -111,6 +111,19 @@ static void apply_slot(const struct rpu_pulse_args *a, const struct work *w, siz
         }
 }
 
+/* Elements first .. first + count - 1 of a Gaussian stream in the block layout. In the group layout number k of block b
+ * of a group is element 8 k + b of the group. */
+static void gaussian_blocks(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
+    float group[RPU_GAUSS_GROUP];
+    enum { BLOCKS = RPU_GAUSS_GROUP / RPU_GAUSS_BLOCK };
+    for (uint64_t e = first; e < first + count; e++) {
+        const uint64_t block = e / RPU_GAUSS_BLOCK;
+        if (e == first || (e % RPU_GAUSS_BLOCK == 0 && block % BLOCKS == 0))
+            K(gaussian)(stream, block / BLOCKS * RPU_GAUSS_GROUP, RPU_GAUSS_GROUP, group);
+        *out++ = group[e % RPU_GAUSS_BLOCK * BLOCKS + block % BLOCKS];
+    }
+}
+
 /* Rows in order, so that the ordinal of a coincidence, which picks its noise, counts up. */
 static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, size_t p,
                          struct rpu_pulse_counts *counts) {
@@ -124,7 +137,9 @@ static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, s
             if (i >= a->row0) {
                 counts->row_pulses++;
                 counts->coincidences += hits;
-                if (a->ctoc > 0.0f)
+                if (a->ctoc > 0.0f && rpu_pulse_narrow(a->m, a->n))
+                    gaussian_blocks(&noise, ordinal, hits, w->xi);
+                else if (a->ctoc > 0.0f)
                     K(gaussian)(&noise, ordinal, hits, w->xi);
                 apply_slot(a, w, p, i, s, w->xi);
             }
