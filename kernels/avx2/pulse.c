@@ -33,7 +33,7 @@ struct work {
     uint16_t *col_hi;
     struct hits *hits; /* for each slot */
     float *noise;      /* NOISE floats with a group's room on both sides */
-    unsigned char *rest; /* narrow arrays: units, batches */
+    unsigned char *rest; /* narrow arrays: units, row pulses */
 };
 
 enum { NOISE = 960 };
@@ -393,16 +393,15 @@ INLINE size_t compress8(size_t first, unsigned byte, uint32_t *list, size_t k) {
     return k + (size_t)__builtin_popcount(byte);
 }
 
-/* The same, and the signs of x there, which `flip` turns. */
-INLINE size_t list8(size_t first, __m256 x, unsigned byte, __m256i flip, uint32_t *at, uint32_t *sign, size_t k) {
+/* The same, and the signs of x there. */
+INLINE size_t list8(size_t first, __m256 x, unsigned byte, uint32_t *at, uint32_t *sign, size_t k) {
     const __m256i signs = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32((int)0x80000000u));
-    store_words(sign + k, _mm256_xor_si256(_mm256_permutevar8x32_epi32(signs, compressed(byte)), flip));
+    store_words(sign + k, _mm256_permutevar8x32_epi32(signs, compressed(byte)));
     return compress8(first, byte, at, k);
 }
 
 /* Counts the inputs that fire; lists them where they are few. */
 static void list_hits(size_t n, const float *x, struct hits *h) {
-    const __m256i none = _mm256_setzero_si256();
     size_t j = 0, k = 0;
     h->count = 0;
     for (size_t word = 0; word < (n + 63) / 64; word++)
@@ -411,9 +410,9 @@ static void list_hits(size_t n, const float *x, struct hits *h) {
     if (h->dense || h->count == 0)
         return;
     for (; j + VEC <= n; j += VEC)
-        k = list8(j, _mm256_loadu_ps(x + j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, none, h->at, h->sign, k);
+        k = list8(j, _mm256_loadu_ps(x + j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, h->at, h->sign, k);
     if (j < n)
-        k = list8(j, load_part(x + j, n - j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, none, h->at, h->sign, k);
+        k = list8(j, load_part(x + j, n - j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, h->at, h->sign, k);
     store_words(h->at + k, _mm256_set1_epi32((int)h->at[k - 1]));
     store_words(h->sign + k, _mm256_set1_epi32((int)h->sign[k - 1]));
 }
@@ -604,7 +603,12 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
 
 /* ---- narrow arrays ---- */
 
-enum { BATCH = 256, NUMBERS = 4 * BATCH, SLACK = RPU_NARROW_INPUTS + 2 * VEC, LANES = NUMBERS / RPU_GAUSS_BLOCK + SLACK };
+/* Row pulses that are worked off together, and how much they can come to. */
+enum {
+    STRIP = 64,
+    STRIP_HITS = STRIP * RPU_NARROW_INPUTS,
+    STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
+};
 
 /* A vector and slot in which some row fires. */
 struct unit {
@@ -612,16 +616,20 @@ struct unit {
     uint32_t p, slot, columns;
 };
 
-/* Coincidences waiting for their noise, in the order in which they are applied. */
-struct batch {
+/* Row pulses in the order in which they are applied. What a row meets cannot be foreseen and is little: there is no
+ * branch that depends on it. */
+struct strip {
     size_t count, lanes;
     uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
     uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    uint32_t crosspoint[BATCH + SLACK]; /* i * ldw + j */
-    uint32_t down[BATCH + SLACK];
-    uint32_t xi_at[BATCH + SLACK];
-    uint32_t c0[LANES], c2[LANES]; /* counters of the noise's blocks */
-    float xi[RPU_GAUSS_BLOCK * LANES];
+    uint32_t hits;    /* coincidences so far */
+    /* of each row pulse */
+    uint32_t columns[STRIP], row[STRIP], sign[STRIP], ahead[STRIP]; /* i * ldw; sign of d; number of its first noise
+                                                                       less that of its first coincidence */
+    const float *x[STRIP];
+    uint32_t list[STRIP_HITS + VEC]; /* coincidences: row pulse x 32 + input */
+    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
 };
 
 /* A tie somewhere: the plane of one unit the exact way. */
@@ -722,7 +730,7 @@ INLINE void store_blocks(const struct words *w, float *out) {
     }
 }
 
-static void draw_noise(const struct rpu_pulse_args *a, struct batch *b) {
+static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
     for (size_t l = b->lanes; l < b->lanes + 2 * VEC; l += VEC) {
         store_words(b->c0 + l, _mm256_setzero_si256());
         store_words(b->c2 + l, _mm256_setzero_si256());
@@ -738,65 +746,81 @@ static void draw_noise(const struct rpu_pulse_args *a, struct batch *b) {
     }
 }
 
-/* Noise of the waiting coincidences, then all of them in order. */
-static void flush(const struct rpu_pulse_args *a, struct batch *b, int noisy) {
-    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc)};
-    if (noisy)
-        draw_noise(a, b);
-    store_words(b->crosspoint + b->count, _mm256_setzero_si256());
-    store_words(b->xi_at + b->count, _mm256_setzero_si256());
-    for (size_t k = 0; k < b->count; k += VEC) {
-        const uint32_t *at = b->crosspoint + k;
-        float delta[VEC], factor[VEC], upper[VEC], lower[VEC];
-        const struct steps s = steps8(&d, devices4(a->dev, at[0], at[1], at[4], at[5]),
-                                      devices4(a->dev, at[2], at[3], at[6], at[7]), load_words(b->down + k));
-        const size_t n = b->count - k < VEC ? b->count - k : VEC;
-        _mm256_storeu_ps(delta, s.delta);
-        _mm256_storeu_ps(upper, s.upper);
-        _mm256_storeu_ps(lower, s.lower);
-        if (noisy)
-            _mm256_storeu_ps(factor, noise_factor(&d, gather8(b->xi, b->xi_at + k)));
-        for (size_t i = 0; i < n; i++) {
-            const __m128 w = _mm_load_ss(a->w + at[i]), step = _mm_load_ss(delta + i);
-            const __m128 v = noisy ? _mm_fmadd_ss(step, _mm_load_ss(factor + i), w) : _mm_add_ss(w, step);
-            _mm_store_ss(a->w + at[i], _mm_max_ss(_mm_load_ss(lower + i), _mm_min_ss(_mm_load_ss(upper + i), v)));
-        }
+/* Up to eight coincidences, steps worked out at once, sums one after the other. */
+INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t first,
+                      size_t n, int noisy) {
+    uint32_t at[VEC] = {0}, down[VEC] = {0}, number[VEC] = {0};
+    float delta[VEC], factor[VEC], upper[VEC], lower[VEC];
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t e = b->list[first + k], pulse = e / 32, j = e % 32;
+        at[k] = b->row[pulse] + j;
+        down[k] = (rpu_bits(b->x[pulse][j]) ^ b->sign[pulse]) & 0x80000000u;
+        number[k] = b->ahead[pulse] + (uint32_t)(first + k);
     }
-    b->count = b->lanes = 0;
-    b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+    const struct steps s = steps8(d, devices4(a->dev, at[0], at[1], at[4], at[5]),
+                                  devices4(a->dev, at[2], at[3], at[6], at[7]), load_words(down));
+    _mm256_storeu_ps(delta, s.delta);
+    _mm256_storeu_ps(upper, s.upper);
+    _mm256_storeu_ps(lower, s.lower);
+    if (noisy)
+        _mm256_storeu_ps(factor, noise_factor(d, gather8(b->xi, number)));
+    for (size_t k = 0; k < n; k++) {
+        const __m128 w = _mm_load_ss(a->w + at[k]), step = _mm_load_ss(delta + k);
+        const __m128 v = noisy ? _mm_fmadd_ss(step, _mm_load_ss(factor + k), w) : _mm_add_ss(w, step);
+        _mm_store_ss(a->w + at[k], _mm_max_ss(_mm_load_ss(lower + k), _mm_min_ss(_mm_load_ss(upper + k), v)));
+    }
 }
 
-/* The next coincidences are those of another vector: their noise starts with a block of its own. */
-INLINE void next_vector(struct batch *b) {
+/* The row pulses of a strip, which is empty afterwards. */
+static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
+    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc)};
+    size_t n = 0, k = 0;
+    if (noisy)
+        draw_noise(a, b);
+    for (size_t r = 0; r < b->count; r++)
+        for (unsigned j = 0; j < a->n; j += VEC)
+            n = compress8(r * 32 + j, b->columns[r] >> j & 255u, b->list, n);
+    for (; k + VEC <= n; k += VEC)
+        apply_few(a, &d, b, k, VEC, noisy);
+    if (k < n)
+        apply_few(a, &d, b, k, n - k, noisy);
+    b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+    b->count = b->lanes = b->hits = 0;
+}
+
+INLINE void begin_strip(struct strip *b) {
+    b->count = b->lanes = 0;
+    b->ordinal = b->base = b->hits = 0;
+}
+
+/* The next row pulse is one of another vector: its noise starts with a block of its own. */
+INLINE void next_vector(struct strip *b) {
     b->base = (b->base + b->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
     b->ordinal = 0;
 }
 
-/* Adds the coincidences of row i in a unit, `mine` or only counted; branches depend on shapes alone, since a row has
- * few coincidences and how many cannot be foreseen. */
-INLINE void add_row(const struct rpu_pulse_args *a, struct batch *b, const struct unit *u, size_t i, int mine,
-                    int noisy) {
+/* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. */
+INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struct unit *u, size_t i,
+                    struct rpu_pulse_counts *counts, int noisy) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const float *x = a->x + u->p * a->ldx;
-    const uint32_t hits = (uint32_t)__builtin_popcount(u->columns), sign_d = rpu_bits(a->d[u->p * a->ldd + i]);
-    const __m256i flip = _mm256_set1_epi32((int)(sign_d & 0x80000000u));
-    size_t k = b->count;
-    if (__builtin_expect(b->count > BATCH - RPU_NARROW_INPUTS || b->base + b->ordinal > NUMBERS, 0)) {
-        flush(a, b, noisy);
-        k = 0;
-    }
+    const uint32_t hits = (uint32_t)__builtin_popcount(u->columns), mine = i >= a->row0 && i < a->row1;
     const uint32_t number = b->base + b->ordinal, lane = number / RPU_GAUSS_BLOCK;
-    b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
+    const size_t r = b->count++;
     store_words(b->c0 + lane,
                 _mm256_add_epi32(_mm256_set1_epi32((int)(a->noise.ctr[0] + b->ordinal / RPU_GAUSS_BLOCK)), lanes));
     store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(a->column + u->p, 0)));
-    for (size_t j = 0; j < a->n; j += VEC) {
-        store_words(b->xi_at + b->count + j, _mm256_add_epi32(_mm256_set1_epi32((int)(number + j)), lanes));
-        k = list8(j + i * rpu_padded(a->n), load_upto(x + j, a->n - j), u->columns >> j & 255u, flip, b->crosspoint,
-                  b->down, k);
-    }
+    b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
     b->ordinal += hits;
-    b->count = mine ? k : b->count;
+    b->columns[r] = mine ? u->columns : 0;
+    b->row[r] = (uint32_t)(i * rpu_padded(a->n));
+    b->sign[r] = rpu_bits(a->d[u->p * a->ldd + i]);
+    b->x[r] = a->x + u->p * a->ldx;
+    b->ahead[r] = number - b->hits;
+    b->hits += mine ? hits : 0;
+    counts->row_pulses += mine;
+    counts->coincidences += mine ? hits : 0;
+    if (b->count == STRIP)
+        flush(a, b, noisy);
 }
 
 static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
@@ -814,48 +838,55 @@ static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_
     counts->column_pulses += a->row0 == 0 ? pulses : 0;
 }
 
-INLINE void count_row(const struct rpu_pulse_args *a, const struct unit *u, size_t i, int *mine,
-                      struct rpu_pulse_counts *counts) {
-    *mine = i >= a->row0 && i < a->row1;
-    counts->row_pulses += (uint64_t)*mine;
-    counts->coincidences += *mine ? (uint64_t)__builtin_popcount(u->columns) : 0;
+/* n / m for a multiplier that is worked out once. */
+struct divisor {
+    uint32_t m;
+    int shift; /* m = 2^shift, or negative */
+};
+
+INLINE struct divisor divisor_make(size_t m) {
+    const struct divisor d = {(uint32_t)m, m & (m - 1) ? -1 : __builtin_ctz((unsigned)m)};
+    return d;
 }
 
-/* One slot: the plane of rows is a list of pulses in the order in which they are applied. */
+INLINE uint32_t divide(const struct divisor *d, uint32_t n) {
+    return d->shift >= 0 ? n >> d->shift : n / d->m;
+}
+
+/* One slot: the plane of rows is a list of row pulses in the order in which they are applied. */
 INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
                           int noisy) {
     struct unit *units = (struct unit *)(void *)w->rest;
     uint32_t *pulse = (uint32_t *)(void *)(units + a->columns + 4);
     const size_t end = w->skip + a->columns * a->m;
-    struct batch b;
+    const struct divisor rows = divisor_make(a->m);
+    struct strip b;
     size_t n = 0, found = 0;
     uint32_t last = UINT32_MAX;
     for (size_t e = 0; e < end; e += VEC)
         n = compress8(e, (unsigned)(w->row_planes[e / 64] >> (e % 64)) & 255u, pulse, n);
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = flat / (uint32_t)a->m;
+    for (size_t k = 0; k < n; k++) { /* becomes unit and row */
+        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = divide(&rows, flat);
         found += p != last;
-        units[found - 1] = (struct unit){0, p, 0, 0};
-        pulse[k] = (uint32_t)(found - 1) << 8 | (flat - p * (uint32_t)a->m);
-        last = p;
+        units[found - 1].p = last = p;
+        units[found - 1].slot = 0;
+        pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + (flat - p * rows.m);
     }
     draw_units(a, units, found, counts);
-    b.count = b.lanes = 0, b.base = b.ordinal = 0, last = 0;
+    begin_strip(&b);
+    last = 0;
     for (size_t k = 0; k < n; k++) {
-        const struct unit *u = units + (pulse[k] >> 8);
-        const size_t i = pulse[k] & 255u;
-        int mine;
-        count_row(a, u, i, &mine, counts);
-        if (pulse[k] >> 8 != last)
+        const uint32_t u = pulse[k] / RPU_NARROW_OUTPUTS;
+        if (u != last)
             next_vector(&b);
-        last = pulse[k] >> 8;
-        add_row(a, &b, u, i, mine, noisy);
+        last = u;
+        add_row(a, &b, units + u, pulse[k] % RPU_NARROW_OUTPUTS, counts, noisy);
     }
     flush(a, &b, noisy);
 }
 
 /* All coincidences of one vector, whose units are u[0..n). */
-INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, size_t n, struct batch *b,
+INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, size_t n, struct strip *b,
                           struct rpu_pulse_counts *counts, int noisy) {
     uint64_t any = 0;
     for (size_t k = 0; k < n; k++)
@@ -863,13 +894,9 @@ INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, 
     next_vector(b);
     for (; any; any &= any - 1) {
         const size_t i = (size_t)__builtin_ctzll(any);
-        for (size_t k = 0; k < n; k++) {
-            int mine;
-            if (!(u[k].rows >> i & 1))
-                continue;
-            count_row(a, u + k, i, &mine, counts);
-            add_row(a, b, u + k, i, mine, noisy);
-        }
+        for (size_t k = 0; k < n; k++)
+            if (u[k].rows >> i & 1)
+                add_row(a, b, u + k, i, counts, noisy);
     }
 }
 
@@ -877,7 +904,7 @@ INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, 
 INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
                          int noisy) {
     struct unit *units = (struct unit *)(void *)w->rest;
-    struct batch b;
+    struct strip b;
     size_t n = 0;
     for (size_t p = 0; p < a->columns; p++)
         for (uint32_t s = 0; s < a->bl; s++) {
@@ -885,7 +912,7 @@ INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, s
             n += units[n].rows != 0;
         }
     draw_units(a, units, n, counts);
-    b.count = b.lanes = 0, b.base = b.ordinal = 0;
+    begin_strip(&b);
     for (size_t k = 0, end; k < n; k = end) {
         for (end = k + 1; end < n && units[end].p == units[k].p;)
             end++;
