@@ -146,7 +146,7 @@ struct rpu_pulse_args {
     const float *d;
     size_t ldd;
     const float *gain_x;     /**< C_x of each vector */
-    const float *gain_d;     /**< C_d of each vector; 0: the vector changes nothing */
+    const float *gain_d;     /**< C_d of each vector; 0: the vector changes nothing. Gains are below 2^100 */
     const float *peak;       /**< max |x| of each vector: its pulse probabilities cannot exceed gain_x * peak */
     float step_unit;         /**< dw_min * 2^-13 */
     float bound_unit;        /**< mean bound * 2^-13 */

@@ -74,30 +74,42 @@ INLINE struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t col
 
 /* ---- planes: 16 bits an element against thresholds ---- */
 
-/* Upper 16 bits of the thresholds of sixteen values. Returns the larger probability of each lane. */
+/* Gains as the thresholds take them. Scaling by a power of two commutes with the product's rounding. */
+INLINE __m256 scaled(float gain) {
+    return _mm256_set1_ps(gain * 0x1p24f);
+}
+
+/* Probabilities of eight values, times 2^24. */
+INLINE __m256 probability8(__m256 gain, __m256 v) {
+    return _mm256_mul_ps(gain, abs_ps(v));
+}
+
+/* Upper parts of the thresholds of eight probabilities. A NaN becomes negative, which packing turns into 0, as it turns
+ * the 2^16 of certainty into 2^16 - 1. */
+INLINE __m256i upper8(__m256 p) {
+    return _mm256_srai_epi32(_mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(0x1p24f), p)), 8);
+}
+
+/* Upper 16 bits of the thresholds of sixteen values. Returns lanes in which a probability exceeds 1. */
 INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi) {
-    const __m256 p0 = _mm256_mul_ps(gain, abs_ps(v0)), p1 = _mm256_mul_ps(gain, abs_ps(v1));
-    const __m256i h = _mm256_packus_epi32(_mm256_srli_epi32(threshold8(p0), 8), _mm256_srli_epi32(threshold8(p1), 8));
+    const __m256 p0 = probability8(gain, v0), p1 = probability8(gain, v1), one = _mm256_set1_ps(0x1p24f);
+    const __m256i h = _mm256_packus_epi32(upper8(p0), upper8(p1));
     _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(h, 0xd8));
-    return _mm256_max_ps(p0, _mm256_max_ps(p1, _mm256_setzero_ps())); /* NaNs are passed over */
+    return _mm256_or_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ), _mm256_cmp_ps(p1, one, _CMP_GT_OQ));
 }
 
 /* Upper 16 bits of the thresholds of n values, into room for whole sixteens. `look`: returns whether a probability
  * exceeds 1. */
-INLINE unsigned upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int look) {
-    const __m256 gain = _mm256_set1_ps(c), one = _mm256_set1_ps(1.0f);
+INLINE int upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int look) {
+    const __m256 gain = scaled(c);
     __m256 over = _mm256_setzero_ps();
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const __m256 p = upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i);
-        over = _mm256_or_ps(over, _mm256_cmp_ps(p, one, _CMP_GT_OQ));
-    }
-    if (i < n) {
-        const __m256 p = upper16(gain, load_upto(v + i, n - i),
-                                 n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i);
-        over = _mm256_or_ps(over, _mm256_cmp_ps(p, one, _CMP_GT_OQ));
-    }
-    return look ? (unsigned)_mm256_movemask_ps(over) : 0;
+    for (; i + 16 <= n; i += 16)
+        over = _mm256_or_ps(over, upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i));
+    if (i < n)
+        over = _mm256_or_ps(over, upper16(gain, load_upto(v + i, n - i),
+                                          n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i));
+    return look ? _mm256_movemask_ps(over) : 0;
 }
 
 /* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
@@ -624,9 +636,11 @@ struct strip {
     uint32_t base;    /* a multiple of a block, modulo 2^32 */
     uint32_t hits;    /* coincidences so far */
     /* of each row pulse */
-    uint32_t columns[STRIP], row[STRIP], sign[STRIP], ahead[STRIP]; /* i * ldw; sign of d; number of its first noise
-                                                                       less that of its first coincidence */
-    const float *x[STRIP];
+    uint32_t columns[STRIP];
+    uint32_t row[STRIP];   /* of its first weight */
+    uint32_t x[STRIP];     /* of its first input */
+    uint32_t ahead[STRIP]; /* number of its first noise less that of its first coincidence */
+    float sign[STRIP];     /* d */
     uint32_t list[STRIP_HITS + VEC]; /* coincidences: row pulse x 32 + input */
     uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
     float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
@@ -650,15 +664,15 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
 INLINE __m256i narrow_thresholds(const float *xa, const float *xb, __m256 ga, __m256 gb, size_t v, size_t n) {
     if (8 * v >= n)
         return _mm256_setzero_si256();
-    const __m256i ta = threshold8(_mm256_mul_ps(ga, abs_ps(load_upto(xa + 8 * v, n - 8 * v))));
-    const __m256i tb = threshold8(_mm256_mul_ps(gb, abs_ps(load_upto(xb + 8 * v, n - 8 * v))));
-    return _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_srli_epi32(ta, 8), _mm256_srli_epi32(tb, 8)), 0xd8);
+    const __m256i ta = upper8(probability8(ga, load_upto(xa + 8 * v, n - 8 * v)));
+    const __m256i tb = upper8(probability8(gb, load_upto(xb + 8 * v, n - 8 * v)));
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(ta, tb), 0xd8);
 }
 
 /* Column pulses of two units: each has four blocks, one 128-bit half of the registers. */
 INLINE void narrow_pair(const struct rpu_pulse_args *a, struct unit *u, struct unit *v, const struct words *w) {
     const float *xa = a->x + u->p * a->ldx, *xb = a->x + v->p * a->ldx;
-    const __m256 ga = _mm256_set1_ps(a->gain_x[u->p]), gb = _mm256_set1_ps(a->gain_x[v->p]);
+    const __m256 ga = scaled(a->gain_x[u->p]), gb = scaled(a->gain_x[v->p]);
     const __m256i t0 = narrow_thresholds(xa, xb, ga, gb, 0, a->n), t1 = narrow_thresholds(xa, xb, ga, gb, 1, a->n);
     const __m256i t2 = narrow_thresholds(xa, xb, ga, gb, 2, a->n), t3 = narrow_thresholds(xa, xb, ga, gb, 3, a->n);
     const uint32_t low = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w0, t0), silent16(w->w1, t1)));
@@ -746,19 +760,22 @@ static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
     }
 }
 
-/* Up to eight coincidences, steps worked out at once, sums one after the other. */
+/* Up to eight coincidences, steps worked out at once, sums one after the other. The list goes on for eight more. */
 INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t first,
                       size_t n, int noisy) {
-    uint32_t at[VEC] = {0}, down[VEC] = {0}, number[VEC] = {0};
+    uint32_t at[VEC], from[VEC], number[VEC], pulse[VEC];
     float delta[VEC], factor[VEC], upper[VEC], lower[VEC];
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t e = b->list[first + k], pulse = e / 32, j = e % 32;
-        at[k] = b->row[pulse] + j;
-        down[k] = (rpu_bits(b->x[pulse][j]) ^ b->sign[pulse]) & 0x80000000u;
-        number[k] = b->ahead[pulse] + (uint32_t)(first + k);
+    for (size_t k = 0; k < VEC; k++) {
+        const uint32_t e = b->list[first + k], j = e % 32;
+        pulse[k] = e / 32;
+        at[k] = b->row[pulse[k]] + j;
+        from[k] = b->x[pulse[k]] + j;
+        number[k] = b->ahead[pulse[k]] + (uint32_t)(first + k);
     }
+    const __m256 signs = _mm256_xor_ps(gather8(a->x, from), gather8(b->sign, pulse));
+    const __m256i down = _mm256_castps_si256(_mm256_and_ps(signs, _mm256_set1_ps(-0.0f)));
     const struct steps s = steps8(d, devices4(a->dev, at[0], at[1], at[4], at[5]),
-                                  devices4(a->dev, at[2], at[3], at[6], at[7]), load_words(down));
+                                  devices4(a->dev, at[2], at[3], at[6], at[7]), down);
     _mm256_storeu_ps(delta, s.delta);
     _mm256_storeu_ps(upper, s.upper);
     _mm256_storeu_ps(lower, s.lower);
@@ -780,6 +797,7 @@ static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
     for (size_t r = 0; r < b->count; r++)
         for (unsigned j = 0; j < a->n; j += VEC)
             n = compress8(r * 32 + j, b->columns[r] >> j & 255u, b->list, n);
+    store_words(b->list + n, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
     for (; k + VEC <= n; k += VEC)
         apply_few(a, &d, b, k, VEC, noisy);
     if (k < n)
@@ -813,8 +831,8 @@ INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struc
     b->ordinal += hits;
     b->columns[r] = mine ? u->columns : 0;
     b->row[r] = (uint32_t)(i * rpu_padded(a->n));
-    b->sign[r] = rpu_bits(a->d[u->p * a->ldd + i]);
-    b->x[r] = a->x + u->p * a->ldx;
+    b->sign[r] = a->d[u->p * a->ldd + i];
+    b->x[r] = (uint32_t)(u->p * a->ldx);
     b->ahead[r] = number - b->hits;
     b->hits += mine ? hits : 0;
     counts->row_pulses += mine;
