@@ -246,18 +246,30 @@ INLINE uint64_t bits_at(const uint64_t *plane, size_t at) {
     return plane[word] >> shift | (plane[word + 1] << 1) << (63 - shift);
 }
 
-/* Rows i .. i + 63 of vector p that fire in slot s. */
-INLINE uint64_t rows_at(const struct rpu_pulse_args *a, const struct work *w, uint32_t s, size_t p, size_t i) {
-    const size_t left = a->m - i;
-    const uint64_t bits = bits_at(w->row_planes + s * w->row_words, w->skip + p * a->m + i);
-    return left < 64 ? bits & ((UINT64_C(1) << left) - 1) : bits;
+INLINE uint64_t first_bits(uint64_t bits, size_t n) {
+    return n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits;
 }
 
-INLINE int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s) {
-    for (size_t i = 0; i < a->m; i += 64)
-        if (rows_at(a, w, s, p, i))
-            return 1;
-    return 0;
+/* Rows i .. i + 63 of vector p that fire in slot s. */
+INLINE uint64_t rows_at(const struct rpu_pulse_args *a, const struct work *w, uint32_t s, size_t p, size_t i) {
+    return first_bits(bits_at(w->row_planes + s * w->row_words, w->skip + p * a->m + i), a->m - i);
+}
+
+/* Row pulses of vector p in slot s: before the rows to change, and among them. Returns whether there are any. */
+INLINE int count_rows(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s, uint64_t *before,
+                      uint64_t *mine) {
+    uint64_t any = 0, below = 0, upto = 0;
+    for (size_t i = 0; i < a->m; i += 64) {
+        const uint64_t bits = rows_at(a, w, s, p, i);
+        any |= bits;
+        if (i < a->row0)
+            below += (uint64_t)__builtin_popcountll(first_bits(bits, a->row0 - i));
+        if (i < a->row1)
+            upto += (uint64_t)__builtin_popcountll(first_bits(bits, a->row1 - i));
+    }
+    *before = below;
+    *mine = upto - below;
+    return any != 0;
 }
 
 static __attribute__((noinline)) void count_clipped(const struct rpu_pulse_args *a, size_t p,
@@ -458,7 +470,7 @@ INLINE void apply_plane(const struct rpu_pulse_args *a, const struct device *d, 
 /* ---- noise of one vector: a window over the dense stream ---- */
 
 struct window {
-    struct philox p;
+    const struct philox *p;
     uint64_t first, end; /* elements that are there; first is the start of a group */
     float *buffer;
 };
@@ -469,9 +481,9 @@ static void window_fill(struct window *n, size_t groups, uint64_t total) {
     const size_t left = (size_t)(total - n->end), fit = left / RPU_GAUSS_GROUP, whole = groups < fit ? groups : fit;
     float *to = n->buffer + (n->end - n->first);
     if (whole > 0)
-        gauss_groups(&n->p, group, whole, to);
+        gauss_groups(n->p, group, whole, to);
     if (groups > whole)
-        gauss_group_upto(&n->p, group + (uint32_t)whole, left - whole * RPU_GAUSS_GROUP, to + whole * RPU_GAUSS_GROUP);
+        gauss_group_upto(n->p, group + (uint32_t)whole, left - whole * RPU_GAUSS_GROUP, to + whole * RPU_GAUSS_GROUP);
     n->end += groups * RPU_GAUSS_GROUP;
 }
 
@@ -496,50 +508,42 @@ INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count,
 
 /* ---- wide arrays ---- */
 
-/* Streams of the block's vectors: begun once, set to each vector. */
-struct streams {
-    struct philox columns, noise;
+/* Vector at work. */
+struct vector {
+    size_t p;
+    uint32_t n;                  /* slots in which a row fires */
+    uint64_t before, hits;       /* coincidences before the rows to change, and among them */
+    struct philox columns, noise; /* begun once, set to each vector */
+    uint32_t slots[RPU_COUNTER_MAX_SLOTS];
 };
 
-/* Draws the column pulses of vector p in the slots in which a row fires; their numbers go to slots[]. */
-static uint32_t draw_columns(const struct rpu_pulse_args *a, const struct work *w, struct philox *bits, size_t p,
-                             uint32_t *slots, struct rpu_pulse_counts *counts) {
-    const uint32_t column = a->column + (uint32_t)p;
-    const float *x = a->x + p * a->ldx;
-    uint32_t n = 0;
+/* Draws the column pulses of the vector in the slots in which a row fires. */
+static void draw_columns(const struct rpu_pulse_args *a, const struct work *w, struct vector *v,
+                         struct rpu_pulse_counts *counts) {
+    const uint32_t column = a->column + (uint32_t)v->p;
+    const float *x = a->x + v->p * a->ldx;
+    v->n = 0;
+    v->before = v->hits = 0;
     for (uint32_t s = 0; s < a->bl; s++) {
-        if (!slot_fires(a, w, p, s))
+        struct hits *h = &w->hits[s];
+        uint64_t before, mine;
+        if (!count_rows(a, w, v->p, s, &before, &mine))
             continue;
-        if (n == 0) {
-            upper_thresholds(a->gain_x[p], x, a->n, w->col_hi, 0);
+        if (v->n == 0) {
+            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi, 0);
             memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
         }
-        const struct source source = {a->gain_x + p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
-        philox_column(bits, &a->col_bits, rpu_counter_column(column, s));
-        draw_plane(bits, &source, a->n, w->col_hi, w->hits[s].plane);
-        list_hits(a->n, x, &w->hits[s]);
-        if (a->row0 == 0)
-            counts->column_pulses += w->hits[s].count;
-        slots[n++] = s;
+        const struct source source = {a->gain_x + v->p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
+        philox_column(&v->columns, &a->col_bits, rpu_counter_column(column, s));
+        draw_plane(&v->columns, &source, a->n, w->col_hi, h->plane);
+        list_hits(a->n, x, h);
+        counts->column_pulses += a->row0 == 0 ? h->count : 0;
+        counts->row_pulses += mine;
+        v->before += before * h->count;
+        v->hits += mine * h->count;
+        v->slots[v->n++] = s;
     }
-    return n;
-}
-
-/* Coincidences of vector p in rows below `end`. */
-static uint64_t count_hits(const struct rpu_pulse_args *a, const struct work *w, size_t p, const uint32_t *slots,
-                           uint32_t n, size_t end, uint64_t *pulses) {
-    uint64_t hits = 0;
-    *pulses = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        uint64_t rows = 0;
-        for (size_t i = 0; i < end; i += 64) {
-            const uint64_t bits = rows_at(a, w, slots[k], p, i);
-            rows += (uint64_t)__builtin_popcountll(end - i < 64 ? bits & ((UINT64_C(1) << (end - i)) - 1) : bits);
-        }
-        *pulses += rows;
-        hits += rows * w->hits[slots[k]].count;
-    }
-    return hits;
+    counts->coincidences += v->hits;
 }
 
 /* First row of vector p, from i on, that fires in one of the slots; row1 if there is none. */
@@ -561,10 +565,10 @@ INLINE size_t next_row(const struct rpu_pulse_args *a, const struct work *w, siz
 enum { FAR = 1 << 16 };
 
 /* Rows of vector p in order; `ordinal` counts coincidences. */
-INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, struct philox *bits, size_t p,
+INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, const struct philox *stream, size_t p,
                        const uint32_t *slots, uint32_t n, uint64_t ordinal, uint64_t total, int noisy) {
     const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc)};
-    struct window noise = {*bits, 0, 0, w->noise};
+    struct window noise = {stream, 0, 0, w->noise};
     const size_t ldw = rpu_padded(a->n), far = a->m * ldw >= FAR;
     size_t next;
     for (size_t i = next_row(a, w, p, slots, n, a->row0); i < a->row1; i = next) {
@@ -588,28 +592,21 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, str
 }
 
 static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
-    uint32_t slots[RPU_COUNTER_MAX_SLOTS];
-    struct streams streams = {philox_begin(&a->col_bits), philox_begin(&a->noise)};
-    for (size_t p = 0; p < a->columns; p++) {
-        uint64_t before, upto, pulses_before, pulses_upto;
-        if (a->gain_d[p] == 0.0f)
+    struct vector v;
+    v.columns = philox_begin(&a->col_bits);
+    v.noise = philox_begin(&a->noise);
+    for (v.p = 0; v.p < a->columns; v.p++) {
+        if (a->gain_d[v.p] == 0.0f)
             continue;
-        const uint32_t n = draw_columns(a, w, &streams.columns, p, slots, counts);
-        count_column_clips(a, p, counts);
-        if (n == 0)
+        draw_columns(a, w, &v, counts);
+        count_column_clips(a, v.p, counts);
+        if (v.hits == 0)
             continue;
-        before = count_hits(a, w, p, slots, n, a->row0, &pulses_before);
-        upto = count_hits(a, w, p, slots, n, a->row1, &pulses_upto);
-        counts->row_pulses += pulses_upto - pulses_before;
-        counts->coincidences += upto - before;
-        if (upto == before)
-            continue;
-        if (a->ctoc > 0.0f) {
-            philox_column(&streams.noise, &a->noise, rpu_counter_column(a->column + (uint32_t)p, 0));
-            apply_rows(a, w, &streams.noise, p, slots, n, before, upto, 1);
-        } else {
-            apply_rows(a, w, &streams.noise, p, slots, n, before, upto, 0);
-        }
+        philox_column(&v.noise, &a->noise, rpu_counter_column(a->column + (uint32_t)v.p, 0));
+        if (a->ctoc > 0.0f)
+            apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 1);
+        else
+            apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 0);
     }
 }
 
