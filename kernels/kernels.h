@@ -156,6 +156,12 @@ struct rpu_pulse_args {
     void *scratch;           /**< rpu_pulse_scratch(...) bytes, 64-byte aligned */
 };
 
+/** gains: C_x and C_d of each vector from its maxima. root = sqrt(d_max / x_max) if `managed`, else 1;
+ *      gain_x = c * root, gain_d = c / root; both 0 unless x_max > 0, d_max > 0 and 0 < root < infinity.
+ *  gain_d may be d_max. */
+typedef void rpu_gains_fn(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
+                          float *gain_d);
+
 struct rpu_pulse_counts {
     uint64_t row_pulses, column_pulses, coincidences, clipped;
 };

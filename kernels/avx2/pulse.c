@@ -511,8 +511,9 @@ INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count,
 /* Vector at work. */
 struct vector {
     size_t p;
-    uint32_t n;                  /* slots in which a row fires */
-    uint64_t before, hits;       /* coincidences before the rows to change, and among them */
+    int begun;                    /* the streams */
+    uint32_t n;                   /* slots in which a row fires */
+    uint64_t before, hits;        /* coincidences before the rows to change, and among them */
     struct philox columns, noise; /* begun once, set to each vector */
     uint32_t slots[RPU_COUNTER_MAX_SLOTS];
 };
@@ -529,6 +530,11 @@ static void draw_columns(const struct rpu_pulse_args *a, const struct work *w, s
         uint64_t before, mine;
         if (!count_rows(a, w, v->p, s, &before, &mine))
             continue;
+        if (!v->begun) {
+            v->columns = philox_begin(&a->col_bits);
+            v->noise = philox_begin(&a->noise);
+            v->begun = 1;
+        }
         if (v->n == 0) {
             upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi, 0);
             memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
@@ -593,8 +599,7 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
 
 static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
     struct vector v;
-    v.columns = philox_begin(&a->col_bits);
-    v.noise = philox_begin(&a->noise);
+    v.begun = 0;
     for (v.p = 0; v.p < a->columns; v.p++) {
         if (a->gain_d[v.p] == 0.0f)
             continue;
@@ -955,4 +960,20 @@ void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts
         pulse_narrow(args, &w, counts);
     else
         pulse_wide(args, &w, counts);
+}
+
+/* ---- update management ---- */
+
+void K(gains)(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x, float *gain_d) {
+    const __m256 scale = _mm256_set1_ps(c), zero = _mm256_setzero_ps();
+    for (size_t p = 0; p < count; p += VEC) {
+        const size_t n = count - p;
+        const __m256 x = load_upto(x_max + p, n), d = load_upto(d_max + p, n);
+        const __m256 root = managed ? _mm256_sqrt_ps(_mm256_div_ps(d, x)) : _mm256_set1_ps(1.0f);
+        __m256 pulses = _mm256_and_ps(_mm256_cmp_ps(x, zero, _CMP_GT_OQ), _mm256_cmp_ps(d, zero, _CMP_GT_OQ));
+        pulses = _mm256_and_ps(pulses, _mm256_cmp_ps(root, zero, _CMP_GT_OQ));
+        pulses = _mm256_and_ps(pulses, _mm256_cmp_ps(root, _mm256_set1_ps(INFINITY), _CMP_LT_OQ));
+        store_upto(gain_x + p, _mm256_and_ps(_mm256_mul_ps(scale, root), pulses), n);
+        store_upto(gain_d + p, _mm256_and_ps(_mm256_div_ps(scale, root), pulses), n);
+    }
 }

@@ -154,3 +154,12 @@ void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts
         if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))
             apply_vector(args, &w, p, counts);
 }
+
+void K(gains)(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x, float *gain_d) {
+    for (size_t p = 0; p < count; p++) {
+        const float x = x_max[p], d = d_max[p], root = managed ? sqrtf(d / x) : 1.0f;
+        const int pulses = x > 0.0f && d > 0.0f && root > 0.0f && root < INFINITY;
+        gain_x[p] = pulses ? c * root : 0.0f;
+        gain_d[p] = pulses ? c / root : 0.0f;
+    }
+}
