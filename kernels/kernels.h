@@ -176,7 +176,7 @@ struct rpu_pulse_counts {
  *    rpu_pulse_narrow(m, n), else in the group layout;
  *      up = sign(d) == sign(x);  unit = up ? step_unit : -step_unit;
  *      delta = (float)q_{up|down} * unit;   ctoc > 0: w = fma(delta, fma(ctoc, xi, 1), w), else w = w + delta;
- *      upper = (float)q_upper * bound_unit, lower = -((float)q_lower * bound_unit);
+ *      upper = (float)q_upper * bound_unit, lower = 0 - (float)q_lower * bound_unit;
  *      w = w > upper ? upper : (w < lower ? lower : w).
  *  sign is the sign bit. Counts are added to: row pulses and coincidences of the rows in range; clipped row
  *  probabilities of the rows in range; column pulses and clipped column probabilities (of every vector with

@@ -285,9 +285,16 @@ INLINE void count_column_clips(const struct rpu_pulse_args *a, size_t p, struct 
 
 /* ---- one step of a device ---- */
 
+/* Units, and 2^23 of them. */
 struct device {
-    __m256 step_unit, bound_unit, ctoc;
+    __m256 step_unit, bound_unit, ctoc, step_base, bound_base;
 };
+
+INLINE struct device device_make(const struct rpu_pulse_args *a) {
+    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc),
+                             _mm256_set1_ps(a->step_unit * 0x1p23f), _mm256_set1_ps(a->bound_unit * 0x1p23f)};
+    return d;
+}
 
 /* What eight coincidences come to: steps with their sign, bounds. `dev`: four 16-bit parameters in each 64-bit lane,
  * crosspoints 0, 1, 4, 5 and 2, 3, 6, 7; `down`: sign bit set where the step goes down. */
@@ -295,17 +302,20 @@ struct steps {
     __m256 delta, upper, lower;
 };
 
+/* A 16-bit integer q becomes the float 2^23 + q by setting the upper half of its word; (2^23 + q) unit - 2^23 unit, fused,
+ * is q unit with one rounding, as the contract has it. */
 INLINE struct steps steps8(const struct device *d, __m256i dev0, __m256i dev1, __m256i down) {
-    const __m256i low16 = _mm256_set1_epi32(0xffff);
+    const __m256i magic = _mm256_set1_epi32(0x4b000000);
     const __m256i steps = join(dev0, dev1);
     const __m256i bounds = _mm256_castps_si256(
         _mm256_shuffle_ps(_mm256_castsi256_ps(dev0), _mm256_castsi256_ps(dev1), 0xdd));
-    const __m256i q = _mm256_and_si256(_mm256_srlv_epi32(steps, _mm256_srli_epi32(down, 27)), low16);
-    const __m256 lower = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(bounds, 16)), d->bound_unit);
-    const struct steps s = {
-        _mm256_xor_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(q), d->step_unit), _mm256_castsi256_ps(down)),
-        _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_and_si256(bounds, low16)), d->bound_unit),
-        _mm256_xor_ps(lower, _mm256_set1_ps(-0.0f))};
+    const __m256i q = _mm256_blend_epi16(magic, _mm256_srlv_epi32(steps, _mm256_srli_epi32(down, 27)), 0x55);
+    const __m256i upper = _mm256_blend_epi16(magic, bounds, 0x55);
+    const __m256i lower = _mm256_or_si256(magic, _mm256_srli_epi32(bounds, 16));
+    const __m256 step = _mm256_fmsub_ps(_mm256_castsi256_ps(q), d->step_unit, d->step_base);
+    const struct steps s = {_mm256_xor_ps(step, _mm256_castsi256_ps(down)),
+                            _mm256_fmsub_ps(_mm256_castsi256_ps(upper), d->bound_unit, d->bound_base),
+                            _mm256_fnmadd_ps(_mm256_castsi256_ps(lower), d->bound_unit, d->bound_base)};
     return s;
 }
 
@@ -368,20 +378,12 @@ INLINE void hit8(const struct device *d, float *w, const uint16_t *dev, const ui
 
 /* All hits of one row in one slot. */
 INLINE void apply_hits(const struct device *d, float *w, const uint16_t *dev, const struct hits *h, uint32_t sign_d,
-                       const float *xi, size_t ahead, int noisy) {
+                       const float *xi, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
-    const char *wn = (const char *)(w + ahead), *dn = (const char *)(dev + 4 * ahead);
     size_t k = 0;
-    for (; k + VEC <= h->count; k += VEC) {
-        __builtin_prefetch(wn,1);
-        __builtin_prefetch(wn+64,1);
-        __builtin_prefetch(dn);
-        __builtin_prefetch(dn+64);
-        __builtin_prefetch(dn+128);
-        wn+=96; dn+=192;
+    for (; k + VEC <= h->count; k += VEC)
         hit8(d, w, dev, h->at + k, _mm256_xor_si256(load_words(h->sign + k), flip),
              noisy ? _mm256_loadu_ps(xi + k) : d->ctoc, noisy);
-    }
     if (k < h->count) {
         const __m256i last = _mm256_min_epu32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
                                               _mm256_set1_epi32((int)(h->count - k) - 1));
@@ -441,30 +443,37 @@ static void list_hits(size_t n, const float *x, struct hits *h) {
     store_words(h->sign + k, _mm256_set1_epi32((int)h->sign[k - 1]));
 }
 
+/* Inputs j .. j + 7 of a row, of which those in `byte` fire. Returns where the noise goes on. */
+INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev, unsigned byte, __m256 x, __m256i flip,
+                           const float *xi, int noisy) {
+    const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+    const __m128i *from = (const __m128i *)(const void *)dev;
+    const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
+    const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
+    const __m256i down = _mm256_xor_si256(_mm256_castps_si256(_mm256_and_ps(x, _mm256_set1_ps(-0.0f))), flip);
+    const __m256 old = _mm256_loadu_ps(w);
+    const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
+    const __m256 v = step8(d, old, dev0, dev1, down, number, noisy);
+    _mm256_storeu_ps(w, _mm256_blendv_ps(v, old, _mm256_castsi256_ps(rank)));
+    return xi + (noisy ? __builtin_popcount(byte) : 0);
+}
+
 /* All hits of one row in one slot, where there are many. `ahead`: the row's way to the next that fires, which is
  * fetched meanwhile. */
-INLINE void apply_plane(const struct rpu_pulse_args *a, const struct device *d, float *w, const uint16_t *dev,
-                        const struct hits *h, const float *x, uint32_t sign_d, const float *xi, size_t ahead,
-                        int noisy) {
-    const __m256i flip = _mm256_set1_epi32((int)sign_d), sign = _mm256_set1_epi32((int)0x80000000u);
-    for (size_t j = 0; j < a->n; j += VEC) {
-        const unsigned byte = (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u;
-        const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
-        const __m128i *from = (const __m128i *)(const void *)(dev + 4 * j);
-        const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
-        const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
-        const __m256i down = _mm256_xor_si256(
-            _mm256_and_si256(_mm256_castps_si256(load_upto(x + j, a->n - j)), sign), flip);
-        const __m256 old = _mm256_loadu_ps(w + j);
-        const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
-        const __m256 v = step8(d, old, dev0, dev1, down, number, noisy);
-        _mm256_storeu_ps(w + j, _mm256_blendv_ps(v, old, _mm256_castsi256_ps(rank)));
-        xi += noisy ? __builtin_popcount(byte) : 0;
+INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
+                        const float *x, uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
+    const __m256i flip = _mm256_set1_epi32((int)sign_d);
+    const unsigned char *bytes = (const unsigned char *)h->plane;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        xi = plane8(d, w + j, dev + 4 * j, bytes[j / 8], _mm256_loadu_ps(x + j), flip, xi, noisy);
         if (ahead > 0) {
             __builtin_prefetch(w + ahead + j, 1);
             __builtin_prefetch(dev + 4 * (ahead + j));
         }
     }
+    if (j < n)
+        plane8(d, w + j, dev + 4 * j, bytes[j / 8], load_part(x + j, n - j), flip, xi, noisy);
 }
 
 /* ---- noise of one vector: a window over the dense stream ---- */
@@ -573,7 +582,7 @@ enum { FAR = 1 << 16 };
 /* Rows of vector p in order; `ordinal` counts coincidences. */
 INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, const struct philox *stream, size_t p,
                        const uint32_t *slots, uint32_t n, uint64_t ordinal, uint64_t total, int noisy) {
-    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc)};
+    const struct device d = device_make(a);
     struct window noise = {stream, 0, 0, w->noise};
     const size_t ldw = rpu_padded(a->n), far = a->m * ldw >= FAR;
     size_t next;
@@ -589,9 +598,9 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
                 continue;
             const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
             if (h->dense)
-                apply_plane(a, &d, row, dev, h, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
+                apply_plane(a->n, &d, row, dev, h, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
             else
-                apply_hits(&d, row, dev, h, sign_d, xi, next < a->row1 ? (next - i) * ldw : 0, noisy);
+                apply_hits(&d, row, dev, h, sign_d, xi, noisy);
             ordinal += h->count;
         }
     }
@@ -792,7 +801,7 @@ INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, co
 
 /* The row pulses of a strip, which is empty afterwards. */
 static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
-    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc)};
+    const struct device d = device_make(a);
     size_t n = 0, k = 0;
     if (noisy)
         draw_noise(a, b);

@@ -104,7 +104,7 @@ static void apply_slot(const struct rpu_pulse_args *a, const struct work *w, siz
             const int up = sign_d == rpu_bits(a->x[p * a->ldx + j]) >> 31;
             const float delta = (float)dev[rpu_dev_index(j, up ? 0 : 1)] * (up ? a->step_unit : -a->step_unit);
             const float upper = (float)dev[rpu_dev_index(j, 2)] * a->bound_unit;
-            const float lower = -((float)dev[rpu_dev_index(j, 3)] * a->bound_unit);
+            const float lower = 0.0f - (float)dev[rpu_dev_index(j, 3)] * a->bound_unit;
             float *at = &a->w[i * ldw + j];
             const float v = a->ctoc > 0.0f ? fmaf(delta, fmaf(a->ctoc, *xi++, 1.0f), *at) : *at + delta;
             *at = v > upper ? upper : (v < lower ? lower : v);

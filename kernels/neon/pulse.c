@@ -183,7 +183,7 @@ INLINE void step_hits(const struct row *r, const uint32_t *at, const uint32_t *s
         v = vfmaq_f32(v, delta, vfmaq_f32(vdupq_n_f32(1.0f), c->ctoc, vld1q_f32(xi)));
     else
         v = vaddq_f32(v, delta);
-    v = vmaxq_f32(vminq_f32(v, upper), vnegq_f32(lower));
+    v = vmaxq_f32(vminq_f32(v, upper), vsubq_f32(vdupq_n_f32(0.0f), lower));
     vst1q_lane_f32(r->w + at[0], v, 0);
     if (n > 1)
         vst1q_lane_f32(r->w + at[1], v, 1);
