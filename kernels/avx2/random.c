@@ -53,14 +53,17 @@ void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, 
     if (count == 0)
         return;
     struct words w = philox8_at(&p, at);
-    for (; end > RPU_GAUSS_GROUP; end -= RPU_GAUSS_GROUP) {
-        const size_t n = RPU_GAUSS_GROUP - skip;
+    if (skip > 0 && end > RPU_GAUSS_GROUP) {
         at = _mm256_add_epi64(at, _mm256_set1_epi64x(8));
-        gauss_ahead(&p, at, &w, skip > 0 ? part : out);
-        if (skip > 0)
-            copy_floats(out, part + skip, n);
-        out += n;
+        gauss_ahead(&p, at, &w, part);
+        copy_floats(out, part + skip, RPU_GAUSS_GROUP - skip);
+        out += RPU_GAUSS_GROUP - skip;
+        end -= RPU_GAUSS_GROUP;
         skip = 0;
+    }
+    for (; end > RPU_GAUSS_GROUP; end -= RPU_GAUSS_GROUP, out += RPU_GAUSS_GROUP) {
+        at = _mm256_add_epi64(at, _mm256_set1_epi64x(8));
+        gauss_ahead(&p, at, &w, out);
     }
     if (skip > 0 || end < RPU_GAUSS_GROUP) {
         gauss_words_upto(&w, end, part);
