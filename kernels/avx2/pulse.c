@@ -141,36 +141,6 @@ static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, si
     return fires;
 }
 
-/* Two times eight blocks: four chains keep the multipliers busy, two do not. */
-INLINE void philox_twice(const struct philox *p, uint32_t first, struct words *w0, struct words *w1) {
-    const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
-    const __m256i c0 = _mm256_add_epi64(p->first, _mm256_set1_epi64x(first));
-    struct half s[4];
-    for (int i = 0; i < 4; i++) {
-        const __m256i a = _mm256_mul_epu32(
-            _mm256_add_epi64(c0, _mm256_set1_epi64x((i & 1 ? 2 : 0) + (i & 2 ? 8 : 0))), m0);
-        const __m256i c2 = _mm256_xor_si256(_mm256_srli_epi64(a, 32), p->r1_c2);
-        const __m256i b = _mm256_mul_epu32(c2, m1);
-        s[i].c0 = _mm256_xor_si256(_mm256_srli_epi64(b, 32), p->r2_c0);
-        s[i].c1 = b;
-        s[i].c2 = _mm256_xor_si256(a, p->r2_c2);
-        s[i].c3 = a;
-    }
-    for (int i = 0; i < 4; i++) {
-        const __m256i p0 = _mm256_mul_epu32(s[i].c0, m0), p1 = _mm256_mul_epu32(s[i].c2, m1);
-        s[i].c0 = _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_xor_si256(s[i].c1, p->k0[0]));
-        s[i].c1 = p1;
-        s[i].c2 = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), p->r3_c2);
-        s[i].c3 = p0;
-    }
-#pragma GCC unroll 7
-    for (int r = 1; r < 8; r++)
-        for (int i = 0; i < 4; i++)
-            s[i] = philox_round(s[i], p->k0[r], p->k1[r]);
-    *w0 = philox_join(s[0], s[1]);
-    *w1 = philox_join(s[2], s[3]);
-}
-
 /* Sixty-four elements e .. e + 63 of a source with their random words. */
 INLINE uint64_t fire64(const struct source *s, size_t e, size_t count, const struct words *w, const uint16_t *hi) {
     const __m256i r[4] = {
@@ -193,10 +163,9 @@ static void draw_plane(const struct philox *p, const struct source *s, size_t co
     const uint32_t block = (uint32_t)(s->first / RPU_BITS_GROUP) * 4;
     size_t e = 0;
     for (; e + 64 < count; e += 128) {
-        struct words w0, w1;
-        philox_twice(p, block + (uint32_t)e / 8, &w0, &w1);
-        plane[e / 64] = fire64(s, e, count, &w0, hi + e);
-        plane[e / 64 + 1] = fire64(s, e + 64, count, &w1, hi + e + 64);
+        const struct words2 w = philox16(p, philox_at(p, block + (uint32_t)e / 8));
+        plane[e / 64] = fire64(s, e, count, &w.a, hi + e);
+        plane[e / 64 + 1] = fire64(s, e + 64, count, &w.b, hi + e + 64);
     }
     if (e < count) {
         const struct words w = philox8(p, block + (uint32_t)e / 8);
@@ -211,7 +180,7 @@ INLINE void philox_column(struct philox *p, const struct rpu_stream *s, uint32_t
     const uint64_t b = (uint64_t)0xD2511F53u * c0;
     p->r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (s->key[0] + 0x9E3779B9u)));
     p->r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (s->key[1] + 0xBB67AE85u)));
-    p->r3_c2 = _mm256_set1_epi32((int)((uint32_t)b ^ (s->key[1] + 2u * 0xBB67AE85u)));
+    p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
 }
 
 /* ---- row pulses ---- */
@@ -703,38 +672,16 @@ INLINE __m256i column_words(const struct rpu_pulse_args *a, const struct unit *u
                              _mm_set1_epi32((int)rpu_counter_column(a->column + v->p, v->slot)));
 }
 
-/* Two sets of eight blocks at once, their words 0 and 2 given for each. */
-INLINE void philox_lanes_twice(const struct rpu_stream *s, const __m256i c0[2], const __m256i c2[2], struct words w[2]) {
-    const __m256i c1 = _mm256_set1_epi32((int)s->ctr[1]), c3 = _mm256_set1_epi32((int)s->ctr[3]);
-    struct half h[4];
-    uint32_t k0 = s->key[0], k1 = s->key[1];
-    for (int i = 0; i < 2; i++) {
-        h[2 * i] = (struct half){_mm256_unpacklo_epi32(c0[i], c0[i]), c1, _mm256_unpacklo_epi32(c2[i], c2[i]), c3};
-        h[2 * i + 1] = (struct half){_mm256_unpackhi_epi32(c0[i], c0[i]), c1, _mm256_unpackhi_epi32(c2[i], c2[i]), c3};
-    }
-#pragma GCC unroll 10
-    for (int r = 0; r < 10; r++) {
-        const __m256i key0 = _mm256_set1_epi32((int)k0), key1 = _mm256_set1_epi32((int)k1);
-        for (int i = 0; i < 4; i++)
-            h[i] = philox_round(h[i], key0, key1);
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    w[0] = philox_join(h[0], h[1]);
-    w[1] = philox_join(h[2], h[3]);
-}
-
 /* Column pulses of up to four units; room for four. */
 static void narrow_columns(const struct rpu_pulse_args *a, struct unit *u, size_t count) {
     const __m256i blocks = _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]),
                                             _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
     for (size_t k = count; k < 4; k++)
         u[k] = u[0];
-    const __m256i c0[2] = {blocks, blocks}, c2[2] = {column_words(a, u, u + 1), column_words(a, u + 2, u + 3)};
-    struct words w[2];
-    philox_lanes_twice(&a->col_bits, c0, c2, w);
-    narrow_pair(a, u, u + 1, &w[0]);
-    narrow_pair(a, u + 2, u + 3, &w[1]);
+    const struct words2 w =
+        philox_lanes16(&a->col_bits, blocks, column_words(a, u, u + 1), blocks, column_words(a, u + 2, u + 3));
+    narrow_pair(a, u, u + 1, &w.a);
+    narrow_pair(a, u + 2, u + 3, &w.b);
 }
 
 /* The six Gaussians of each of eight blocks, block by block. */
@@ -761,13 +708,11 @@ static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
         store_words(b->c2 + l, _mm256_setzero_si256());
     }
     for (size_t l = 0; l < b->lanes; l += 2 * VEC) {
-        const __m256i c0[2] = {load_words(b->c0 + l), load_words(b->c0 + l + VEC)};
-        const __m256i c2[2] = {load_words(b->c2 + l), load_words(b->c2 + l + VEC)};
-        struct words w[2];
-        philox_lanes_twice(&a->noise, c0, c2, w);
-        store_blocks(&w[0], b->xi + RPU_GAUSS_BLOCK * l);
+        const struct words2 w = philox_lanes16(&a->noise, load_words(b->c0 + l), load_words(b->c2 + l),
+                                               load_words(b->c0 + l + VEC), load_words(b->c2 + l + VEC));
+        store_blocks(&w.a, b->xi + RPU_GAUSS_BLOCK * l);
         if (l + VEC < b->lanes)
-            store_blocks(&w[1], b->xi + RPU_GAUSS_BLOCK * (l + VEC));
+            store_blocks(&w.b, b->xi + RPU_GAUSS_BLOCK * (l + VEC));
     }
 }
 
