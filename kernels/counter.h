@@ -23,6 +23,7 @@
  *
  *  - Gaussian stream, element e: group g = e / 48, r = e % 48; block 8 g + (r % 8) gives six Gaussians, of which this
  *    is number r / 8. A block's four words hold three (radius, angle) pairs, see rpu_k_gaussian in kernels.h.
+ *    In the block layout, for streams of which only a few elements are needed, element e is number e % 6 of block e / 6.
  *  - Bit stream (16 random bits an element), element e: group g = e / 32, r = e % 32; block 4 g + (r % 8) / 2,
  *    word r / 8, low half first.
  *  - Tie stream (8 more bits for the few elements that need them), element e: block e, word 0, low byte.
@@ -38,7 +39,8 @@
  *  | RPU_RNG_ROW_BITS, _ROW_TIES | bit, tie      | column x M + i                              | slot                 |
  *  | RPU_RNG_COL_BITS, _COL_TIES | bit, tie      | j                                           | column, slot         |
  *  | RPU_RNG_CTOC                | Gaussian      | ordinal of the coincidence in the column:   | column               |
- *  |                             |               | by row, then slot, then j                   |                      |
+ *  |                             |               | by row, then slot, then j; block layout for |                      |
+ *  |                             |               | narrow arrays (rpu_pulse_narrow)            |                      |
  *  | RPU_RNG_SHUFFLE             | raw words     | position (word e % 4, block e / 4)          | 0                    |
  *  | RPU_RNG_DIGITS              | raw words     | see src/digits.c                            | set, see there       |
  */
@@ -73,6 +75,7 @@ struct rpu_stream {
 };
 
 #define RPU_GAUSS_GROUP 48u /**< Gaussians in a group of 8 blocks */
+#define RPU_GAUSS_BLOCK 6u  /**< Gaussians in a block */
 #define RPU_BITS_GROUP  32u /**< 16-bit elements in a group of 4 blocks */
 
 #define RPU_COUNTER_MAX_ARRAYS  1024u

@@ -126,6 +126,14 @@ static inline size_t rpu_dev_index(size_t j, unsigned which) {
     return 4 * j + which;
 }
 
+/** Narrow arrays, as the first convolution of a network: their vectors have a handful of coincidences each, and the
+ *  noise of a vector comes from as few Philox blocks as possible (block layout of the Gaussian stream, counter.h). */
+#define RPU_NARROW_OUTPUTS 64u
+#define RPU_NARROW_INPUTS  32u
+static inline int rpu_pulse_narrow(size_t m, size_t n) {
+    return m <= RPU_NARROW_OUTPUTS && n <= RPU_NARROW_INPUTS;
+}
+
 struct rpu_pulse_args {
     size_t m, n;
     size_t row0, row1;       /**< rows to change: [row0, row1) */
@@ -138,7 +146,7 @@ struct rpu_pulse_args {
     const float *d;
     size_t ldd;
     const float *gain_x;     /**< C_x of each vector */
-    const float *gain_d;     /**< C_d of each vector; 0: the vector changes nothing */
+    const float *gain_d;     /**< C_d of each vector; 0: the vector changes nothing. Gains are below 2^100 */
     const float *peak;       /**< max |x| of each vector: its pulse probabilities cannot exceed gain_x * peak */
     float step_unit;         /**< dw_min * 2^-13 */
     float bound_unit;        /**< mean bound * 2^-13 */
@@ -147,6 +155,12 @@ struct rpu_pulse_args {
     struct rpu_stream row_bits, row_ties, col_bits, col_ties, noise;
     void *scratch;           /**< rpu_pulse_scratch(...) bytes, 64-byte aligned */
 };
+
+/** gains: C_x and C_d of each vector from its maxima. root = sqrt(d_max / x_max) if `managed`, else 1;
+ *      gain_x = c * root, gain_d = c / root; both 0 unless x_max > 0, d_max > 0 and 0 < root < infinity.
+ *  gain_d may be d_max. */
+typedef void rpu_gains_fn(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
+                          float *gain_d);
 
 struct rpu_pulse_counts {
     uint64_t row_pulses, column_pulses, coincidences, clipped;
@@ -158,10 +172,11 @@ struct rpu_pulse_counts {
  *  - in slots in which some row of all m fires, input j fires as bernoulli(threshold(gain_x[p], x[p][j])) of element j
  *    of the column streams with (column + p, s);
  *  - for each row i, slot s in order, with both firing at j: h = ordinal of this coincidence in the vector (rows
- *    0..i-1 first, then slots, then j); xi = element h of the noise stream with column + p;
+ *    0..i-1 first, then slots, then j); xi = element h of the noise stream with column + p, in the block layout if
+ *    rpu_pulse_narrow(m, n), else in the group layout;
  *      up = sign(d) == sign(x);  unit = up ? step_unit : -step_unit;
  *      delta = (float)q_{up|down} * unit;   ctoc > 0: w = fma(delta, fma(ctoc, xi, 1), w), else w = w + delta;
- *      upper = (float)q_upper * bound_unit, lower = -((float)q_lower * bound_unit);
+ *      upper = (float)q_upper * bound_unit, lower = 0 - (float)q_lower * bound_unit;
  *      w = w > upper ? upper : (w < lower ? lower : w).
  *  sign is the sign bit. Counts are added to: row pulses and coincidences of the rows in range; clipped row
  *  probabilities of the rows in range; column pulses and clipped column probabilities (of every vector with
@@ -174,7 +189,7 @@ static inline size_t rpu_pulse_scratch(size_t m, size_t n, size_t columns, uint3
     const size_t flat = columns * m + 128, wide = n + 128;
     const size_t rows = flat * 4 + (flat / 64 + m / 64 + 4) * 8 * bl;
     const size_t inputs = wide * 4 + (wide / 64 + 2) * 8 * bl + wide * 8 * bl;
-    return rows + inputs + (wide + 4096) * 4 + columns * bl * 16 + bl * 64 + 32768;
+    return rows + inputs + (wide + 4096) * 4 + (columns * bl + 4) * 24 + columns * m * 4 + bl * 64 + 32768;
 }
 
 /** outer: exact update of rows [row0, row1): for each vector in order w[i][j] = fma(eta * d[p][i], x[p][j], w[i][j]),

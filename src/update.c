@@ -10,22 +10,13 @@ size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count) {
     return rpu_pulse_scratch(tile->m, tile->n, count, (uint32_t)tile->params.update.bl);
 }
 
-/* Gains of one vector: C sqrt(m) and C / sqrt(m), m = d_max / x_max; without update management C for both. */
-static void gain(float c, int um, float x_max, float d_max, float *gain_x, float *gain_d) {
-    const float root = um ? sqrtf(d_max / x_max) : 1.0f;
-    const int pulses = x_max > 0.0f && d_max > 0.0f && root > 0.0f && root < INFINITY;
-    *gain_x = pulses ? c * root : 0.0f;
-    *gain_d = pulses ? c / root : 0.0f;
-}
-
 void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
                       float eta, const struct rpu_gains *gains) {
     const struct rpu_update_params *u = &tile->params.update;
     const float c = sqrtf(eta / ((float)u->bl * tile->params.device.dw_min));
     tile->k->absmax(count, tile->n, x, ldx, gains->peak);
     tile->k->absmax(count, tile->m, d, ldd, gains->d);
-    for (size_t p = 0; p < count; p++)
-        gain(c, u->um, gains->peak[p], gains->d[p], &gains->x[p], &gains->d[p]);
+    tile->k->gains(count, c, u->um, gains->peak, gains->d, gains->x, gains->d);
 }
 
 void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,

@@ -194,6 +194,30 @@ static void pulse_unclipped(const struct rpu_pulse_args *args, struct rpu_pulse_
     rpu_k_pulse_generic(&a, counts);
 }
 
+/* The noise of narrow arrays from the blocks of another vector. */
+static void pulse_blocks(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    if (rpu_pulse_narrow(a.m, a.n))
+        a.noise.ctr[0]++;
+    rpu_k_pulse_generic(&a, counts);
+}
+
+static void gains_unmanaged(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
+                            float *gain_d) {
+    (void)managed;
+    rpu_k_gains_generic(count, c, 0, x_max, d_max, gain_x, gain_d);
+}
+
+static void gains_infinite(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
+                           float *gain_d) {
+    for (size_t p = 0; p < count; p++) {
+        const float root = managed ? sqrtf(d_max[p] / x_max[p]) : 1.0f;
+        const int pulses = x_max[p] > 0.0f && d_max[p] > 0.0f;
+        gain_x[p] = pulses ? c * root : 0.0f;
+        gain_d[p] = pulses ? c / root : 0.0f;
+    }
+}
+
 static void outer_no_skip(size_t row0, size_t row1, size_t n, size_t columns, float *w, size_t ldw, const float *x,
                           size_t ldx, const float *d, size_t ldd, float eta) {
     for (size_t i = row0; i < row1; i++)
@@ -306,6 +330,7 @@ const struct kc_broken kc_broken[] = {
     BROKEN(absmax, nothing),    BROKEN(absmax, takes_nan), BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
     BROKEN(dac, zero_sign),     BROKEN(forward, order),    BROKEN(forward, by_block),   BROKEN(forward, scratch),
     BROKEN(backward, input),    BROKEN(backward, no_skip), BROKEN(epilogue, first),     BROKEN(epilogue, count),
+    BROKEN(pulse, blocks),      BROKEN(gains, unmanaged),  BROKEN(gains, infinite),
     BROKEN(pulse, ordinal),     BROKEN(pulse, range),      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
     BROKEN(outer, no_skip),     BROKEN(im2col, bias),      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
     BROKEN(unpool, overwrites), BROKEN(tanh, zero),        BROKEN(sigmoid, last_place), BROKEN(relu, nan),

@@ -5,6 +5,32 @@
 #include <math.h>
 #include <string.h>
 
+/* ---- update management ---- */
+
+static void gains_case(struct kc *c, rpu_gains_fn *ref, rpu_gains_fn *sut, size_t count, int managed, int in_place) {
+    const float gain = 0.1f + 4.0f * kc_unit(c);
+    const float *x = kc_input_matrix(c, "x_max", 1, count, count, kc_below(c, 2) ? KC_SPECIAL : KC_UNIFORM);
+    const float *d = kc_input_matrix(c, "d_max", 1, count, count, kc_below(c, 2) ? KC_BITS : KC_UNIFORM);
+    const struct kc_out gain_x = kc_output(c, "gain_x", KC_F32, count), gain_d = kc_output(c, "gain_d", KC_F32, count);
+    if (in_place && count > 0) {
+        memcpy(gain_d.ref, d, count * sizeof(float));
+        memcpy(gain_d.sut, d, count * sizeof(float));
+    }
+    kc_seal(c);
+    ref(count, gain, managed, x, in_place ? gain_d.ref : d, gain_x.ref, gain_d.ref);
+    sut(count, gain, managed, x, in_place ? gain_d.sut : d, gain_x.sut, gain_d.sut);
+    kc_finish(c);
+}
+
+void kcheck_gains(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    for (size_t s = 0; s < kc_size_count; s++)
+        for (int v = 0; v < 6; v++)
+            if (kc_begin(c, "%zu%s%s", kc_sizes[s], v % 2 ? " UM" : "", v % 3 ? "" : " in place"))
+                gains_case(c, (rpu_gains_fn *)ref, (rpu_gains_fn *)sut, kc_sizes[s], v % 2, v % 3 == 0);
+}
+
+/* ---- the pulsed update ---- */
+
 struct pulse_case {
     size_t m, n, columns;
     uint32_t bl;

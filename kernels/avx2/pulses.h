@@ -40,6 +40,16 @@ INLINE size_t thresholds_padded(float c, const float *v, size_t n, uint16_t *hi,
     return over;
 }
 
+/* The same, zeros behind them up to the next multiple of 64. */
+INLINE size_t thresholds_padded64(float c, const float *v, size_t n, uint16_t *hi, uint16_t *lo) {
+    const size_t over = thresholds_padded(c, v, n, hi, lo);
+    for (size_t i = (n + 15) / 16 * 16; i % 64 != 0; i += 16) {
+        _mm256_storeu_si256((__m256i *)(void *)(hi + i), _mm256_setzero_si256());
+        _mm256_storeu_si256((__m256i *)(void *)(lo + i), _mm256_setzero_si256());
+    }
+    return over;
+}
+
 /* Sixteen-bit lanes that do not fire: r >= hi. */
 INLINE __m256i silent16(__m256i r, __m256i hi) {
     return _mm256_cmpeq_epi16(_mm256_subs_epu16(hi, r), _mm256_setzero_si256());
@@ -54,77 +64,149 @@ INLINE __m256i load16(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-/* The rare element whose 16 bits equal its threshold's: eight more bits decide (contract of `bernoulli`). */
-static __attribute__((noinline, unused)) uint64_t resolve_ties(const __m256i r[4], const struct rpu_stream *ties,
-                                                               uint64_t element, const uint16_t *hi,
-                                                               const uint16_t *lo) {
-    uint16_t bits[64];
+/* The first n of sixteen; zeros behind. */
+INLINE __m256i load16_upto(const uint16_t *p, size_t n) {
+    if (n >= 16)
+        return load16(p);
+    const __m256i pairs = _mm256_maskload_epi32((const int *)(const void *)p, lane_mask(n / 2));
+    if (n % 2 == 0)
+        return pairs;
+    const __m256i last = _mm256_set1_epi32(p[n - 1]); /* the pair behind, of which only the lower half is there */
+    return _mm256_or_si256(pairs, _mm256_and_si256(last, _mm256_andnot_si256(lane_mask(n / 2), lane_mask(n / 2 + 1))));
+}
+
+/* What the 16 bits of 64 elements have to stay below to fire. */
+struct limits {
+    __m256i h[4];
+};
+
+INLINE struct limits limits_load(const uint16_t *hi) {
+    struct limits l = {{load16(hi), load16(hi + 16), load16(hi + 32), load16(hi + 48)}};
+    return l;
+}
+
+/* The first n; zeros, which never fire, behind. */
+INLINE struct limits limits_upto(const uint16_t *hi, size_t n) {
+    struct limits l;
+    if (n >= 64)
+        return limits_load(hi);
+    for (size_t k = 0; k < 4; k++)
+        l.h[k] = n > 16 * k ? load16_upto(hi + 16 * k, n - 16 * k) : _mm256_setzero_si256();
+    return l;
+}
+
+/* The first n from element `skip` of 64 on; zeros before and behind. */
+INLINE struct limits limits_from(const uint16_t *hi, size_t skip, size_t n) {
+    uint16_t h[2 * 64] = {0};
+    const struct limits l = limits_upto(hi, n);
+    memcpy(h + skip, l.h, sizeof l.h);
+    return limits_load(h);
+}
+
+/* The rare element whose 16 bits equal its limit: eight more bits decide (contract of `bernoulli`). Elements `from` to
+ * `to` of the 64 count, lo[0] is that of `from`. */
+static __attribute__((noinline, unused)) uint64_t resolve_ties(const __m256i r[4], const struct limits *limits,
+                                                               const struct rpu_stream *ties, uint64_t element,
+                                                               size_t from, size_t to, const uint16_t *lo) {
+    uint16_t bits[64], hi[64];
     uint64_t fires = 0;
     memcpy(bits, r, sizeof bits);
-    for (size_t i = 0; i < 64; i++)
-        if (bits[i] == hi[i] && lo[i] > 0) {
-            uint32_t w[4 * VEC];
+    memcpy(hi, limits->h, sizeof hi);
+    for (size_t i = from; i < to; i++)
+        if (bits[i] == hi[i] && lo[i - from] > 0) {
+            uint32_t w[4];
             RPU_SYMBOL(philox, avx2)(ties, (uint32_t)(element + i), 1, w);
-            fires |= (uint64_t)((w[0] & 255u) < lo[i]) << i;
+            fires |= (uint64_t)((w[0] & 255u) < lo[i - from]) << i;
         }
     return fires;
 }
 
-/* Elements 64 g + 0..63 for group pair at block 8 g' (element = 32-aligned): bits that fire, thresholds at hi and lo. */
-INLINE uint64_t bernoulli64(const struct philox *p, const struct rpu_stream *ties, uint64_t element,
-                            const uint16_t *hi, const uint16_t *lo) {
-    const struct words w = philox8(p, (uint32_t)(element / RPU_BITS_GROUP) * 4);
+/* Which of 64 elements fire; w: their words. Elements `from` to `to` count, lo[0] is that of `from`. */
+INLINE uint64_t fires64(const struct words *w, const struct limits *limits, const struct rpu_stream *ties,
+                        uint64_t element, size_t from, size_t to, const uint16_t *lo) {
     const __m256i r[4] = {
-        _mm256_permute2x128_si256(w.w0, w.w1, 0x20), _mm256_permute2x128_si256(w.w2, w.w3, 0x20),
-        _mm256_permute2x128_si256(w.w0, w.w1, 0x31), _mm256_permute2x128_si256(w.w2, w.w3, 0x31)};
-    const __m256i h0 = load16(hi), h1 = load16(hi + 16), h2 = load16(hi + 32), h3 = load16(hi + 48);
+        _mm256_permute2x128_si256(w->w0, w->w1, 0x20), _mm256_permute2x128_si256(w->w2, w->w3, 0x20),
+        _mm256_permute2x128_si256(w->w0, w->w1, 0x31), _mm256_permute2x128_si256(w->w2, w->w3, 0x31)};
+    const __m256i h0 = limits->h[0], h1 = limits->h[1], h2 = limits->h[2], h3 = limits->h[3];
     uint64_t fires = firing32(silent16(r[0], h0), silent16(r[1], h1)) |
                      (uint64_t)firing32(silent16(r[2], h2), silent16(r[3], h3)) << 32;
     const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(r[0], h0), _mm256_cmpeq_epi16(r[1], h1)),
                                           _mm256_or_si256(_mm256_cmpeq_epi16(r[2], h2), _mm256_cmpeq_epi16(r[3], h3)));
     if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
-        fires |= resolve_ties(r, ties, element, hi, lo);
+        fires |= resolve_ties(r, limits, ties, element, from, to, lo);
     return fires;
 }
 
-/* ORs 64 bits into a plane at bit position `at`, which may be negative; `words` words in all. */
-INLINE void put_bits(uint64_t *plane, size_t words, ptrdiff_t at, uint64_t bits) {
-    if (at < 0) {
-        plane[0] |= bits >> -at;
-        return;
-    }
-    const size_t word = (size_t)at / 64, shift = (size_t)at % 64;
-    plane[word] |= bits << shift;
-    if (shift && word + 1 < words)
-        plane[word + 1] |= bits >> (64 - shift);
+/* Elements element .. element + 63, `element` a multiple of 32: bits that fire, thresholds at hi and lo. */
+INLINE uint64_t bernoulli64(const struct philox *p, const struct rpu_stream *ties, uint64_t element,
+                            const uint16_t *hi, const uint16_t *lo) {
+    const struct words w = philox8(p, (uint32_t)(element / RPU_BITS_GROUP) * 4);
+    const struct limits l = limits_load(hi);
+    return fires64(&w, &l, ties, element, 0, 64, lo);
 }
 
-/* Kernel `bernoulli`; whole sixty-fours read thresholds in place, the ends from padded copies. */
+/* Planes are written word after word: bits that did not fit into the last one wait for the next. */
+struct plane {
+    uint64_t *next, waiting;
+    unsigned shift; /* how many wait, less than 64 */
+    size_t ones;
+};
+
+INLINE void plane_add(struct plane *to, uint64_t bits) {
+    *to->next++ = to->waiting | bits << to->shift;
+    to->waiting = bits >> 1 >> (63 - to->shift);
+    to->ones += (size_t)__builtin_popcountll(bits);
+}
+
+/* `element` is a multiple of 32. `padded`: thresholds can be read to the next multiple of 64 and are 0 behind count. */
+INLINE void bernoulli_aligned(const struct philox *p, const struct rpu_stream *ties, uint64_t element, size_t count,
+                              const uint16_t *hi, const uint16_t *lo, int padded, struct plane *to) {
+    __m256i at = philox_at(p, (uint32_t)(element / RPU_BITS_GROUP) * 4);
+    for (; count > 64; element += 128, hi += 128, lo += 128) {
+        const size_t rest = count < 128 ? count - 64 : 64;
+        const struct words2 w = philox16(p, at);
+        const struct limits a = limits_load(hi), b = limits_upto(hi + 64, padded ? 64 : rest);
+        at = _mm256_add_epi64(at, _mm256_set1_epi64x(16));
+        plane_add(to, fires64(&w.a, &a, ties, element, 0, 64, lo));
+        plane_add(to, fires64(&w.b, &b, ties, element + 64, 0, rest, lo + 64));
+        count -= 64 + rest;
+    }
+    if (count > 0) {
+        const struct words w = philox8_at(p, at);
+        const struct limits a = limits_upto(hi, padded ? 64 : count);
+        plane_add(to, fires64(&w, &a, ties, element, 0, count, lo));
+    }
+}
+
+/* Kernel `bernoulli`. */
 INLINE size_t bernoulli_plane(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
                               const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
-    const size_t words = (count + 63) / 64;
-    const uint64_t start = first / RPU_BITS_GROUP * RPU_BITS_GROUP;
-    size_t ones = 0;
-    if (count == 0)
-        return 0;
-    memset(plane, 0, words * sizeof *plane);
-    for (uint64_t e = start; e < first + count; e += 64) {
-        const ptrdiff_t at = (ptrdiff_t)(e - first);
-        uint64_t bits;
-        if (at >= 0 && (size_t)at + 64 <= count) {
-            bits = bernoulli64(p, ties, e, hi + at, lo + at);
-        } else {
-            uint16_t h[64] = {0}, l[64] = {0};
-            const size_t skip = at < 0 ? (size_t)-at : 0, from = at < 0 ? 0 : (size_t)at;
-            const size_t n = count - from < 64 - skip ? count - from : 64 - skip;
-            memcpy(h + skip, hi + from, n * sizeof *h);
-            memcpy(l + skip, lo + from, n * sizeof *l);
-            bits = bernoulli64(p, ties, e, h, l);
-        }
-        put_bits(plane, words, at, bits);
-        ones += (size_t)__builtin_popcountll(bits);
+    const size_t skip = (size_t)(first % RPU_BITS_GROUP), head = count < 64 - skip ? count : 64 - skip;
+    struct plane to = {plane, 0, 0, 0};
+    if (skip > 0 && count > 0) {
+        const struct words w = philox8(p, (uint32_t)(first / RPU_BITS_GROUP) * 4);
+        const struct limits l = limits_from(hi, skip, head);
+        to.waiting = fires64(&w, &l, ties, first - skip, skip, skip + head, lo) >> skip;
+        to.shift = (unsigned)(64 - skip);
+        to.ones = (size_t)__builtin_popcountll(to.waiting);
+        first += head;
+        count -= head;
+        hi += head;
+        lo += head;
     }
-    return ones;
+    bernoulli_aligned(p, ties, first, count, hi, lo, 0, &to);
+    if (skip > 0 && head + count > (size_t)(to.next - plane) * 64)
+        *to.next = to.waiting;
+    return to.ones;
+}
+
+/* The same for `first` a multiple of 32 and thresholds that can be read to the next multiple of 64 and are 0 behind
+ * count, see thresholds_padded64. */
+INLINE size_t bernoulli_padded(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
+                               const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
+    struct plane to = {plane, 0, 0, 0};
+    bernoulli_aligned(p, ties, first, count, hi, lo, 1, &to);
+    return to.ones;
 }
 
 #endif

@@ -104,11 +104,24 @@ static void apply_slot(const struct rpu_pulse_args *a, const struct work *w, siz
             const int up = sign_d == rpu_bits(a->x[p * a->ldx + j]) >> 31;
             const float delta = (float)dev[rpu_dev_index(j, up ? 0 : 1)] * (up ? a->step_unit : -a->step_unit);
             const float upper = (float)dev[rpu_dev_index(j, 2)] * a->bound_unit;
-            const float lower = -((float)dev[rpu_dev_index(j, 3)] * a->bound_unit);
+            const float lower = 0.0f - (float)dev[rpu_dev_index(j, 3)] * a->bound_unit;
             float *at = &a->w[i * ldw + j];
             const float v = a->ctoc > 0.0f ? fmaf(delta, fmaf(a->ctoc, *xi++, 1.0f), *at) : *at + delta;
             *at = v > upper ? upper : (v < lower ? lower : v);
         }
+}
+
+/* Elements first .. first + count - 1 of a Gaussian stream in the block layout. In the group layout number k of block b
+ * of a group is element 8 k + b of the group. */
+static void gaussian_blocks(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
+    float group[RPU_GAUSS_GROUP];
+    enum { BLOCKS = RPU_GAUSS_GROUP / RPU_GAUSS_BLOCK };
+    for (uint64_t e = first; e < first + count; e++) {
+        const uint64_t block = e / RPU_GAUSS_BLOCK;
+        if (e == first || (e % RPU_GAUSS_BLOCK == 0 && block % BLOCKS == 0))
+            K(gaussian)(stream, block / BLOCKS * RPU_GAUSS_GROUP, RPU_GAUSS_GROUP, group);
+        *out++ = group[e % RPU_GAUSS_BLOCK * BLOCKS + block % BLOCKS];
+    }
 }
 
 /* Rows in order, so that the ordinal of a coincidence, which picks its noise, counts up. */
@@ -124,7 +137,9 @@ static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, s
             if (i >= a->row0) {
                 counts->row_pulses++;
                 counts->coincidences += hits;
-                if (a->ctoc > 0.0f)
+                if (a->ctoc > 0.0f && rpu_pulse_narrow(a->m, a->n))
+                    gaussian_blocks(&noise, ordinal, hits, w->xi);
+                else if (a->ctoc > 0.0f)
                     K(gaussian)(&noise, ordinal, hits, w->xi);
                 apply_slot(a, w, p, i, s, w->xi);
             }
@@ -138,4 +153,13 @@ void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts
     for (size_t p = 0; p < args->columns; p++)
         if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))
             apply_vector(args, &w, p, counts);
+}
+
+void K(gains)(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x, float *gain_d) {
+    for (size_t p = 0; p < count; p++) {
+        const float x = x_max[p], d = d_max[p], root = managed ? sqrtf(d / x) : 1.0f;
+        const int pulses = x > 0.0f && d > 0.0f && root > 0.0f && root < INFINITY;
+        gain_x[p] = pulses ? c * root : 0.0f;
+        gain_d[p] = pulses ? c / root : 0.0f;
+    }
 }

@@ -146,6 +146,9 @@ INLINE struct words philox4(const struct philox *p, uint32_t first) {
 /** The first `count` numbers from group `group` on, a multiple of 16. In random.c. */
 void rpu_neon_gauss(const struct philox *p, uint32_t group, size_t count, float *out);
 
+/** All numbers of `blocks` blocks from `block` on, block by block; a multiple of 4. In random.c. */
+void rpu_neon_gauss_blocks(const struct philox *p, uint32_t block, size_t blocks, float *out);
+
 /** Kernel bernoulli with the bit stream begun. In random.c. */
 size_t rpu_neon_bernoulli(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
                           const uint16_t *hi, const uint16_t *lo, uint64_t *plane);
@@ -156,23 +159,35 @@ enum { GAUSS_PAIRS = 16 }; /* numbers that one pair of each block of a group mak
 
 enum { WINDOW_GROUPS = 16, WINDOW = WINDOW_GROUPS * RPU_GAUSS_GROUP, WINDOW_KEEP = VEC };
 
-/** A window that moves over a Gaussian stream, so that readers of odd lengths share the groups. No more groups are
- * drawn than `left` asks for. The last VEC floats are only ever read together with numbers before them. */
+/** A window that moves over a Gaussian stream in either layout, so that readers of odd lengths share the groups. No more
+ * groups are drawn than `left` asks for. The last VEC floats are only ever read together with numbers before them. */
 struct noise {
     const struct philox *stream;
-    uint64_t next; /**< first element not drawn yet, a multiple of 48 */
+    int by_block;  /**< block layout */
+    uint64_t next; /**< first element not drawn yet, a multiple of a group or block */
     uint64_t left; /**< elements still wanted that are not in the window */
     size_t at, end;
     float xi[WINDOW_KEEP + WINDOW + VEC];
 };
 
-INLINE void noise_begin(struct noise *z, const struct philox *stream, uint64_t first, uint64_t count) {
-    const uint64_t skip = first % RPU_GAUSS_GROUP;
+INLINE void noise_start(struct noise *z, const struct philox *stream, int by_block, uint64_t first, uint64_t count) {
+    const uint64_t skip = first % (by_block ? RPU_GAUSS_BLOCK : RPU_GAUSS_GROUP);
     z->stream = stream;
+    z->by_block = by_block;
     z->next = first - skip;
     z->left = count + skip;
     z->at = (size_t)skip; /* the first fill puts whole groups at 0 */
     z->end = 0;
+}
+
+/* Group layout. */
+INLINE void noise_begin(struct noise *z, const struct philox *stream, uint64_t first, uint64_t count) {
+    noise_start(z, stream, 0, first, count);
+}
+
+/* Block layout. */
+INLINE void noise_begin_blocks(struct noise *z, const struct philox *stream, uint64_t first, uint64_t count) {
+    noise_start(z, stream, 1, first, count);
 }
 
 INLINE size_t noise_ready(const struct noise *z) {
@@ -183,9 +198,12 @@ INLINE size_t noise_ready(const struct noise *z) {
 static inline void noise_fill(struct noise *z) {
     const size_t keep = noise_ready(z);
     const size_t left = z->left < WINDOW ? (size_t)z->left : WINDOW;
-    const size_t drawn = (left + GAUSS_PAIRS - 1) / GAUSS_PAIRS * GAUSS_PAIRS;
+    const size_t unit = z->by_block ? VEC * RPU_GAUSS_BLOCK : GAUSS_PAIRS, drawn = (left + unit - 1) / unit * unit;
     memmove(z->xi, z->xi + z->at, keep * sizeof *z->xi);
-    rpu_neon_gauss(z->stream, (uint32_t)(z->next / RPU_GAUSS_GROUP), drawn, z->xi + keep);
+    if (z->by_block)
+        rpu_neon_gauss_blocks(z->stream, (uint32_t)(z->next / RPU_GAUSS_BLOCK), drawn / RPU_GAUSS_BLOCK, z->xi + keep);
+    else
+        rpu_neon_gauss(z->stream, (uint32_t)(z->next / RPU_GAUSS_GROUP), drawn, z->xi + keep);
     z->next += drawn;
     z->left -= z->left < drawn ? z->left : drawn;
     z->at = z->end == 0 ? z->at : 0;

@@ -183,7 +183,7 @@ INLINE void step_hits(const struct row *r, const uint32_t *at, const uint32_t *s
         v = vfmaq_f32(v, delta, vfmaq_f32(vdupq_n_f32(1.0f), c->ctoc, vld1q_f32(xi)));
     else
         v = vaddq_f32(v, delta);
-    v = vmaxq_f32(vminq_f32(v, upper), vnegq_f32(lower));
+    v = vmaxq_f32(vminq_f32(v, upper), vsubq_f32(vdupq_n_f32(0.0f), lower));
     vst1q_lane_f32(r->w + at[0], v, 0);
     if (n > 1)
         vst1q_lane_f32(r->w + at[1], v, 1);
@@ -257,7 +257,10 @@ static void apply_vector(const struct rpu_pulse_args *a, struct work *w, size_t 
         return;
     list_hits(a, w, a->x + p * a->ldx);
     philox_counter(&w->noise, stream.key, stream.ctr);
-    noise_begin(&z, &w->noise, before, hits);
+    if (rpu_pulse_narrow(a->m, a->n))
+        noise_begin_blocks(&z, &w->noise, before, hits);
+    else
+        noise_begin(&z, &w->noise, before, hits);
     if (a->ctoc > 0.0f)
         apply_rows(a, w, p, &z, 1);
     else
@@ -270,4 +273,21 @@ void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts
     for (size_t p = 0; p < args->columns; p++)
         if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))
             apply_vector(args, &w, p, counts);
+}
+
+/* ---- update management ---- */
+
+void K(gains)(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x, float *gain_d) {
+    const float32x4_t scale = vdupq_n_f32(c), zero = vdupq_n_f32(0.0f);
+    for (size_t p = 0; p < count; p += VEC) {
+        const size_t n = count - p < VEC ? count - p : VEC;
+        const float32x4_t x = load_upto(x_max + p, n), d = load_upto(d_max + p, n);
+        const float32x4_t root = managed ? vsqrtq_f32(vdivq_f32(d, x)) : vdupq_n_f32(1.0f);
+        uint32x4_t pulses = vandq_u32(vcgtq_f32(x, zero), vcgtq_f32(d, zero));
+        pulses = vandq_u32(pulses, vandq_u32(vcgtq_f32(root, zero), vcltq_f32(root, vdupq_n_f32(INFINITY))));
+        const uint32x4_t up = vreinterpretq_u32_f32(vmulq_f32(scale, root));
+        const uint32x4_t down = vreinterpretq_u32_f32(vdivq_f32(scale, root));
+        store_upto(gain_x + p, vreinterpretq_f32_u32(vandq_u32(up, pulses)), n);
+        store_upto(gain_d + p, vreinterpretq_f32_u32(vandq_u32(down, pulses)), n);
+    }
 }

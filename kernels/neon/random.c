@@ -83,6 +83,23 @@ void rpu_neon_gauss(const struct philox *p, uint32_t group, size_t count, float 
         gauss_group(p, group, count / GAUSS_PAIRS, out);
 }
 
+void rpu_neon_gauss_blocks(const struct philox *p, uint32_t block, size_t blocks, float *out) {
+    for (size_t b = 0; b < blocks; b += VEC, out += VEC * RPU_GAUSS_BLOCK) {
+        const struct words w = philox4(p, block + (uint32_t)b);
+        float pair[RPU_GAUSS_BLOCK / 2][GAUSS_PAIRS];
+        gauss_pair(vshrq_n_u32(w.w0, 8), w.w3, pair[0]);
+        gauss_pair(vshrq_n_u32(w.w1, 8), vshrq_n_u32(w.w3, 16), pair[1]);
+        gauss_pair(vshrq_n_u32(w.w2, 8), third_angle(&w), pair[2]);
+        for (unsigned k = 0; k < RPU_GAUSS_BLOCK / 2; k++) {
+            const float32x4x2_t two = vzipq_f32(vld1q_f32(pair[k]), vld1q_f32(pair[k] + 8));
+            vst1_f32(out + 2 * k, vget_low_f32(two.val[0]));
+            vst1_f32(out + RPU_GAUSS_BLOCK + 2 * k, vget_high_f32(two.val[0]));
+            vst1_f32(out + 2 * RPU_GAUSS_BLOCK + 2 * k, vget_low_f32(two.val[1]));
+            vst1_f32(out + 3 * RPU_GAUSS_BLOCK + 2 * k, vget_high_f32(two.val[1]));
+        }
+    }
+}
+
 void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
     const struct philox p = philox_begin(stream);
     float group[RPU_GAUSS_GROUP];
