@@ -38,7 +38,7 @@ const char *blas_core_first(void) {
     return first ? first : openblas_get_corename();
 }
 
-/* The core to be had; null: the one that is. */
+/* The core to be had; null: the one that OpenBLAS takes or has taken. */
 static const char *wanted(const char *asked) {
     if (asked)
         return strcmp(asked, "default") == 0 ? NULL : asked;
@@ -47,11 +47,17 @@ static const char *wanted(const char *asked) {
     return avx2_core();
 }
 
+static int start_again(char **argv, const char *core) {
+    execv("/proc/self/exe", argv);
+    fprintf(stderr, "rpubench-bench: cannot start again with OpenBLAS core '%s': %s\n", core, strerror(errno));
+    return 0;
+}
+
 int blas_core_choose(char **argv, const char *asked) {
     const char *have = openblas_get_corename(), *want = wanted(asked);
-    if (asked && strcmp(asked, "default") == 0 && getenv(CORE_VARIABLE)) {
-        fprintf(stderr, "rpubench-bench: --blas-core=default, but " CORE_VARIABLE " is set\n");
-        return 0;
+    if (asked && !want && getenv(CORE_VARIABLE)) {
+        unsetenv(CORE_VARIABLE);
+        return start_again(argv, asked);
     }
     if (!want || strcasecmp(have, want) == 0)
         return 1;
@@ -59,8 +65,7 @@ int blas_core_choose(char **argv, const char *asked) {
         fprintf(stderr, "rpubench-bench: OpenBLAS has no core '%s' for this processor, it took '%s'\n", want, have);
         return 0;
     }
-    if (setenv(FIRST_VARIABLE, have, 1) == 0 && setenv(CORE_VARIABLE, want, 1) == 0)
-        execv("/proc/self/exe", argv);
-    fprintf(stderr, "rpubench-bench: cannot start again with OpenBLAS core '%s': %s\n", want, strerror(errno));
-    return 0;
+    if (setenv(FIRST_VARIABLE, have, 1) != 0 || setenv(CORE_VARIABLE, want, 1) != 0)
+        abort();
+    return start_again(argv, want);
 }
