@@ -38,8 +38,8 @@ static double share(double measured, double made_for) {
 void bound_scale(struct bound *b, size_t pair, double coincidences, double column_pulses) {
     for (size_t k = 0; k < b->cycles; k++)
         if (b->pair[k] == pair && b->parts[k].hits) {
-            b->hits[k] = share(coincidences, parts_coincidences(&b->parts[k]));
-            b->units[k] = share(column_pulses, parts_column_pulses(&b->parts[k]));
+            b->hits[k] = share(coincidences, b->parts[k].mean.coincidences);
+            b->units[k] = share(column_pulses, b->parts[k].mean.column_pulses);
         }
 }
 
@@ -77,8 +77,8 @@ struct paired bound_measured(struct bound *b) {
     for (size_t k = 0; k < b->cycles; k++)
         for (size_t i = 0; i < b->parts[k].count; i++) {
             const struct part *part = &b->parts[k].part[i];
-            const double times = part->per == BY_HITS ? b->hits[k] : part->per == BY_UNITS ? b->units[k] : 1.0;
-            add_series(b, sum, part->kind, fastest(b, k, i), times);
+            const double size = part->size == BY_HITS ? b->hits[k] : part->size == BY_UNITS ? b->units[k] : 1.0;
+            add_series(b, sum, part->kind, fastest(b, k, i), size * part->times);
         }
     if (b->between)
         add_series(b, sum, PART_LAYERS, b->pairing->beside_ns[b->beside_between], 1.0);

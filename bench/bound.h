@@ -19,8 +19,14 @@
  *  | weights    | -                                            | one pass over the weights that are hit, with their   |
  *  |            |                                              | device parameters (touch.c)                          |
  *
- *  and `layers`, for a training step: im2col, col2im, pooling, activations and loss (layers.c). Each kind of part runs
- *  as one stream over memory that stays in the first-level cache, where the work allows. */
+ *  and `layers`, for a training step: im2col, col2im, pooling, activations and loss (layers.c).
+ *
+ *  Product and weights are the cycle's own: its inputs, its array where that lies. Random numbers, bits, thresholds,
+ *  converters and extremes are streams: kernels called for some thousand numbers in the first-level cache, of whose
+ * time a cycle's share is taken, so that a small array's bound holds no cost of calls. A bound is as good as the
+ * kernels it is measured with; and where an array comes from memory, an update that draws numbers meanwhile can beat
+ * the sum.
+ */
 #ifndef RPU_BENCH_BOUND_H
 #define RPU_BENCH_BOUND_H
 
@@ -97,15 +103,25 @@ enum part_kind {
 
 enum { WAYS_MAX = 2 };
 
+/** What the size of a part follows from image to image. */
+enum part_size { FIXED, BY_HITS, BY_UNITS };
+
 /** One part: how it can be done, of which the fastest way counts. */
 struct part {
     enum part_kind kind;
     gb_run_fn *ways[WAYS_MAX];
-    int or_theirs;                        /**< OpenBLAS's product is a way, too */
-    enum { EACH, BY_HITS, BY_UNITS } per; /**< what its size follows from image to image */
+    int or_theirs; /**< OpenBLAS's product is a way, too */
+    double times;  /**< calls that make up a cycle's share, which may be a fraction */
+    enum part_size size;
 };
 
 enum { PARTS_MAX = 10 };
+
+/** Vectors of n numbers, without gaps. */
+struct block {
+    size_t vectors, n;
+    float *v;
+};
 
 /** The parts of one cycle and what they work on. */
 struct parts {
@@ -113,29 +129,30 @@ struct parts {
     const struct rpu_kernels *k;
     size_t count;
     struct part part[PARTS_MAX];
+    struct block in, out; /* inputs and outputs of a read; x and d of an update */
+    float *few, *peaks;
+    struct rpu_stream stream, ties;
     /* reads */
     size_t n_in, n_out, chunk; /* chunk: columns */
-    float *q, *y, *div, *ones, *product;
+    int managed;               /* noise management */
+    float *q, *y, *ones, *product;
     uint32_t *saturated;
-    /* both */
-    float *few; /* memory that stays in the first-level cache */
-    struct rpu_stream stream, ties;
     /* updates */
     struct hits *hits; /* of each image */
+    struct {
+        double coincidences, column_pulses, blocks, vectors, units;
+    } mean; /* over the images */
     struct touch touch;
     touch_list_fn *touch_list;
     touch_row_fn *touch_row;
-    uint16_t *row_hi, *row_lo, *hi, *lo;
+    uint16_t *row_hi, *row_lo, *col_hi, *col_lo;
     uint64_t *plane;
-    float *peaks;
+    float *noise;
 };
 
 /** The parts of a cycle; 0 when its update makes other pulses than the benchmark counts. Changes the tile's weights. */
 int parts_make(struct parts *p, struct cycle *c);
 void parts_free(struct parts *p);
-/** Means over the images. */
-double parts_coincidences(const struct parts *p);
-double parts_column_pulses(const struct parts *p);
 
 /* ---- layers.c: what a training step does between the arrays ---- */
 
