@@ -150,7 +150,8 @@ struct parts {
     float *noise;
 };
 
-/** The parts of a cycle; 0 when its update makes other pulses than the benchmark counts. Changes the tile's weights. */
+/** The parts of a cycle; 0 when its update makes other pulses than the benchmark counts, or other weights than its pass
+ *  over them. Changes the tile's weights. */
 int parts_make(struct parts *p, struct cycle *c);
 void parts_free(struct parts *p);
 

@@ -131,7 +131,7 @@ static void measure_array(const struct goal *g, struct gb_state *state, struct c
     char text[512];
     pairing_add(&p, cycle_side(c), blas_side(y));
     if (!bound_add(b, &p, c, 0)) {
-        bench_fail(g->bench, state, "the bound counts other pulses than the update makes");
+        bench_fail(g->bench, state, "the bound is of another update");
         return;
     }
     pairing_run(&p, state, BATCH);
@@ -267,10 +267,10 @@ static void measure_step(const struct goal *g, struct gb_state *state, struct tw
         pairing_add(&p, k == 0 ? step : no_side, blas_side(&t->theirs[k]));
     training_run(training, 400);
     training_capture(training, seen);
+    bound_add_between(&t->bound, &p, between);
     if (!step_bound(g, t, &p, training, seen))
-        bench_fail(g->bench, state, "the bound counts other pulses than the update makes");
+        bench_fail(g->bench, state, "the bound is of another update");
     else {
-        bound_add_between(&t->bound, &p, between);
         rpu_network_clear_stats(training->network);
         pairing_run(&p, state, BATCH);
         const struct paired r = pairing_sum(&p);
@@ -309,8 +309,10 @@ static void step_row(struct gb_state *state, void *user) {
         bench_fail(g->bench, state, "OpenBLAS gives other numbers than plain sums");
     else if (!training_check(g->bench->oracle, g->bench->engine, images, preset))
         bench_fail(g->bench, state, "the weights differ from the oracle's");
-    else if (training_make(&training, g->bench->engine, images, preset) &&
-             (between = between_make(g->bench->engine, images, preset)))
+    else if (!training_make(&training, g->bench->engine, images, preset) ||
+             !(between = between_make(g->bench->engine, images, preset)))
+        bench_fail(g->bench, state, "no network");
+    else
         measure_step(g, state, t, &training, between);
     training_free(&training);
     if (t)
@@ -329,7 +331,7 @@ static void measure_peer(const struct goal *g, struct gb_state *state, struct tw
         good = good && bound_add(&t->bound, &p, &t->ours[k], k);
     }
     if (!good)
-        bench_fail(g->bench, state, "the bound counts other pulses than the update makes");
+        bench_fail(g->bench, state, "the bound is of another update");
     else {
         pairing_run(&p, state, BATCH);
         const struct paired r = pairing_sum(&p);

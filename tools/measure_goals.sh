@@ -23,7 +23,7 @@ usage() {
 # A path of the caller's.
 from_here() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 
-data= out=results/goals readme=README.md build=build
+data='' out=results/goals readme=README.md build=build
 while [ $# -gt 0 ]; do
     case $1 in
         --data | --out | --readme)
