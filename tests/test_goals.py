@@ -72,6 +72,13 @@ def test_other_cores():
     assert "| reached against SkylakeX |" in text and text.splitlines()[-1].endswith("| 2.50x |"), text
 
 
+def test_the_bridge_to_aihwkit_holds_for_one_core():
+    counters = {"goal": 12.0, "at_least": 1, "bound": 9.0, "of_bound": 1.5}
+    held = write("held.json", document("goal/aihwkit/bl:1/um", reached=6.0, **counters))
+    own = write("own.json", document("goal/aihwkit/bl:1/um", reached=2.5, **counters))
+    assert table("--also", f"SkylakeX={own}", held).splitlines()[-1].endswith("| 1 us |  |")
+
+
 def test_the_table_in_a_document():
     with open("README.md", "w", encoding="utf-8") as file:
         file.write("before\n<!-- performance:begin -->\nold\n<!-- performance:end -->\nafter\n")

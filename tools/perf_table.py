@@ -94,7 +94,9 @@ def line(name, row, others):
     ours = f"{row['ns_each']:.3g} ns" if "ns_each" in row else time_text(row["ours_ns"])
     cells = [what, ("at least " if row["at_least"] == 1 else "") + figure(name, row["goal"]),
              f"**{figure(name, row['reached'])}**", bound_text(name, row), verdict(row), ours, theirs]
-    cells += [figure(name, o[name]["reached"]) if "reached" in o.get(name, {}) else "" for o in others]
+    # The bridge to aihwkit is a ratio to OpenBLAS with AVX2: against another core it says nothing.
+    others = [{} if name.startswith("goal/aihwkit") else o.get(name, {}) for o in others]
+    cells += [figure(name, o["reached"]) if "reached" in o else "" for o in others]
     return "| " + " | ".join(cells) + " |"
 
 
