@@ -223,9 +223,9 @@ static int twelve_cycles(struct cycle cycles[PAIRS_MAX], const struct goal *g, c
 
 /* Time of the stock C++ engine of IBM's aihwkit 1.1.0 for the three cycles of the four arrays, one LeNet image, one
  * thread, in units of OpenBLAS 0.3.21's time for the same products (119 us), both measured side by side on one machine
- * (AMD Zen 3, AVX2: a bridge over another core of OpenBLAS's than one with AVX2 says nothing): 2463 us at BL = 1 with
- * update management, 7317 us at BL = 10 without. Inputs as INPUTS_POOLED for the convolutions and INPUTS_DENSE for the
- * others. OpenBLAS is the bridge to the machine at hand. */
+ * (AMD Zen 3, AVX2): 2463 us at BL = 1 with update management, 7317 us at BL = 10 without. Inputs as INPUTS_POOLED for
+ * the convolutions and INPUTS_DENSE for the others. OpenBLAS is the bridge to the machine at hand; it holds for cores
+ * with AVX2 only. */
 static double peer_in_blas(int32_t bl) {
     return (bl == 1 ? 2463.0 : 7317.0) / 119.0;
 }
