@@ -73,6 +73,14 @@ void yardstick_free(struct yardstick *y);
 void yardstick_run(void *yardstick, uint64_t n);
 const char *yardstick_layout(const struct yardstick *y);
 
+/* ---- blas_core.c: like for like ---- */
+
+/** Starts the program again where OpenBLAS must take another of its cores: the one asked for or, null, one with AVX2
+ *  where it took one with AVX-512 and the user chose none. Returns 0, with a message, when the core cannot be had. */
+int blas_core_choose(char **argv, const char *asked);
+/** The core that OpenBLAS took by itself (or by the user's choice). */
+const char *blas_core_first(void);
+
 /* ---- cycle.c: cycles of a tile ---- */
 
 struct cycle {
@@ -112,7 +120,7 @@ struct side {
     void *user;
 };
 
-enum { PAIRS_MAX = 12 };
+enum { PAIRS_MAX = 12, BESIDES_MAX = 160 };
 
 /** Pairs of work whose times are added up: one pair, or the twelve cycles of a network. */
 struct pairing {
@@ -120,6 +128,11 @@ struct pairing {
     struct side a[PAIRS_MAX], b[PAIRS_MAX];
     uint64_t n_a[PAIRS_MAX], n_b[PAIRS_MAX]; /* calls in a batch */
     double *a_ns[PAIRS_MAX], *b_ns[PAIRS_MAX];
+    /* Further work, measured once in each alternation. */
+    size_t besides;
+    struct side beside[BESIDES_MAX];
+    uint64_t n_beside[BESIDES_MAX];
+    double *beside_ns[BESIDES_MAX];
 };
 
 struct paired {
@@ -130,12 +143,16 @@ struct paired {
 };
 
 void pairing_add(struct pairing *p, struct side a, struct side b);
+/** Adds work that is measured beside the pairs; returns its index. */
+size_t pairing_beside(struct pairing *p, struct side side);
 /** Chooses the batches (each at least `batch` seconds) and runs the benchmark's loop; the time it reports is side a's.
  */
 void pairing_run(struct pairing *p, struct gb_state *state, double batch);
 /** All pairs together, or pair `index` alone. */
 struct paired pairing_sum(const struct pairing *p);
 struct paired pairing_one(const struct pairing *p, size_t index);
+/** The times `a_ns` of each alternation against side b of all pairs. */
+struct paired pairing_against(const struct pairing *p, const double *a_ns);
 void pairing_free(struct pairing *p);
 
 /* ---- training.c ---- */

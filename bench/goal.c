@@ -3,8 +3,12 @@
  *   goal, at_least    the figure aimed at, and whether larger is better (1) or smaller (0)
  *   reached           the figure measured
  *   ours_ns, theirs_ns  medians of one call of each side; ours_min_ns, theirs_min_ns the smallest
- *   ratio, ratio_low, ratio_high  median and quartiles of the ratios of neighbouring batches */
-#include "bench.h"
+ *   ratio, ratio_low, ratio_high  median and quartiles of the ratios of neighbouring batches
+ *   bound             what stops `reached`: the figure of a cycle that consists of its irreducible parts (bound.h),
+ *                     measured beside it
+ *   of_bound          how far `reached` is from it: 1 at the bound, more beyond
+ *   bound_<part>_ns   median of each part */
+#include "bound.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -51,6 +55,12 @@ static void report(struct gb_state *state, const struct paired *r, double goal, 
     gb_counter(state, "reached", reached, GB_PLAIN);
 }
 
+static void report_bound(struct gb_state *state, int at_least, double reached, double bound) {
+    gb_counter(state, "bound", bound, GB_PLAIN);
+    if (bound > 0.0) /* a difference of times may have none */
+        gb_counter(state, "of_bound", at_least ? bound / reached : reached / bound, GB_PLAIN);
+}
+
 static struct side cycle_side(struct cycle *c) {
     const struct side s = {cycle_run, cycle_prepare, c};
     return s;
@@ -93,32 +103,49 @@ static double per_call(const struct cycle *c, uint64_t count) {
 }
 
 /* Update rows whose goal is a time for each coincidence on top of the rank-one update. */
-static void report_coincidences(struct gb_state *state, const struct goal *g, const struct cycle *c,
-                                const struct paired *r) {
-    const double coincidences = per_call(c, c->updates.coincidences);
-    if (g->recipe == RECIPE_TRAINED || g->shape.out != 1024)
-        report(state, r, g->goal, 0, r->ratio);
-    else {
-        report(state, r, g->goal, 0, r->difference_ns / coincidences);
-        gb_counter(state, "ns_above_sger_each", r->difference_ns / coincidences, GB_PLAIN);
-    }
-    gb_counter(state, "coincidences", coincidences, GB_PLAIN);
-    gb_counter(state, "row_pulses", per_call(c, c->updates.row_pulses), GB_PLAIN);
+static int counts_coincidences(const struct goal *g) {
+    return g->op == RPU_CYCLE_UPDATE && g->recipe != RECIPE_TRAINED && g->shape.out == 1024;
 }
 
-static void measure_array(const struct goal *g, struct gb_state *state, struct cycle *c, struct yardstick *y) {
+static void report_array(struct gb_state *state, const struct goal *g, const struct cycle *c, const struct paired *r,
+                         const struct paired *bound) {
+    const double coincidences = per_call(c, c->updates.coincidences);
+    if (counts_coincidences(g)) {
+        const double each = r->difference_ns / coincidences;
+        report(state, r, g->goal, 0, each);
+        report_bound(state, 0, each, bound->difference_ns / coincidences);
+        gb_counter(state, "ns_above_sger_each", each, GB_PLAIN);
+    } else {
+        report(state, r, g->goal, 0, r->ratio);
+        report_bound(state, 0, r->ratio, bound->ratio);
+    }
+    if (g->op == RPU_CYCLE_UPDATE) {
+        gb_counter(state, "coincidences", coincidences, GB_PLAIN);
+        gb_counter(state, "row_pulses", per_call(c, c->updates.row_pulses), GB_PLAIN);
+    }
+}
+
+static void measure_array(const struct goal *g, struct gb_state *state, struct cycle *c, struct yardstick *y,
+                          struct bound *b) {
     struct pairing p = {0};
+    char text[512];
     pairing_add(&p, cycle_side(c), blas_side(y));
+    if (!bound_add(b, &p, c, 0)) {
+        bench_fail(g->bench, state, "the bound is of another update");
+        return;
+    }
     pairing_run(&p, state, BATCH);
     const struct paired r = pairing_sum(&p);
-    pairing_free(&p);
+    bound_scale(b, 0, per_call(c, c->updates.coincidences), per_call(c, c->updates.column_pulses));
+    const struct paired bound = bound_measured(b);
     if (!reads_stood(c))
         bench_fail(g->bench, state, "bound management repeated reads");
-    if (g->op == RPU_CYCLE_UPDATE)
-        report_coincidences(state, g, c, &r);
-    else
-        report(state, &r, g->goal, 0, r.ratio);
-    gb_label(state, yardstick_layout(y));
+    report_array(state, g, c, &r, &bound);
+    bound_counters(b, state);
+    const size_t at = (size_t)snprintf(text, sizeof text, "%s; ", yardstick_layout(y));
+    bound_text(b, text + at, sizeof text - at);
+    gb_label(state, text);
+    pairing_free(&p);
 }
 
 static void array_row(struct gb_state *state, void *user) {
@@ -128,12 +155,14 @@ static void array_row(struct gb_state *state, void *user) {
     struct rpu_tile_params params;
     struct yardstick y = {0};
     struct cycle c = {.op = g->op};
+    struct bound *b;
     params_make(&params, g->bl, g->um);
     if (!find_inputs(g, &own, &in)) {
         gb_skip(state, "no training images");
         return;
     }
     const uint32_t images = in->images > 1 ? in->images : (uint64_t)in->m * in->n > 1u << 20 ? 1 : 2;
+    b = room(sizeof *b);
     if (!cycle_check(g->bench->oracle, g->bench->engine, &params, g->op, in, ETA, images))
         bench_fail(g->bench, state, "the result differs from the oracle's");
     else if (!yardstick_make(&y, g->op, in, ETA))
@@ -141,7 +170,9 @@ static void array_row(struct gb_state *state, void *user) {
     else if (!cycle_make(&c, g->bench->engine, &params, g->op, in, ETA))
         bench_fail(g->bench, state, "no tile");
     else
-        measure_array(g, state, &c, &y);
+        measure_array(g, state, &c, &y, b);
+    bound_free(b);
+    free(b);
     cycle_free(&c);
     yardstick_free(&y);
     inputs_free(&own);
@@ -150,19 +181,18 @@ static void array_row(struct gb_state *state, void *user) {
 /* ---- all four arrays ---- */
 
 struct twelve {
-    struct inputs own[LENET_ARRAYS];
     struct cycle ours[PAIRS_MAX], other[PAIRS_MAX];
     struct yardstick theirs[PAIRS_MAX];
+    struct bound bound;
 };
 
 static void twelve_free(struct twelve *t) {
+    bound_free(&t->bound);
     for (size_t k = 0; k < PAIRS_MAX; k++) {
         cycle_free(&t->ours[k]);
         cycle_free(&t->other[k]);
         yardstick_free(&t->theirs[k]);
     }
-    for (size_t a = 0; a < LENET_ARRAYS; a++)
-        inputs_free(&t->own[a]);
     free(t);
 }
 
@@ -194,25 +224,71 @@ static int twelve_cycles(struct cycle cycles[PAIRS_MAX], const struct goal *g, c
 /* Time of the stock C++ engine of IBM's aihwkit 1.1.0 for the three cycles of the four arrays, one LeNet image, one
  * thread, in units of OpenBLAS 0.3.21's time for the same products (119 us), both measured side by side on one machine
  * (AMD Zen 3, AVX2): 2463 us at BL = 1 with update management, 7317 us at BL = 10 without. Inputs as INPUTS_POOLED for
- * the convolutions and INPUTS_DENSE for the others. OpenBLAS is the bridge to the machine at hand. */
+ * the convolutions and INPUTS_DENSE for the others. OpenBLAS is the bridge to the machine at hand; it holds for cores
+ * with AVX2 only. */
 static double peer_in_blas(int32_t bl) {
     return (bl == 1 ? 2463.0 : 7317.0) / 119.0;
 }
 
 /* ---- one whole training step against the twelve products ---- */
 
-static void measure_step(const struct goal *g, struct gb_state *state, struct twelve *t, struct training *training) {
+/* Cycles like those of the network in training, on what its arrays see; their parts are the bound of the step. */
+static int step_bound(const struct goal *g, struct twelve *t, struct pairing *p, struct training *training,
+                      const struct inputs seen[LENET_ARRAYS]) {
+    for (size_t k = 0; k < PAIRS_MAX; k++) {
+        const size_t a = k / CYCLES;
+        const enum rpu_cycle op = (enum rpu_cycle)(k % CYCLES);
+        const struct rpu_tile *tile = rpu_network_tile(training->network, a);
+        if (a == 0 && op == RPU_CYCLE_BACKWARD) /* nobody needs it */
+            continue;
+        if (!cycle_make(&t->ours[k], g->bench->engine, &tile->params, op, &seen[a], ETA) ||
+            !bound_add(&t->bound, p, &t->ours[k], k))
+            return 0;
+    }
+    return 1;
+}
+
+/* Coincidences and column pulses of the images that were measured. */
+static void scale_step(struct bound *b, const struct rpu_network *network) {
+    for (size_t a = 0; a < LENET_ARRAYS; a++) {
+        struct rpu_array_stats s;
+        if (rpu_network_array_stats(network, a, &s) == RPU_OK && s.images > 0)
+            bound_scale(b, a * CYCLES + RPU_CYCLE_UPDATE, (double)s.update.coincidences / (double)s.images,
+                        (double)s.update.column_pulses / (double)s.images);
+    }
+}
+
+static void measure_step(const struct goal *g, struct gb_state *state, struct twelve *t, struct training *training,
+                         struct between *between) {
     const struct side step = {training_run, NULL, training};
+    struct inputs seen[LENET_ARRAYS] = {0};
     struct pairing p = {0};
+    char text[512];
     for (size_t k = 0; k < PAIRS_MAX; k++)
         pairing_add(&p, k == 0 ? step : no_side, blas_side(&t->theirs[k]));
     training_run(training, 400);
-    pairing_run(&p, state, BATCH);
-    const struct paired r = pairing_sum(&p);
+    training_capture(training, seen);
+    bound_add_between(&t->bound, &p, between);
+    if (!step_bound(g, t, &p, training, seen))
+        bench_fail(g->bench, state, "the bound is of another update");
+    else {
+        rpu_network_clear_stats(training->network);
+        pairing_run(&p, state, BATCH);
+        const struct paired r = pairing_sum(&p);
+        scale_step(&t->bound, training->network);
+        const struct paired bound = bound_measured(&t->bound);
+        report(state, &r, g->goal, 0, r.ratio);
+        report_bound(state, 0, r.ratio, bound.ratio);
+        bound_counters(&t->bound, state);
+        bound_text(&t->bound, text, sizeof text);
+        gb_label(state, text);
+        /* Though the peer's time is without im2col, activations and pooling. */
+        gb_counter(state, "times_faster_than_peer", peer_in_blas(g->bl) / r.ratio, GB_PLAIN);
+    }
     pairing_free(&p);
-    report(state, &r, g->goal, 0, r.ratio);
-    /* Though the peer's time is without im2col, activations and pooling. */
-    gb_counter(state, "times_faster_than_peer", peer_in_blas(g->bl) / r.ratio, GB_PLAIN);
+    bound_free(&t->bound);
+    for (size_t a = 0; a < LENET_ARRAYS; a++)
+        inputs_free(&seen[a]);
 }
 
 static void step_row(struct gb_state *state, void *user) {
@@ -222,6 +298,7 @@ static void step_row(struct gb_state *state, void *user) {
     const char *preset = g->um ? "lenet-rpu" : "lenet-rpu-nm-bm"; /* BL = 1 with update management, BL = 10 */
     struct training training = {0};
     struct twelve *t;
+    struct between *between = NULL;
     if (!trained || !images) {
         gb_skip(state, "no training images");
         return;
@@ -233,8 +310,11 @@ static void step_row(struct gb_state *state, void *user) {
         bench_fail(g->bench, state, "OpenBLAS gives other numbers than plain sums");
     else if (!training_check(g->bench->oracle, g->bench->engine, images, preset))
         bench_fail(g->bench, state, "the weights differ from the oracle's");
-    else if (training_make(&training, g->bench->engine, images, preset))
-        measure_step(g, state, t, &training);
+    else if (!training_make(&training, g->bench->engine, images, preset) ||
+             !(between = between_make(g->bench->engine, images, preset)))
+        bench_fail(g->bench, state, "no network");
+    else
+        measure_step(g, state, t, &training, between);
     training_free(&training);
     if (t)
         twelve_free(t);
@@ -243,14 +323,31 @@ static void step_row(struct gb_state *state, void *user) {
 /* ---- against the peer ---- */
 
 static void measure_peer(const struct goal *g, struct gb_state *state, struct twelve *t) {
+    const double peer = peer_in_blas(g->bl);
     struct pairing p = {0};
-    for (size_t k = 0; k < PAIRS_MAX; k++)
+    char text[512];
+    int good = 1;
+    for (size_t k = 0; k < PAIRS_MAX; k++) {
         pairing_add(&p, cycle_side(&t->ours[k]), blas_side(&t->theirs[k]));
-    pairing_run(&p, state, BATCH);
-    const struct paired r = pairing_sum(&p);
+        good = good && bound_add(&t->bound, &p, &t->ours[k], k);
+    }
+    if (!good)
+        bench_fail(g->bench, state, "the bound is of another update");
+    else {
+        pairing_run(&p, state, BATCH);
+        const struct paired r = pairing_sum(&p);
+        for (size_t k = RPU_CYCLE_UPDATE; k < PAIRS_MAX; k += CYCLES)
+            bound_scale(&t->bound, k, per_call(&t->ours[k], t->ours[k].updates.coincidences),
+                        per_call(&t->ours[k], t->ours[k].updates.column_pulses));
+        const struct paired bound = bound_measured(&t->bound);
+        report(state, &r, g->goal, 1, peer / r.ratio);
+        report_bound(state, 1, peer / r.ratio, peer / bound.ratio);
+        bound_counters(&t->bound, state);
+        bound_text(&t->bound, text, sizeof text);
+        gb_label(state, text);
+        gb_counter(state, "peer_in_blas", peer, GB_PLAIN);
+    }
     pairing_free(&p);
-    report(state, &r, g->goal, 1, peer_in_blas(g->bl) / r.ratio);
-    gb_counter(state, "peer_in_blas", peer_in_blas(g->bl), GB_PLAIN);
 }
 
 static void peer_row(struct gb_state *state, void *user) {

@@ -3,6 +3,7 @@
  *   --data=DIR     training images from a folder of IDX files instead of the generated digits
  *   --shapes=DIR   folder of the shape files
  *   --isa=NAME     the best kernel variant to use
+ *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
  * Exit code 1 when a result differed from its oracle. */
 #include "bench.h"
 
@@ -54,6 +55,15 @@ static const char *take(int *argc, char **argv, const char *name) {
     return NULL;
 }
 
+/* The value of --name=value, which stays in the command line; null when it is not there. */
+static const char *find(char **argv, const char *name) {
+    const size_t length = strlen(name);
+    for (char **a = argv; *a; a++)
+        if (strncmp(*a, name, length) == 0 && (*a)[length] == '=')
+            return *a + length + 1;
+    return NULL;
+}
+
 static void describe(const struct bench *b) {
     char kernels[2048] = "";
     size_t at = 0;
@@ -70,6 +80,7 @@ static void describe(const struct bench *b) {
     gb_context("kernels", kernels);
     gb_context("openblas", openblas_get_config());
     gb_context("openblas_core", openblas_get_corename());
+    gb_context("openblas_default_core", blas_core_first());
     gb_context("data", b->data);
     gb_context("threads", "1");
 }
@@ -99,6 +110,9 @@ static void clean_up(struct bench *b) {
 
 int main(int argc, char **argv) {
     static struct bench b;
+    if (!blas_core_choose(argv, find(argv, "--blas-core")))
+        return 2;
+    take(&argc, argv, "--blas-core");
     const char *isa = take(&argc, argv, "--isa");
     const char *data = take(&argc, argv, "--data"), *shapes = take(&argc, argv, "--shapes");
     b.data = data ? data : "digits";
