@@ -247,9 +247,17 @@ static __attribute__((noinline)) void count_clipped(const struct rpu_pulse_args 
         counts->clipped += a->gain_x[p] * rpu_float(rpu_bits(a->x[p * a->ldx + j]) & 0x7fffffffu) > 1.0f;
 }
 
-INLINE void count_column_clips(const struct rpu_pulse_args *a, size_t p, struct rpu_pulse_counts *counts) {
-    if (a->row0 == 0 && a->gain_x[p] * a->peak[p] > 1.0f)
-        count_clipped(a, p, counts);
+/* Of every vector that changes anything; few ever reach a probability of 1. */
+static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
+    for (size_t p = 0; p < a->columns && a->row0 == 0; p += VEC) {
+        const size_t n = a->columns - p;
+        const __m256 top = _mm256_mul_ps(load_upto(a->gain_x + p, n), load_upto(a->peak + p, n));
+        const __m256 over = _mm256_and_ps(_mm256_cmp_ps(top, one, _CMP_GT_OQ),
+                                          _mm256_cmp_ps(load_upto(a->gain_d + p, n), zero, _CMP_NEQ_UQ));
+        for (unsigned left = (unsigned)_mm256_movemask_ps(over); left; left &= left - 1)
+            count_clipped(a, p + (size_t)__builtin_ctz(left), counts);
+    }
 }
 
 /* ---- one step of a device ---- */
@@ -382,17 +390,26 @@ INLINE __m256i compressed(unsigned byte) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress[byte]));
 }
 
-/* Numbers first .. first + 7 whose bits are set, appended to a list of k. Writes whole vectors. */
-INLINE size_t compress8(size_t first, unsigned byte, uint32_t *list, size_t k) {
-    store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)first)));
-    return k + (size_t)__builtin_popcount(byte);
+/* Numbers of the bits that are set in an array of bytes, in order. Returns how many; writes whole vectors. */
+INLINE size_t compress_bytes(const void *bytes, size_t count, uint32_t *list) {
+    const unsigned char *byte = bytes;
+    __m256i first = _mm256_setzero_si256();
+    size_t k = 0;
+    for (size_t i = 0; i < count; i++) {
+        store_words(list + k, _mm256_add_epi32(compressed(byte[i]), first));
+        first = _mm256_add_epi32(first, _mm256_set1_epi32(VEC));
+        k += (size_t)__builtin_popcount(byte[i]);
+    }
+    return k;
 }
 
-/* The same, and the signs of x there. */
+/* Inputs first .. first + 7 that fire, and the signs of x there, appended to a list of k. Writes whole vectors. */
 INLINE size_t list8(size_t first, __m256 x, unsigned byte, uint32_t *at, uint32_t *sign, size_t k) {
+    const __m256i lanes = compressed(byte);
     const __m256i signs = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32((int)0x80000000u));
-    store_words(sign + k, _mm256_permutevar8x32_epi32(signs, compressed(byte)));
-    return compress8(first, byte, at, k);
+    store_words(at + k, _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first)));
+    store_words(sign + k, _mm256_permutevar8x32_epi32(signs, lanes));
+    return k + (size_t)__builtin_popcount(byte);
 }
 
 /* Counts the inputs that fire; lists them where they are few. */
@@ -578,11 +595,11 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
 static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
     struct vector v;
     v.begun = 0;
+    count_clips(a, counts);
     for (v.p = 0; v.p < a->columns; v.p++) {
         if (a->gain_d[v.p] == 0.0f)
             continue;
         draw_columns(a, w, &v, counts);
-        count_column_clips(a, v.p, counts);
         if (v.hits == 0)
             continue;
         philox_column(&v.noise, &a->noise, rpu_counter_column(a->column + (uint32_t)v.p, 0));
@@ -747,12 +764,10 @@ INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, co
 /* The row pulses of a strip, which is empty afterwards. */
 static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
     const struct device d = device_make(a);
-    size_t n = 0, k = 0;
+    size_t n, k = 0;
     if (noisy)
         draw_noise(a, b);
-    for (size_t r = 0; r < b->count; r++)
-        for (unsigned j = 0; j < a->n; j += VEC)
-            n = compress8(r * 32 + j, b->columns[r] >> j & 255u, b->list, n);
+    n = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
     store_words(b->list + n, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
     for (; k + VEC <= n; k += VEC)
         apply_few(a, &d, b, k, VEC, noisy);
@@ -767,40 +782,40 @@ INLINE void begin_strip(struct strip *b) {
     b->ordinal = b->base = b->hits = 0;
 }
 
-/* The next row pulse is one of another vector: its noise starts with a block of its own. */
-INLINE void next_vector(struct strip *b) {
-    b->base = (b->base + b->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    b->ordinal = 0;
+/* If the next row pulse is one of another vector, its noise starts with a block of its own. */
+INLINE void next_vector(struct strip *b, int is_next) {
+    const uint32_t base = (b->base + b->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+    b->base = is_next ? base : b->base;
+    b->ordinal = is_next ? 0 : b->ordinal;
 }
 
 /* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. */
 INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struct unit *u, size_t i,
                     struct rpu_pulse_counts *counts, int noisy) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const uint32_t hits = (uint32_t)__builtin_popcount(u->columns), mine = i >= a->row0 && i < a->row1;
-    const uint32_t number = b->base + b->ordinal, lane = number / RPU_GAUSS_BLOCK;
-    const size_t r = b->count++;
-    store_words(b->c0 + lane,
-                _mm256_add_epi32(_mm256_set1_epi32((int)(a->noise.ctr[0] + b->ordinal / RPU_GAUSS_BLOCK)), lanes));
-    store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(a->column + u->p, 0)));
+    const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
+    const uint32_t mine = 0u - (i >= a->row0 && i < a->row1), ordinal = b->ordinal, number = b->base + ordinal;
+    const uint32_t lane = number / RPU_GAUSS_BLOCK, before = b->hits;
+    const size_t r = b->count;
+    const float sign = a->d[p * a->ldd + i];
+    const __m256i c0 = _mm256_set1_epi32((int)(a->noise.ctr[0] + ordinal / RPU_GAUSS_BLOCK));
+    const __m256i c2 = _mm256_set1_epi32((int)rpu_counter_column(a->column + p, 0));
+    const uint32_t row = (uint32_t)(i * rpu_padded(a->n)), x = (uint32_t)(p * a->ldx);
     b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
-    b->ordinal += hits;
-    b->columns[r] = mine ? u->columns : 0;
-    b->row[r] = (uint32_t)(i * rpu_padded(a->n));
-    b->sign[r] = a->d[u->p * a->ldd + i];
-    b->x[r] = (uint32_t)(u->p * a->ldx);
-    b->ahead[r] = number - b->hits;
-    b->hits += mine ? hits : 0;
-    counts->row_pulses += mine;
-    counts->coincidences += mine ? hits : 0;
-    if (b->count == STRIP)
+    b->ordinal = ordinal + hits;
+    b->hits = before + (hits & mine);
+    b->count = r + 1;
+    counts->row_pulses += mine & 1u;
+    counts->coincidences += hits & mine;
+    b->columns[r] = columns & mine;
+    b->row[r] = row;
+    b->sign[r] = sign;
+    b->x[r] = x;
+    b->ahead[r] = number - before;
+    store_words(b->c0 + lane, _mm256_add_epi32(c0, lanes));
+    store_words(b->c2 + lane, c2);
+    if (r + 1 == STRIP)
         flush(a, b, noisy);
-}
-
-static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
-    for (size_t p = 0; p < a->columns; p++)
-        if (a->gain_d[p] != 0.0f)
-            count_column_clips(a, p, counts);
 }
 
 static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_t n, struct rpu_pulse_counts *counts) {
@@ -835,10 +850,9 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, 
     const size_t end = w->skip + a->columns * a->m;
     const struct divisor rows = divisor_make(a->m);
     struct strip b;
-    size_t n = 0, found = 0;
+    size_t found = 0;
     uint32_t last = UINT32_MAX;
-    for (size_t e = 0; e < end; e += VEC)
-        n = compress8(e, (unsigned)(w->row_planes[e / 64] >> (e % 64)) & 255u, pulse, n);
+    const size_t n = compress_bytes(w->row_planes, (end + 7) / 8, pulse);
     for (size_t k = 0; k < n; k++) { /* becomes unit and row */
         const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = divide(&rows, flat);
         found += p != last;
@@ -851,8 +865,7 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, 
     last = 0;
     for (size_t k = 0; k < n; k++) {
         const uint32_t u = pulse[k] / RPU_NARROW_OUTPUTS;
-        if (u != last)
-            next_vector(&b);
+        next_vector(&b, u != last);
         last = u;
         add_row(a, &b, units + u, pulse[k] % RPU_NARROW_OUTPUTS, counts, noisy);
     }
@@ -865,7 +878,7 @@ INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, 
     uint64_t any = 0;
     for (size_t k = 0; k < n; k++)
         any |= u[k].rows;
-    next_vector(b);
+    next_vector(b, 1);
     for (; any; any &= any - 1) {
         const size_t i = (size_t)__builtin_ctzll(any);
         for (size_t k = 0; k < n; k++)
