@@ -437,7 +437,8 @@ static int lead(const struct cli_args *args, const struct rpu_dist *dist) {
         work->lock = -1;
         work->human = cli_value(args, "quiet") ? NULL : stdout;
         work->errors = stderr;
-        work->terminal = work->human && isatty(fileno(work->human));
+        /* mpirun gives rank 0 a terminal of its own making, wherever its output goes. */
+        work->terminal = work->human && !rpu_dist_launched() && isatty(fileno(work->human));
     }
     if (!code)
         code = start(work, args);

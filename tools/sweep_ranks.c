@@ -179,7 +179,6 @@ static void lead(struct sweep_work *work, const struct rpu_dist *dist, struct ow
             work->stop = 1;
         end_own(work, own);
         begin_own(work, own);
-        sweep_progress(work);
         home += answer(work, dist);
         pause_shortly();
     }

@@ -88,7 +88,7 @@ static void print_run(const struct table *t, size_t i) {
 static void print_spreads(const struct table *t) {
     const struct rpu_sweep *sweep = t->work->sweep;
     const size_t keys = rpu_sweep_key_count(sweep) - 1, n = rpu_spread_count(sweep);
-    if (n == 0)
+    if (n == 0 || t->work->kept + t->work->done == 0)
         return;
     fprintf(t->out, "\nover the seeds:\n");
     print_keys(t, keys, 0, 1);
@@ -101,7 +101,7 @@ static void print_spreads(const struct table *t) {
         print_number(t->out, 100.0 * s.deviation, 9, 2);
         print_number(t->out, 100.0 * s.least, 7, 2);
         print_number(t->out, 100.0 * s.most, 7, 2);
-        fputc('\n', t->out);
+        fputs(s.runs ? "\n" : "no run has a result\n", t->out);
     }
 }
 
