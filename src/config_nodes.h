@@ -66,8 +66,8 @@ enum rpu_status rpu_node_assign(struct rpu_node *root, const char *text, const s
 enum rpu_status rpu_node_put(struct rpu_node *root, const char *path, struct rpu_node *value, struct rpu_arena *arena,
                              struct rpu_error *err);
 
-/** A copy of a tree, so that what a merge consumes can be used again; strings are shared with the original. Null without
- *  memory. */
+/** A copy of a tree, so that what a merge consumes can be used again; strings are shared with the original. Null
+ * without memory. */
 struct rpu_node *rpu_node_copy(const struct rpu_node *node, struct rpu_arena *arena);
 
 /** The child of a map with that key, or null; null for a null node or one that is no map. */
