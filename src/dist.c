@@ -48,6 +48,14 @@ int rpu_dist_launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMI_SIZE") || getenv("PMIX_RANK");
 }
 
+/* Processes of the job as the launcher tells them; 1 where it does not. */
+static long launched_size(void) {
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
+    if (!size)
+        size = getenv("PMI_SIZE");
+    return size ? strtol(size, NULL, 10) : 1;
+}
+
 #ifdef RPU_WITH_MPI
 
 enum { BUILD_SIZE = 160 };
@@ -74,6 +82,11 @@ enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
     if (!rpu_dist_launched())
         return RPU_OK;
     status = rpu_dist_mpi_open(dist, err);
+    if (status == RPU_OK && dist->size == 1 && launched_size() > 1)
+        return rpu_fail(err, RPU_ERR_UNSUPPORTED,
+                        "started as one of %ld processes, but by the launcher of another MPI than the program was "
+                        "built with; allowed is that of Open MPI",
+                        launched_size());
     return status == RPU_OK ? same_build(dist, err) : status;
 }
 
@@ -82,14 +95,6 @@ void rpu_dist_close(void) {
 }
 
 #else
-
-/* Processes of the job as the launcher tells them; 1 where it does not. */
-static long launched_size(void) {
-    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
-    if (!size)
-        size = getenv("PMI_SIZE");
-    return size ? strtol(size, NULL, 10) : 1;
-}
 
 enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
     *dist = single;

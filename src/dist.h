@@ -42,7 +42,8 @@ enum { RPU_DIST_MESSAGE = 8192 };
 int rpu_dist_launched(void);
 
 /** Joins the job: MPI where it launched this process, else the single process. RPU_ERR_UNSUPPORTED when there are
- *  other processes and this program was built without MPI, or when they run another build. */
+ *  other processes and this program was built without MPI or with another than theirs, or when they run another build.
+ */
 enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err);
 
 /** Leaves it; collective. Call it once, last, also after a failed open. */

@@ -73,9 +73,14 @@ def test_exchange_between_ranks():
 
 
 def test_ranks_without_mpi_are_refused():
-    if BUILT:
-        raise e2e.Skipped("built with MPI")
     write("sweep.yaml", GRID)
+    if BUILT:
+        command(1)
+        result = subprocess.run([e2e.PROGRAM, "sweep", "sweep.yaml"], env={**environment(), "PMI_SIZE": "2"},
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        assert result.returncode == 2 and "by the launcher of another MPI" in result.stderr, result.stderr
+        assert os.listdir(".") == ["sweep.yaml"]
+        return
     for variable in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
         e2e.fails(2, "sweep", "sweep.yaml", env={variable: "2"},
                   says=["started as one of 2 processes, but this program was built without MPI"])

@@ -225,6 +225,23 @@ def test_kill():
     goes_on(before)
 
 
+def test_a_second_interrupt_ends_at_once():
+    write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1]\n")
+    with start("sweep.yaml", "--out", "runs") as sweep:
+        # the files in the making are there once the training handles signals
+        until(lambda: os.path.isdir("runs/seed=1") and children(sweep.pid) and any(
+            name.startswith(".result.json.tmp-") for name in os.listdir("runs/seed=1")), sweep)
+        pid = children(sweep.pid)[0]
+        os.kill(pid, signal.SIGSTOP)  # a training that does not come to the end of its minibatch
+        sweep.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert sweep.poll() is None, "waits for the training"
+        sweep.send_signal(signal.SIGINT)
+        sweep.communicate(timeout=60)
+        os.kill(pid, signal.SIGKILL)
+    assert sweep.returncode == -signal.SIGINT
+
+
 def test_trainings_end_with_their_parent():
     write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1, 2]\n")
     with start("sweep.yaml", "--out", "runs", "--jobs", "2") as sweep:

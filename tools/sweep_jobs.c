@@ -178,8 +178,8 @@ int sweep_run_jobs(struct sweep_work *work, size_t jobs) {
     }
     hear_signals(&j);
     if (work->human && work->waiting)
-        fprintf(work->human, "%zu runs, %zu kept from before; %zu at a time, %zu thread%s each\n", work->count,
-                work->kept, j.n, work->threads, work->threads == 1 ? "" : "s");
+        fprintf(work->human, "%zu run%s, %zu kept from before; %zu at a time, %zu thread%s each\n", work->count,
+                work->count == 1 ? "" : "s", work->kept, j.n, work->threads, work->threads == 1 ? "" : "s");
     for (fill_places(&j); work->active; fill_places(&j)) {
         int number;
         sweep_progress(work);

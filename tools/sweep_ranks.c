@@ -198,8 +198,8 @@ int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
     interrupts_catch();
     work->errors = own->errors = errors;
     if (work->human && work->waiting) {
-        fprintf(work->human, "%zu runs, %zu kept from before; %d ranks, %zu thread%s each\n", work->count, work->kept,
-                dist->size, work->threads, work->threads == 1 ? "" : "s");
+        fprintf(work->human, "%zu run%s, %zu kept from before; %d ranks, %zu thread%s each\n", work->count,
+                work->count == 1 ? "" : "s", work->kept, dist->size, work->threads, work->threads == 1 ? "" : "s");
         fflush(work->human);
     }
     lead(work, dist, own);
