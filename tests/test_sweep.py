@@ -13,6 +13,7 @@ import time
 import e2e
 from e2e import fails, run, succeed
 from test_cli import read_terminal
+from test_results import check_keys
 
 # Runs of a few hundredths of a second.
 QUICK = """\
@@ -179,6 +180,12 @@ def test_each_run_has_cores_of_its_own():
         assert all(len(set_) == threads and set_ <= usable for set_ in cores), cores
         if expected * threads <= len(usable):
             assert len(set.union(*cores)) == threads * len(cores), f"shared cores: {cores}"
+
+
+def test_keys_are_those_documented():
+    write("sweep.yaml", GRID + "list:\n  data.source: [nowhere, digits]\n")
+    run("sweep", "sweep.yaml", "--out", "runs")
+    check_keys("The table of a sweep", read_json("runs/sweep.json"))
 
 
 # ---- going on ----
