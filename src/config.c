@@ -90,16 +90,19 @@ static enum rpu_status read_file(struct rpu_node **root, char preset[64], const 
     return status;
 }
 
-static enum rpu_status read_source(struct rpu_node **root, char preset[64], const char *name, struct rpu_arena *arena,
-                                   struct rpu_error *err) {
+enum rpu_status rpu_config_source(struct rpu_node **root, char preset[64], const char *name, struct rpu_arena *arena,
+                                  struct rpu_error *err) {
+    if (!name)
+        name = DEFAULT_SOURCE;
+    preset[0] = '\0';
     if (!rpu_preset_yaml(name))
         return read_file(root, preset, name, arena, err);
     snprintf(preset, 64, "%s", name);
     return read_preset(root, name, arena, err);
 }
 
-static enum rpu_status assign(struct rpu_node *root, const struct rpu_assignment *assignment, struct rpu_arena *arena,
-                              struct rpu_error *err) {
+enum rpu_status rpu_config_assign(struct rpu_node *root, const struct rpu_assignment *assignment,
+                                  struct rpu_arena *arena, struct rpu_error *err) {
     const char *origin = assignment->origin ? assignment->origin : "--set";
     const struct rpu_yaml_source source = {arena, origin, "", 0};
     enum rpu_status status;
@@ -122,9 +125,9 @@ enum rpu_status rpu_config_load(struct rpu_config *config, const char *source, c
     if (!config || (n_assignments && !assignments))
         return rpu_fail(err, RPU_ERR_ARG, "no configuration or no assignments given");
     memset(&made, 0, sizeof made);
-    status = read_source(&root, made.preset, source ? source : DEFAULT_SOURCE, &arena, err);
+    status = rpu_config_source(&root, made.preset, source, &arena, err);
     for (size_t i = 0; i < n_assignments && status == RPU_OK; i++)
-        status = assign(root, &assignments[i], &arena, err);
+        status = rpu_config_assign(root, &assignments[i], &arena, err);
     if (status == RPU_OK)
         status = rpu_config_fill(&made, root, err);
     rpu_arena_free(&arena);

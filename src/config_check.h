@@ -14,6 +14,15 @@ enum rpu_status rpu_config_check(const struct rpu_node *root, struct rpu_error *
  *  its preset is not touched. */
 enum rpu_status rpu_config_fill(struct rpu_config *config, const struct rpu_node *root, struct rpu_error *err);
 
+/** Nodes of a preset or of a file (null: the default preset), checked, those of a file laid over the preset that it
+ *  names. `preset` becomes the name of that preset, or "". */
+enum rpu_status rpu_config_source(struct rpu_node **root, char preset[64], const char *name, struct rpu_arena *arena,
+                                  struct rpu_error *err);
+
+/** Merges an assignment into the tree and checks the outcome. */
+enum rpu_status rpu_config_assign(struct rpu_node *root, const struct rpu_assignment *assignment,
+                                  struct rpu_arena *arena, struct rpu_error *err);
+
 /** RPU_ERR_CONFIG "file:line: key: found X, which WRONG; allowed is ALLOWED", the parts also on their own in `err`. */
 enum rpu_status rpu_config_refuse(const struct rpu_node *node, const char *path, const char *wrong, const char *allowed,
                                   struct rpu_error *err);

@@ -91,7 +91,7 @@ const char *rpu_node_show(const struct rpu_node *node, char *buffer, size_t size
     return buffer;
 }
 
-/* ---- merging ---- */
+/* ---- copying and merging ---- */
 
 static void append(struct rpu_node *parent, struct rpu_node *child) {
     child->next = NULL;
@@ -101,6 +101,22 @@ static void append(struct rpu_node *parent, struct rpu_node *child) {
         parent->first = child;
     parent->last = child;
     parent->count++;
+}
+
+struct rpu_node *rpu_node_copy(const struct rpu_node *node, struct rpu_arena *arena) {
+    struct rpu_node *copy = rpu_arena_alloc(arena, sizeof *copy);
+    if (!copy)
+        return NULL;
+    *copy = *node;
+    copy->first = copy->last = copy->next = NULL;
+    copy->count = 0;
+    for (const struct rpu_node *n = node->first; n; n = n->next) {
+        struct rpu_node *child = rpu_node_copy(n, arena);
+        if (!child)
+            return NULL;
+        append(copy, child);
+    }
+    return copy;
 }
 
 void rpu_node_merge(struct rpu_node *base, struct rpu_node *over) {

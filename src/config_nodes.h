@@ -62,6 +62,14 @@ void rpu_node_merge(struct rpu_node *base, struct rpu_node *over);
 enum rpu_status rpu_node_assign(struct rpu_node *root, const char *text, const struct rpu_yaml_source *source,
                                 struct rpu_error *err);
 
+/** Merges `value` into `root` at a dotted path, written as for rpu_node_assign. Errors name the value's place. */
+enum rpu_status rpu_node_put(struct rpu_node *root, const char *path, struct rpu_node *value, struct rpu_arena *arena,
+                             struct rpu_error *err);
+
+/** A copy of a tree, so that what a merge consumes can be used again; strings are shared with the original. Null
+ * without memory. */
+struct rpu_node *rpu_node_copy(const struct rpu_node *node, struct rpu_arena *arena);
+
 /** The child of a map with that key, or null; null for a null node or one that is no map. */
 struct rpu_node *rpu_node_child(const struct rpu_node *map, const char *key);
 

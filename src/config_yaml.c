@@ -265,52 +265,65 @@ static struct rpu_node *list_element(const struct rpu_node *list, const char *pa
     return n;
 }
 
-static struct rpu_node *map_entry(struct rpu_node *map, const char *part, const struct rpu_yaml_source *source) {
+/* The entry of a map; an empty map in the place of `value` where there is none. */
+static struct rpu_node *map_entry(struct rpu_node *map, const char *part, const struct rpu_node *value,
+                                  struct rpu_arena *arena) {
     struct rpu_node *n = rpu_node_child(map, part), *over;
     if (n)
         return n;
-    over = rpu_arena_alloc(source->arena, sizeof *over);
-    n = rpu_arena_alloc(source->arena, sizeof *n);
-    if (!n || !over || !(n->key = rpu_arena_copy(source->arena, part, strlen(part))))
+    over = rpu_arena_alloc(arena, sizeof *over);
+    n = rpu_arena_alloc(arena, sizeof *n);
+    if (!n || !over || !(n->key = rpu_arena_copy(arena, part, strlen(part))))
         return NULL;
     n->kind = RPU_NODE_MAP;
-    n->origin = source->origin;
-    *over = (struct rpu_node){.kind = RPU_NODE_MAP, .origin = source->origin, .first = n, .last = n, .count = 1};
+    n->origin = value->origin;
+    n->line = value->line;
+    *over = (struct rpu_node){.kind = RPU_NODE_MAP, .origin = value->origin, .first = n, .last = n, .count = 1};
     rpu_node_merge(map, over);
     return n;
 }
 
-/* The node at `path`, maps being made where there is nothing. */
-static enum rpu_status walk(struct rpu_node *node, const char *path, const struct rpu_yaml_source *source,
-                            struct rpu_node **found, struct rpu_error *err) {
+/* The node at `path`, maps being made where there is nothing; errors name the place of `value`. */
+static enum rpu_status walk(struct rpu_node *node, const char *path, const struct rpu_node *value,
+                            struct rpu_arena *arena, struct rpu_node **found, struct rpu_error *err) {
     const char *rest = path;
     char part[RPU_KEY_PATH_MAX];
     for (int depth = 0; *rest; depth++) {
         rest = next_part(rest, part, sizeof part);
         if (!rest || depth == RPU_YAML_MAX_DEPTH)
-            return rpu_fail_at(err, RPU_ERR_CONFIG, source->origin, 0, path,
+            return rpu_fail_at(err, RPU_ERR_CONFIG, value->origin, value->line, path,
                                "not a dotted path of a key, such as training.epochs or network.layers.0.outputs");
         if (node->kind == RPU_NODE_SCALAR)
-            return rpu_fail_at(err, RPU_ERR_CONFIG, source->origin, 0, path, "there is nothing below a single value");
+            return rpu_fail_at(err, RPU_ERR_CONFIG, value->origin, value->line, path,
+                               "there is nothing below a single value");
         if (node->kind == RPU_NODE_LIST) {
             const size_t count = node->count;
             node = list_element(node, part);
             if (!node)
-                return rpu_fail_at(err, RPU_ERR_CONFIG, source->origin, 0, path,
+                return rpu_fail_at(err, RPU_ERR_CONFIG, value->origin, value->line, path,
                                    "'%.60s' is no element of the list; it has %zu, counted from 0", part, count);
-        } else if (!(node = map_entry(node, part, source))) {
-            return rpu_fail_at(err, RPU_ERR_NOMEM, source->origin, 0, path, "out of memory");
+        } else if (!(node = map_entry(node, part, value, arena))) {
+            return rpu_fail_at(err, RPU_ERR_NOMEM, value->origin, 0, path, "out of memory");
         }
     }
     *found = node;
     return RPU_OK;
 }
 
+enum rpu_status rpu_node_put(struct rpu_node *root, const char *path, struct rpu_node *value, struct rpu_arena *arena,
+                             struct rpu_error *err) {
+    struct rpu_node *target = NULL;
+    const enum rpu_status status = walk(root, path, value, arena, &target, err);
+    if (status == RPU_OK)
+        rpu_node_merge(target, value);
+    return status;
+}
+
 enum rpu_status rpu_node_assign(struct rpu_node *root, const char *text, const struct rpu_yaml_source *source,
                                 struct rpu_error *err) {
     const char *equals = strchr(text, '=');
     struct rpu_yaml_source value_source = *source;
-    struct rpu_node *target = NULL, *value = NULL;
+    struct rpu_node *value = NULL;
     char *path;
     enum rpu_status status;
     if (!equals || equals == text || (size_t)(equals - text) >= RPU_KEY_PATH_MAX)
@@ -322,9 +335,5 @@ enum rpu_status rpu_node_assign(struct rpu_node *root, const char *text, const s
     value_source.prefix = path;
     value_source.lines = 0;
     status = rpu_yaml_parse(&value, equals + 1, strlen(equals + 1), &value_source, err);
-    if (status == RPU_OK)
-        status = walk(root, path, source, &target, err);
-    if (status == RPU_OK)
-        rpu_node_merge(target, value);
-    return status;
+    return status == RPU_OK ? rpu_node_put(root, path, value, source->arena, err) : status;
 }

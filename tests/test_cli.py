@@ -13,8 +13,10 @@ import time
 import e2e
 from e2e import SMALL, fails, run, succeed
 
-COMMANDS = ["train", "presets", "info", "help"]
+COMMANDS = ["train", "sweep", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
+                 "quiet", "help", "version"]
+SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
 
 
@@ -34,6 +36,8 @@ def test_help_of_every_command():
             assert re.search(rf"^  {code}", text, re.M), f"exit code {code} is not documented for {command}"
     for option in TRAIN_OPTIONS:
         assert f"--{option}" in succeed("train", "--help").stdout, option
+    for option in SWEEP_OPTIONS:
+        assert f"--{option}" in succeed("sweep", "--help").stdout, option
 
 
 def test_help_of_the_program():
@@ -44,7 +48,8 @@ def test_help_of_the_program():
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-VARIABLES = {"RPU_ISA": {"train", "info"}, "OMP_NUM_THREADS": {"train", "info"}, "OMP_WAIT_POLICY": {"train"}}
+VARIABLES = {"RPU_ISA": {"train", "sweep", "info"}, "OMP_NUM_THREADS": {"train", "info"},
+             "OMP_WAIT_POLICY": {"train", "sweep"}}
 
 
 def test_environment_variables_where_they_matter():

@@ -10,17 +10,16 @@ import e2e
 from e2e import SMALL, succeed
 
 TYPES = {"string": (str,), "integer": (int,), "real": (float, int, type(None)), "boolean": (bool,), "object": (dict,),
-         "null": (type(None),), "integer or string": (int, str)}
+         "null": (type(None),), "integer or string": (int, str), "integer or null": (int, type(None))}
 # Objects whose keys are names.
-NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays")
+NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays", "runs[].values", "settings[].values")
 
 
-def documented():
-    """Key and type of each row of the table in results/README.md."""
+def documented(title):
+    """Key and type of each row of the table under that title of results/README.md."""
     with open(os.path.join(e2e.ROOT, "results/README.md"), encoding="utf-8") as file:
-        rows = re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", file.read(), re.M)
-    assert len(rows) > 50
-    return rows
+        part = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", file.read(), re.M | re.S).group(1)
+    return re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", part, re.M)
 
 
 def found(value, path=""):
@@ -42,9 +41,9 @@ def shared_result():
     return shared_result.result
 
 
-def test_keys_are_those_documented():
-    rows = documented()
-    leaves = list(found(shared_result()))
+def check_keys(title, document):
+    """The leaves of the document are the rows of the table, and of their types."""
+    rows, leaves = documented(title), list(found(document))
     assert {key for key, _ in rows} == {key for key, _ in leaves}, \
         {key for key, _ in rows} ^ {key for key, _ in leaves}
     types = {}
@@ -52,6 +51,11 @@ def test_keys_are_those_documented():
         types.setdefault(key, set()).update(TYPES[kind])
     for key, value in leaves:
         assert type(value) in types[key], f"{key} is {value!r}"
+
+
+def test_keys_are_those_documented():
+    assert len(documented("The document")) > 50
+    check_keys("The document", shared_result())
 
 
 def test_the_first_array_has_no_backward_cycle():

@@ -45,6 +45,30 @@ static const struct cli_option train_options[] = {
     {0},
 };
 
+static const struct cli_option sweep_options[] = {
+    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
+     "Write to DIR: a folder for each run, and the table as sweep.json and sweep.csv. DIR is created if it is not "
+     "there. Default: the sweep file's name with -runs in the place of .yaml, in the current folder."},
+    {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL, 0,
+     "Train J runs at a time. Default: as many as the cores that the process may use allow."},
+    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
+     "Use T threads, and as many cores, for each run; default: what the file says, else 1."},
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", 0, "Images of all runs, as for train."},
+    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", 0, "Train each run for N epochs."},
+    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", 0, "Minibatches of B images in all runs, as for train."},
+    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0, "Seed of all runs, where the file varies none."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
+     "Use no kernel variant above NAME (see info) in any run; overrides RPU_ISA."},
+    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
+     "Train each run on the first N images only, as for train."},
+    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0,
+     "Test each run on the first N images only, as for train."},
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
+     "Set a configuration key for all runs; may be repeated. No option may set a key that the file varies."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors."},
+    {0},
+};
+
 static const struct cli_option presets_options[] = {{0}};
 
 static const struct cli_option info_options[] = {
@@ -72,6 +96,38 @@ const struct cli_command cli_commands[] = {
      "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
      "reported and written, marked as interrupted. A second one ends the program at once.",
      train_options},
+    {CLI_SWEEP, "sweep", "SWEEP.yaml", 1, "run many trainings that differ in some keys, side by side",
+     "Trains one network for each combination of values in a sweep file, as many at a time as the cores allow, each on "
+     "cores of its own, and prints a table.\n"
+     "\n"
+     "SWEEP.yaml names what all runs share and what varies, of which there must be one at least:\n"
+     "\n"
+     "base: a preset, or a configuration file, relative to the sweep file; without it, lenet-rpu.\n"
+     "\n"
+     "network, arrays, training, data, run: keys of a configuration, the same in all runs.\n"
+     "\n"
+     "grid: a map of dotted keys, each with a list of values; every combination is run.\n"
+     "\n"
+     "list: the same, with the values side by side: the first of each key, the second of each, and so on.\n"
+     "\n"
+     "seeds: a list of seeds; every combination is run with each.\n"
+     "\n"
+     "At most 10,000 runs are allowed. The whole file, and the configuration of every run, is checked before anything "
+     "runs.\n"
+     "\n"
+     "DIR/RUN/ holds a run, RUN being its values, such as bl=5,seed=2: result.json and config.yaml as train --out "
+     "writes them, and stderr.log if the run said something there. A run that fails is reported and does not stop the "
+     "others.\n"
+     "\n"
+     "A sweep that is started again goes on where it stopped: a run with a result of exactly the same configuration is "
+     "kept, any other is run. An interrupt (SIGINT or SIGTERM) is passed on to the trainings, which stop after the "
+     "minibatch in work; what is finished stays. A second one ends the program at once.\n"
+     "\n"
+     "Under mpirun, where the program was built with MPI, the ranks share the runs: each trains one at a time, and "
+     "rank "
+     "0 hands out the next to whoever is idle, trains as well, and writes the table. The cores of a rank are the "
+     "launcher's matter; --jobs has no place there.",
+     sweep_options},
     {CLI_PRESETS, "presets", "[NAME]", 1, "list the embedded presets, or print one as YAML",
      "Without NAME lists the embedded presets; with NAME prints that preset as a YAML file, which can be edited and "
      "given to train.",
@@ -89,7 +145,7 @@ const struct cli_command cli_commands[] = {
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
     {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-                       "out of memory"},
+                       "out of memory, a run of a sweep failed"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available"},
@@ -100,11 +156,11 @@ const struct cli_exit cli_exits[] = {
 #define BIT(command) (1u << (command))
 
 const struct cli_variable cli_variables[] = {
-    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_INFO),
+    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_SWEEP) | BIT(CLI_INFO),
      "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
     {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_INFO),
      "Read by the OpenMP runtime: the number of threads that --threads=0 stands for."},
-    {"OMP_WAIT_POLICY", BIT(CLI_TRAIN),
+    {"OMP_WAIT_POLICY", BIT(CLI_TRAIN) | BIT(CLI_SWEEP),
      "Read by the OpenMP runtime: passive makes threads that wait sleep, which helps where other work shares the "
      "cores; by default they spin for a while."},
     {0},

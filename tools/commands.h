@@ -6,6 +6,7 @@
 
 #include "cli.h"
 
+#include <rpu/config.h>
 #include <rpu/data.h>
 #include <rpu/status.h>
 #include <rpu/train.h>
@@ -14,6 +15,7 @@
 
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
+int command_sweep(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
 int command_help(const struct cli_args *args);
@@ -30,6 +32,19 @@ int report_engine_error(const char *command, const char *isa_origin, const struc
 
 /** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
 const char *chosen_isa(const struct cli_args *args, const char **origin);
+
+/* ---- assign.c ---- */
+
+/** What the command line sets in the configuration. */
+struct assignments {
+    struct rpu_assignment *list;
+    char *origins;
+    size_t n;
+};
+
+/** RPU_ISA and the options that are assignments, in order; 0 without memory. */
+int assignments_collect(struct assignments *assignments, const struct cli_args *args);
+void assignments_free(struct assignments *assignments);
 
 /* ---- progress.c ---- */
 

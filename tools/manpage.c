@@ -204,7 +204,9 @@ static void files(void) {
     tagged("train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte",
            "The images and labels in the folder data.source, each plain or with .gz; idx4 in the place of idx3 for "
            "images with channels.");
-    tagged("DIR/result.json, DIR/config.yaml", "What --out=DIR writes: the results, and the effective configuration.");
+    tagged("DIR/result.json, DIR/config.yaml",
+           "What train --out=DIR writes: the results, and the effective configuration.");
+    tagged("DIR/sweep.json, DIR/sweep.csv", "What sweep --out=DIR writes beside the folders of its runs: the table.");
 }
 
 static void example(const char *text, const char *command) {
@@ -222,6 +224,17 @@ static void examples(void) {
             CLI_PROGRAM " train --set arrays.default.forward.noise=0 --set arrays.K2.dw_min=0.0005");
     puts(".PP");
     example("Another network:", CLI_PROGRAM " train --set 'network.layers=[{type: fc, outputs: 10}, {type: softmax}]'");
+    puts(".PP");
+    example("Three bit lengths, each with four seeds, as many at a time as there are cores:",
+            "cat > bl.yaml <<END\n"
+            "base: lenet-rpu\n"
+            "data: {source: mnist, limit_train: 10000}\n"
+            "grid:\n"
+            "  arrays.default.update.bl: [1, 5, 10]\n"
+            "seeds: [1, 2, 3, 4]\n"
+            "END\n" CLI_PROGRAM " sweep bl.yaml --out=bl");
+    puts(".PP");
+    example("The same on the ranks of an MPI job:", "mpirun -n 8 " CLI_PROGRAM " sweep bl.yaml --out=bl");
     puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");

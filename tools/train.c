@@ -27,101 +27,17 @@ struct session {
     int interrupted;
 };
 
-/* ---- options to assignments ---- */
-
-/* Writes value as a YAML double-quoted scalar; `out` has room for 4 bytes of each byte, two quotes and a zero. */
-static char *quote(char *out, const char *value) {
-    *out++ = '"';
-    for (; *value; value++) {
-        const unsigned char c = (unsigned char)*value;
-        if (c == '"' || c == '\\')
-            *out++ = '\\';
-        if (c < 0x20 || c == 0x7f)
-            out += sprintf(out, "\\x%02x", c);
-        else
-            *out++ = (char)c;
-    }
-    *out++ = '"';
-    *out = '\0';
-    return out;
-}
-
-/* "key=value", malloc'd; null without memory. */
-static char *assignment(const char *key, const char *value, enum cli_assign how) {
-    const size_t length = strlen(key);
-    char *text = malloc(length + 4 * strlen(value) + 4);
-    if (!text)
-        return NULL;
-    memcpy(text, key, length);
-    text[length] = '=';
-    if (how == CLI_ASSIGN_STRING)
-        quote(text + length + 1, value);
-    else
-        strcpy(text + length + 1, value);
-    return text;
-}
-
-/* The option of `train` with that name. */
-static const struct cli_option *train_option(const char *name) {
-    const struct cli_option *o = cli_find("train")->options;
-    while (o->name && strcmp(o->name, name) != 0)
-        o++;
-    return o;
-}
-
-/* Appends what an option says; 0 without memory. */
-static int append(struct rpu_assignment *list, size_t *n, const struct cli_option *option, const char *origin,
-                  const char *value) {
-    char *text = option->assign == CLI_ASSIGN_WHOLE ? strdup(value) : assignment(option->key, value, option->assign);
-    if (!text)
-        return 0;
-    list[*n].text = text;
-    list[*n].origin = origin;
-    (*n)++;
-    return 1;
-}
-
-static void free_assignments(struct rpu_assignment *list, char *origins, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        free((char *)list[i].text);
-    free(list);
-    free(origins);
-}
-
-enum { ORIGIN_SIZE = 32 };
-
-/* RPU_ISA first, then the options in the order of the command line. */
-static int collect(const struct cli_args *args, struct rpu_assignment *list, char *origins, size_t *n) {
-    const char *origin, *isa = chosen_isa(args, &origin);
-    int ok = 1;
-    if (isa && !cli_value(args, "isa"))
-        ok = append(list, n, train_option("isa"), origin, isa);
-    for (size_t i = 0; i < args->n_given && ok; i++) {
-        const struct cli_option *o = args->given[i].option;
-        if (o->assign == CLI_ASSIGN_NONE)
-            continue;
-        snprintf(origins + i * ORIGIN_SIZE, ORIGIN_SIZE, "--%s", o->name);
-        ok = append(list, n, o, origins + i * ORIGIN_SIZE, args->given[i].value);
-    }
-    return ok;
-}
-
 static int load_config(struct session *s, const struct cli_args *args) {
-    struct rpu_assignment *list = calloc(args->n_given + 1, sizeof *list);
-    char *origins = calloc(args->n_given + 1, ORIGIN_SIZE);
+    struct assignments given;
     const char *source = args->n_operands ? args->operands[0] : NULL;
     struct rpu_error err;
-    enum rpu_status status = RPU_OK;
-    size_t n = 0;
-    const int ok = list && origins && collect(args, list, origins, &n);
-    if (ok)
-        status = rpu_config_load(&s->config, source, list, n, &err);
-    if (list)
-        free_assignments(list, origins, n);
-    if (!ok) {
+    enum rpu_status status;
+    if (!assignments_collect(&given, args)) {
         fprintf(stderr, CLI_PROGRAM " train: out of memory\n");
         return CLI_EXIT_FAILURE;
     }
+    status = rpu_config_load(&s->config, source, given.list, given.n, &err);
+    assignments_free(&given);
     if (status == RPU_OK)
         return CLI_EXIT_OK;
     report_error("train", &err);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dist.h"
+#include "app.h"
+#include "error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a single process ---- */
+
+static enum rpu_status single_allgather(const void *mine, size_t bytes, void *all, struct rpu_error *err) {
+    (void)err;
+    memmove(all, mine, bytes);
+    return RPU_OK;
+}
+
+static void single_barrier(void) {
+}
+
+static enum rpu_status single_send(int to, const void *block, size_t bytes, struct rpu_error *err) {
+    (void)block;
+    (void)bytes;
+    return rpu_fail(err, RPU_ERR_ARG, "there is no process %d: this one is alone", to);
+}
+
+static int single_poll(void *block, size_t *bytes) {
+    (void)block;
+    *bytes = 0;
+    return -1;
+}
+
+static void single_abort(int code) {
+    (void)code;
+}
+
+static const struct rpu_dist single = {.rank = 0,
+                                       .size = 1,
+                                       .allgather = single_allgather,
+                                       .barrier = single_barrier,
+                                       .send = single_send,
+                                       .poll = single_poll,
+                                       .abort = single_abort};
+
+/* ---- joining ---- */
+
+int rpu_dist_launched(void) {
+    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMI_SIZE") || getenv("PMIX_RANK");
+}
+
+/* Processes of the job as the launcher tells them; 1 where it does not. */
+static long launched_size(void) {
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
+    if (!size)
+        size = getenv("PMI_SIZE");
+    return size ? strtol(size, NULL, 10) : 1;
+}
+
+#ifdef RPU_WITH_MPI
+
+enum { BUILD_SIZE = 160 };
+
+/* Results have the same bits on any machine, but only of one source. */
+static enum rpu_status same_build(const struct rpu_dist *dist, struct rpu_error *err) {
+    char mine[BUILD_SIZE] = "", *all = calloc((size_t)dist->size, BUILD_SIZE);
+    enum rpu_status status;
+    if (!all)
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    snprintf(mine, sizeof mine, "%s (commit %.100s)", rpu_version(), rpu_build_commit());
+    status = dist->allgather(mine, sizeof mine, all, err);
+    for (int r = 1; r < dist->size && status == RPU_OK; r++)
+        if (memcmp(all, all + (size_t)r * BUILD_SIZE, BUILD_SIZE) != 0)
+            status = rpu_fail(err, RPU_ERR_UNSUPPORTED, "rank 0 runs version %s, rank %d runs %s; allowed is one build",
+                              all, r, all + (size_t)r * BUILD_SIZE);
+    free(all);
+    return status;
+}
+
+enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
+    enum rpu_status status;
+    *dist = single;
+    if (!rpu_dist_launched())
+        return RPU_OK;
+    status = rpu_dist_mpi_open(dist, err);
+    if (status == RPU_OK && dist->size == 1 && launched_size() > 1)
+        return rpu_fail(err, RPU_ERR_UNSUPPORTED,
+                        "started as one of %ld processes, but by the launcher of another MPI than the program was "
+                        "built with; allowed is that of Open MPI",
+                        launched_size());
+    return status == RPU_OK ? same_build(dist, err) : status;
+}
+
+void rpu_dist_close(void) {
+    rpu_dist_mpi_close();
+}
+
+#else
+
+enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
+    *dist = single;
+    if (launched_size() > 1)
+        return rpu_fail(err, RPU_ERR_UNSUPPORTED,
+                        "started as one of %ld processes, but this program was built without MPI; allowed is one",
+                        launched_size());
+    return RPU_OK;
+}
+
+void rpu_dist_close(void) {
+}
+
+#endif

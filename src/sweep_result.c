@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sweep_result.h"
+
+#include "app.h"
+#include "config_json.h"
+#include "error.h"
+#include "text.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *rpu_run_state_name(enum rpu_run_state state) {
+    switch (state) {
+    case RPU_RUN_WAITING: return "waiting";
+    case RPU_RUN_ACTIVE: return "active";
+    case RPU_RUN_KEPT: return "kept";
+    case RPU_RUN_DONE: return "done";
+    case RPU_RUN_FAILED: return "failed";
+    case RPU_RUN_INTERRUPTED: return "interrupted";
+    }
+    return "unknown";
+}
+
+/* ---- reading a results document ---- */
+
+static double real_of(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+/* Whether the document's configuration is this one; the preset's name says nothing that the rest does not. */
+static int same_config(const json_t *root, const struct rpu_config *config) {
+    json_t *ours = rpu_config_to_json(config), *theirs = json_copy(json_object_get(root, "config"));
+    int same = 0;
+    if (ours && json_is_object(theirs)) {
+        json_object_del(ours, "preset");
+        json_object_del(theirs, "preset");
+        same = json_equal(ours, theirs);
+    }
+    json_decref(ours);
+    json_decref(theirs);
+    return same;
+}
+
+/* What is wrong with the document, or null. */
+static const char *unfit(const json_t *root, const struct rpu_config *config) {
+    const char *schema = json_string_value(json_object_get(json_object_get(root, "schema"), "name"));
+    const json_t *epochs = json_object_get(root, "epochs");
+    if (!schema || strcmp(schema, "rpubench-result") != 0 || !json_is_array(epochs) ||
+        !json_is_string(json_object_get(root, "weights_digest")))
+        return "is no results document";
+    if (!json_is_false(json_object_get(root, "interrupted")) || json_array_size(epochs) != config->epochs)
+        return "is of a training that did not end";
+    if (!same_config(root, config))
+        return "is of another configuration";
+    return NULL;
+}
+
+static void summarize(struct rpu_summary *s, const json_t *root) {
+    const json_t *epochs = json_object_get(root, "epochs");
+    const json_t *last = json_array_get(epochs, json_array_size(epochs) - 1);
+    s->epochs = (uint32_t)json_array_size(epochs);
+    s->train_loss = real_of(last, "train_loss");
+    s->test_loss = real_of(last, "test_loss");
+    s->test_error = real_of(root, "test_error");
+    s->images_per_second = real_of(root, "images_per_second");
+    s->train_seconds = real_of(root, "train_seconds");
+    snprintf(s->digest, sizeof s->digest, "%s", json_string_value(json_object_get(root, "weights_digest")));
+}
+
+enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, const struct rpu_config *config,
+                                 struct rpu_error *err) {
+    json_error_t reason;
+    json_t *root;
+    const char *wrong;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be opened: %s", strerror(errno));
+    root = json_loadf(file, JSON_REJECT_DUPLICATES, &reason);
+    fclose(file);
+    wrong = root ? unfit(root, config) : "is not JSON";
+    if (!wrong)
+        summarize(summary, root);
+    json_decref(root);
+    return wrong ? rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "%s", wrong) : RPU_OK;
+}
+
+/* ---- spread over the seeds ---- */
+
+static int has_result(const struct rpu_run *run) {
+    return run->state == RPU_RUN_KEPT || run->state == RPU_RUN_DONE;
+}
+
+size_t rpu_spread_count(const struct rpu_sweep *sweep) {
+    const size_t seeds = rpu_sweep_seed_count(sweep);
+    return seeds > 1 ? rpu_sweep_count(sweep) / seeds : 0;
+}
+
+struct rpu_spread rpu_spread_at(const struct rpu_sweep *sweep, const struct rpu_run *runs, size_t index) {
+    const size_t seeds = rpu_sweep_seed_count(sweep), first = index * seeds;
+    struct rpu_spread s = {first, 0, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = first; i < first + seeds; i++) {
+        const double error = runs[i].summary.test_error;
+        if (!has_result(&runs[i]) || !isfinite(error))
+            continue;
+        s.least = s.runs && s.least < error ? s.least : error;
+        s.most = s.runs && s.most > error ? s.most : error;
+        sum += error;
+        s.runs++;
+    }
+    if (s.runs)
+        s.mean = sum / (double)s.runs;
+    for (size_t i = first; i < first + seeds; i++)
+        if (has_result(&runs[i]) && isfinite(runs[i].summary.test_error))
+            squares += (runs[i].summary.test_error - s.mean) * (runs[i].summary.test_error - s.mean);
+    if (s.runs > 1)
+        s.deviation = sqrt(squares / (double)(s.runs - 1));
+    return s;
+}
+
+/* ---- JSON ---- */
+
+/* A document in the making; one failure spoils it. */
+struct table {
+    const struct rpu_sweep *sweep;
+    const struct rpu_run *runs;
+    int failed;
+};
+
+static void put(struct table *t, json_t *object, const char *key, json_t *value) {
+    if (json_object_set_new(object, key, value) != 0)
+        t->failed = 1;
+}
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *values_of(struct table *t, size_t run) {
+    json_t *values = json_object();
+    for (size_t k = 0; k < rpu_sweep_key_count(t->sweep); k++)
+        put(t, values, rpu_sweep_key(t->sweep, k), json_string(rpu_sweep_value(t->sweep, run, k)));
+    return values;
+}
+
+static json_t *run_record(struct table *t, size_t i) {
+    const struct rpu_run *run = &t->runs[i];
+    const struct rpu_summary *s = &run->summary;
+    json_t *object = json_object();
+    put(t, object, "run", json_string(rpu_sweep_name(t->sweep, i)));
+    put(t, object, "values", values_of(t, i));
+    put(t, object, "state", json_string(rpu_run_state_name(run->state)));
+    put(t, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
+    if (!has_result(run))
+        return object;
+    put(t, object, "epochs", json_integer((json_int_t)s->epochs));
+    put(t, object, "train_loss", number(s->train_loss));
+    put(t, object, "test_loss", number(s->test_loss));
+    put(t, object, "test_error", number(s->test_error));
+    put(t, object, "images_per_second", number(s->images_per_second));
+    put(t, object, "train_seconds", number(s->train_seconds));
+    put(t, object, "weights_digest", json_string(s->digest));
+    return object;
+}
+
+static json_t *spread_record(struct table *t, size_t index) {
+    const struct rpu_spread s = rpu_spread_at(t->sweep, t->runs, index);
+    json_t *object = json_object(), *values = values_of(t, s.first);
+    json_object_del(values, rpu_sweep_key(t->sweep, rpu_sweep_key_count(t->sweep) - 1));
+    put(t, object, "values", values);
+    put(t, object, "runs", json_integer((json_int_t)s.runs));
+    put(t, object, "test_error_mean", number(s.mean));
+    put(t, object, "test_error_deviation", number(s.deviation));
+    put(t, object, "test_error_least", number(s.least));
+    put(t, object, "test_error_most", number(s.most));
+    return object;
+}
+
+static void put_schema(struct table *t, json_t *root) {
+    json_t *schema = json_object();
+    put(t, root, "schema", schema);
+    put(t, schema, "name", json_string("rpubench-sweep"));
+    put(t, schema, "version", json_integer(1));
+}
+
+enum rpu_status rpu_sweep_json(char **text, const struct rpu_sweep *sweep, const struct rpu_run *runs,
+                               struct rpu_error *err) {
+    struct table t = {sweep, runs, 0};
+    struct rpu_text out = {0};
+    json_t *root = json_object(), *records = json_array(), *spreads = json_array();
+    char *body;
+    put_schema(&t, root);
+    put(&t, root, "runs", records);
+    for (size_t i = 0; i < rpu_sweep_count(sweep); i++)
+        if (json_array_append_new(records, run_record(&t, i)) != 0)
+            t.failed = 1;
+    put(&t, root, "settings", spreads);
+    for (size_t i = 0; i < rpu_spread_count(sweep); i++)
+        if (json_array_append_new(spreads, spread_record(&t, i)) != 0)
+            t.failed = 1;
+    body = t.failed ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_decref(root);
+    if (body) {
+        rpu_text_put(&out, body);
+        rpu_text_put(&out, "\n");
+    }
+    *text = body ? rpu_text_take(&out) : NULL;
+    free(body);
+    return *text ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the sweep's table");
+}
+
+/* ---- CSV ---- */
+
+static void csv_text(struct rpu_text *out, const char *field) {
+    if (!field[strcspn(field, ",\"\r\n")]) {
+        rpu_text_put(out, field);
+        return;
+    }
+    rpu_text_put(out, "\"");
+    for (; *field; field++)
+        rpu_text_add(out, *field == '"' ? "\"\"" : field, *field == '"' ? 2 : 1);
+    rpu_text_put(out, "\"");
+}
+
+/* Empty where there is no number. */
+static void csv_number(struct rpu_text *out, double value) {
+    if (isfinite(value))
+        rpu_text_format(out, ",%.9g", value);
+    else
+        rpu_text_put(out, ",");
+}
+
+static void csv_head(struct rpu_text *out, const struct rpu_sweep *sweep) {
+    rpu_text_put(out, "run");
+    for (size_t k = 0; k < rpu_sweep_key_count(sweep); k++) {
+        rpu_text_put(out, ",");
+        csv_text(out, rpu_sweep_key(sweep, k));
+    }
+    rpu_text_put(out, ",state,exit_code,epochs,train_loss,test_loss,test_error,images_per_second,train_seconds,"
+                      "weights_digest\r\n");
+}
+
+static void csv_run(struct rpu_text *out, const struct rpu_sweep *sweep, const struct rpu_run *runs, size_t i) {
+    const struct rpu_summary *s = &runs[i].summary;
+    csv_text(out, rpu_sweep_name(sweep, i));
+    for (size_t k = 0; k < rpu_sweep_key_count(sweep); k++) {
+        rpu_text_put(out, ",");
+        csv_text(out, rpu_sweep_value(sweep, i, k));
+    }
+    rpu_text_format(out, ",%s,", rpu_run_state_name(runs[i].state));
+    if (runs[i].state == RPU_RUN_FAILED)
+        rpu_text_format(out, "%d", runs[i].code);
+    if (!has_result(&runs[i])) {
+        rpu_text_put(out, ",,,,,,,\r\n");
+        return;
+    }
+    rpu_text_format(out, ",%u", s->epochs);
+    csv_number(out, s->train_loss);
+    csv_number(out, s->test_loss);
+    csv_number(out, s->test_error);
+    csv_number(out, s->images_per_second);
+    csv_number(out, s->train_seconds);
+    rpu_text_format(out, ",%s\r\n", s->digest);
+}
+
+enum rpu_status rpu_sweep_csv(char **text, const struct rpu_sweep *sweep, const struct rpu_run *runs,
+                              struct rpu_error *err) {
+    struct rpu_text out = {0};
+    csv_head(&out, sweep);
+    for (size_t i = 0; i < rpu_sweep_count(sweep); i++)
+        csv_run(&out, sweep, runs, i);
+    *text = rpu_text_take(&out);
+    return *text ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the sweep's table");
+}

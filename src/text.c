@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for `more` bytes and a zero. */
+static int grow(struct rpu_text *text, size_t more) {
+    size_t room = text->room ? text->room : 64;
+    char *bytes;
+    if (text->failed || more > SIZE_MAX / 4 || text->length > SIZE_MAX / 4) {
+        text->failed = 1;
+        return 0;
+    }
+    while (room - text->length <= more)
+        room *= 2;
+    if (room == text->room)
+        return 1;
+    bytes = realloc(text->bytes, room);
+    if (!bytes) {
+        text->failed = 1;
+        return 0;
+    }
+    text->bytes = bytes;
+    text->room = room;
+    return 1;
+}
+
+void rpu_text_add(struct rpu_text *text, const char *bytes, size_t length) {
+    if (!grow(text, length))
+        return;
+    memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+}
+
+void rpu_text_put(struct rpu_text *text, const char *string) {
+    rpu_text_add(text, string, strlen(string));
+}
+
+void rpu_text_format(struct rpu_text *text, const char *format, ...) {
+    char part[256];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(part, sizeof part, format, list);
+    va_end(list);
+    rpu_text_put(text, part);
+}
+
+char *rpu_text_take(struct rpu_text *text) {
+    char *bytes;
+    rpu_text_add(text, "", 0); /* an empty text has bytes, too */
+    bytes = text->bytes;
+    if (text->failed) {
+        free(bytes);
+        bytes = NULL;
+    }
+    memset(text, 0, sizeof *text);
+    return bytes;
+}

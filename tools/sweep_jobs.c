@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs of a sweep as child processes: the program itself, bound to cores of its own. */
+#include "commands.h"
+#include "sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A place where one run at a time is trained. */
+struct place {
+    pid_t child; /* 0: free */
+    size_t run;
+    cpu_set_t cores;
+};
+
+/* All of them, and what is asked of the system. */
+struct jobs {
+    struct sweep_work *work;
+    struct place *places;
+    size_t n;
+    int bind;               /* 0: the cores are not known */
+    sigset_t heard, before; /* signals that are waited for, and the mask to give back */
+};
+
+/* ---- cores ---- */
+
+/* The cores that this process may use, in order; 0 when the system does not say. */
+static size_t usable_cores(size_t cores[CPU_SETSIZE]) {
+    cpu_set_t set;
+    size_t n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 0;
+    for (size_t c = 0; c < CPU_SETSIZE; c++)
+        if (CPU_ISSET(c, &set))
+            cores[n++] = c;
+    return n;
+}
+
+static size_t default_jobs(const struct sweep_work *work, size_t n_cores) {
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const size_t cores = n_cores ? n_cores : online > 0 ? (size_t)online : 1;
+    return cores / work->threads > 0 ? cores / work->threads : 1;
+}
+
+/* Each place takes the next cores, as many as a run has threads; more places than that share them. */
+static int make_places(struct jobs *j, size_t wanted) {
+    size_t cores[CPU_SETSIZE];
+    const size_t n_cores = usable_cores(cores);
+    j->n = wanted ? wanted : default_jobs(j->work, n_cores);
+    if (j->n > j->work->waiting)
+        j->n = j->work->waiting;
+    j->bind = n_cores > 0;
+    j->places = calloc(j->n ? j->n : 1, sizeof *j->places);
+    if (!j->places)
+        return CLI_EXIT_FAILURE;
+    for (size_t p = 0; p < j->n; p++) {
+        CPU_ZERO(&j->places[p].cores);
+        for (size_t t = 0; t < j->work->threads && n_cores; t++)
+            CPU_SET(cores[(p * j->work->threads + t) % n_cores], &j->places[p].cores);
+    }
+    return CLI_EXIT_OK;
+}
+
+/* ---- a child ---- */
+
+/* Standard input and output of a training that prints nothing; -1 on failure. */
+static int connect_streams(int log) {
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0
+               ? 0
+               : -1;
+}
+
+/* Becomes the training. A process group of its own: a terminal's interrupt then comes once, from the parent; and when
+ * the parent is killed, the training stops as if interrupted. */
+static void become_training(const struct jobs *j, const struct place *place, pid_t parent, char *const *argv, int log) {
+    setpgid(0, 0);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+        _exit(CLI_EXIT_INTERRUPTED);
+    if (j->bind)
+        sched_setaffinity(0, sizeof place->cores, &place->cores);
+    if (connect_streams(log) == 0) {
+        sigprocmask(SIG_SETMASK, &j->before, NULL);
+        execv("/proc/self/exe", argv);
+    }
+    dprintf(log, CLI_PROGRAM " sweep: cannot start the training: %s\n", strerror(errno));
+    _exit(CLI_EXIT_FAILURE);
+}
+
+/* Starts a run; 0 after a message when it cannot be. */
+static int begin(struct jobs *j, struct place *place, size_t run) {
+    char folder[RPU_PATH_MAX], out[RPU_PATH_MAX + 8], config[RPU_PATH_MAX];
+    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--";
+    char *const argv[] = {name, command, quiet, out, rest, config, NULL};
+    const pid_t parent = getpid();
+    int log = -1;
+    if (sweep_path(j->work, run, "", folder) && sweep_path(j->work, run, "config.yaml", config))
+        log = sweep_open_log(folder, j->work->errors);
+    if (log < 0)
+        return 0;
+    snprintf(out, sizeof out, "--out=%s", folder);
+    fflush(NULL);
+    place->run = run;
+    place->child = fork();
+    if (place->child == 0)
+        become_training(j, place, parent, argv, log);
+    if (place->child < 0) {
+        dprintf(log, CLI_PROGRAM " sweep: cannot start the training: %s\n", strerror(errno));
+        place->child = 0;
+        close(log);
+        return 0;
+    }
+    close(log);
+    return 1;
+}
+
+/* ---- all of them ---- */
+
+static void fill_places(struct jobs *j) {
+    size_t run;
+    for (size_t p = 0; p < j->n; p++)
+        while (!j->places[p].child && sweep_next(j->work, &run))
+            if (!begin(j, &j->places[p], run))
+                sweep_ended(j->work, run, CLI_EXIT_FAILURE);
+}
+
+static void collect_ended(struct jobs *j) {
+    for (size_t p = 0; p < j->n; p++) {
+        int status = 0;
+        if (!j->places[p].child || waitpid(j->places[p].child, &status, WNOHANG) <= 0)
+            continue;
+        j->places[p].child = 0;
+        sweep_ended(j->work, j->places[p].run, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+    }
+}
+
+/* The first interrupt is passed on; a second one ends this process, and the trainings with it. */
+static void on_interrupt(struct jobs *j, int number) {
+    if (j->work->stop) {
+        sweep_progress_clear(j->work);
+        signal(number, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &j->before, NULL);
+        raise(number);
+    }
+    j->work->stop = 1;
+    for (size_t p = 0; p < j->n; p++)
+        if (j->places[p].child)
+            kill(j->places[p].child, number);
+}
+
+/* Signals are taken one by one where the loop waits for them, so that none is missed in between. */
+static void hear_signals(struct jobs *j) {
+    signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&j->heard);
+    sigaddset(&j->heard, SIGINT);
+    sigaddset(&j->heard, SIGTERM);
+    sigaddset(&j->heard, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &j->heard, &j->before);
+    sigdelset(&j->before, SIGINT);
+    sigdelset(&j->before, SIGTERM);
+}
+
+int sweep_run_jobs(struct sweep_work *work, size_t jobs) {
+    const struct timespec tick = {0, 500000000}, none = {0, 0};
+    struct jobs j = {.work = work};
+    const int code = make_places(&j, jobs);
+    if (code) {
+        fprintf(stderr, CLI_PROGRAM " sweep: out of memory\n");
+        return code;
+    }
+    hear_signals(&j);
+    if (work->human && work->waiting)
+        fprintf(work->human, "%zu run%s, %zu kept from before; %zu at a time, %zu thread%s each\n", work->count,
+                work->count == 1 ? "" : "s", work->kept, j.n, work->threads, work->threads == 1 ? "" : "s");
+    for (fill_places(&j); work->active; fill_places(&j)) {
+        int number;
+        sweep_progress(work);
+        number = sigtimedwait(&j.heard, NULL, &tick);
+        if (number == SIGINT || number == SIGTERM)
+            on_interrupt(&j, number);
+        collect_ended(&j);
+    }
+    /* One that came when nothing was left to stop does not keep the table from being written. */
+    while (sigtimedwait(&j.heard, NULL, &none) > 0)
+        continue;
+    sigprocmask(SIG_SETMASK, &j.before, NULL);
+    free(j.places);
+    return CLI_EXIT_OK;
+}
