@@ -14,12 +14,16 @@ static struct rpu_conv_shape conv(uint32_t height, uint32_t width, uint32_t chan
     return s;
 }
 
-/* LeNet's two, then small ones of every kind: kernel as large as the image, stride beyond the kernel, wide padding. */
+/* LeNet's two, then small ones of every kind: kernel as large as the image, stride beyond the kernel, wide padding;
+ * a kernel of five on one channel, and sixteen channels or more at stride 1, at their edges. */
 static struct rpu_conv_shape conv_shape(struct kc *c, size_t k) {
     const struct rpu_conv_shape fixed[] = {
-        conv(28, 28, 1, 5, 1, 0, 1), conv(12, 12, 16, 5, 1, 0, 1), conv(5, 5, 3, 5, 1, 0, 0), conv(7, 9, 2, 3, 4, 1, 1),
-        conv(4, 4, 8, 3, 1, 2, 1),   conv(1, 1, 1, 1, 1, 0, 0),    conv(2, 3, 1, 5, 2, 4, 1), conv(9, 1, 7, 1, 3, 0, 1),
-        conv(16, 16, 3, 3, 1, 1, 1), conv(11, 13, 33, 2, 2, 0, 0)};
+        conv(28, 28, 1, 5, 1, 0, 1),  conv(12, 12, 16, 5, 1, 0, 1), conv(5, 5, 3, 5, 1, 0, 0),
+        conv(7, 9, 2, 3, 4, 1, 1),    conv(4, 4, 8, 3, 1, 2, 1),    conv(1, 1, 1, 1, 1, 0, 0),
+        conv(2, 3, 1, 5, 2, 4, 1),    conv(9, 1, 7, 1, 3, 0, 1),    conv(16, 16, 3, 3, 1, 1, 1),
+        conv(11, 13, 33, 2, 2, 0, 0), conv(5, 5, 1, 5, 1, 0, 0),    conv(5, 5, 1, 5, 1, 0, 1),
+        conv(9, 7, 1, 5, 1, 2, 0),    conv(6, 11, 1, 5, 3, 4, 1),   conv(7, 9, 32, 7, 1, 3, 1),
+        conv(3, 4, 16, 2, 1, 1, 0),   conv(6, 6, 17, 6, 1, 0, 1)};
     if (k < sizeof fixed / sizeof fixed[0])
         return fixed[k];
     const uint32_t kernel = 1 + (uint32_t)kc_below(c, 6), padding = (uint32_t)kc_below(c, kernel + 2);

@@ -44,6 +44,27 @@ INLINE void gather_row(const struct rpu_conv_shape *s, const float *image, size_
         memset(x + to * c, 0, (s->kernel - to) * c * sizeof *x);
 }
 
+/* Five runs of five that lie inside the image: four floats and one. */
+INLINE void gather_5x5(const float *from, size_t step, float *x) {
+    UNROLL
+    for (size_t ky = 0; ky < 5; ky++) {
+        vst1q_f32(x + 5 * ky, vld1q_f32(from + ky * step));
+        x[5 * ky + 4] = from[ky * step + 4];
+    }
+}
+
+/* One column; kx in [from, to) lie inside the image where the kernel row does. */
+INLINE void gather_column(const struct rpu_conv_shape *s, const float *image, size_t top, size_t left, size_t from,
+                          size_t to, float *x) {
+    const size_t row = (size_t)s->kernel * s->channels;
+    if (row == 5 && to - from == 5 && top >= s->padding && top + 5 <= (size_t)s->height + s->padding) {
+        gather_5x5(image + (top - s->padding) * s->width + left - s->padding, s->width, x);
+        return;
+    }
+    for (size_t ky = 0; ky < s->kernel; ky++)
+        gather_row(s, image, top + ky, left, from, to, x + ky * row);
+}
+
 void K(im2col)(const struct rpu_conv_shape *shape, const float *image, size_t first, size_t count, float *x,
                size_t ldx) {
     const size_t row = (size_t)shape->kernel * shape->channels;
@@ -51,8 +72,7 @@ void K(im2col)(const struct rpu_conv_shape *shape, const float *image, size_t fi
     for (size_t p = 0; p < count; p++) {
         size_t from, to;
         inside(shape, ox, &from, &to);
-        for (size_t ky = 0; ky < shape->kernel; ky++)
-            gather_row(shape, image, oy * shape->stride + ky, ox * shape->stride, from, to, x + p * ldx + ky * row);
+        gather_column(shape, image, oy * shape->stride, ox * shape->stride, from, to, x + p * ldx);
         if (shape->bias)
             x[p * ldx + shape->kernel * row] = 1.0f;
         if (++ox == shape->out_width) {
@@ -178,52 +198,70 @@ INLINE uint8x16_t narrow(const uint32x4_t v[4]) {
 /* The first n <= 16 of them. */
 INLINE void store_bytes(uint8_t *to, uint8x16_t v, size_t n) {
     uint8_t all[16];
+    if (n == sizeof all) {
+        vst1q_u8(to, v);
+        return;
+    }
     vst1q_u8(all, v);
     memcpy(to, all, n);
 }
 
+/* Floats from one pixel to the next, and from one row to the next, of the image that is pooled. */
+struct steps {
+    size_t pixel, row;
+};
+
 /* The largest of a window in `channels` channels; channels = 4 * vectors, or fewer with one vector. */
-INLINE void pool_block(const size_t vectors, size_t channels, const struct rpu_pool_shape *s, const float *corner,
+INLINE void pool_block(const size_t vectors, size_t channels, size_t window, struct steps step, const float *corner,
                        float *out, uint8_t *where) {
     float32x4_t best[4];
     uint32x4_t offset[4] = {vdupq_n_u32(0), vdupq_n_u32(0), vdupq_n_u32(0), vdupq_n_u32(0)};
-    uint32_t k = 0;
+    uint32_t k = 1;
     UNROLL
     for (size_t v = 0; v < vectors; v++)
         best[v] = load_upto(corner + v * VEC, channels - v * VEC);
-    for (size_t ky = 0; ky < s->window; ky++) {
-        const float *row = corner + ky * s->width * s->channels;
-        for (size_t kx = 0; kx < s->window; kx++, k++) {
+    for (size_t ky = 0; ky < window; ky++)
+        for (size_t kx = ky == 0; kx < window; kx++, k++) {
+            const float *pixel = corner + ky * step.row + kx * step.pixel;
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
-                const float32x4_t at = load_upto(row + kx * s->channels + v * VEC, channels - v * VEC);
+                const float32x4_t at = load_upto(pixel + v * VEC, channels - v * VEC);
                 const uint32x4_t larger = vcgtq_f32(at, best[v]);
                 best[v] = vbslq_f32(larger, at, best[v]);
                 offset[v] = vbslq_u32(larger, vdupq_n_u32(k), offset[v]);
             }
         }
-    }
     UNROLL
     for (size_t v = 0; v < vectors; v++)
         store_upto(out + v * VEC, best[v], channels - v * VEC);
     store_bytes(where, narrow(offset), channels);
 }
 
-void K(maxpool)(const struct rpu_pool_shape *shape, const float *in, size_t row0, size_t row1, float *out,
-                uint8_t *where) {
-    const size_t c = shape->channels;
+/* The shape is a copy: a write to `where` may change anything that has an address. */
+INLINE void pool_rows(const struct rpu_pool_shape s, size_t window, const float *in, size_t row0, size_t row1,
+                      float *out, uint8_t *where) {
+    const size_t c = s.channels;
+    const struct steps step = {c, s.width * c};
     for (size_t oy = row0; oy < row1; oy++)
-        for (size_t ox = 0; ox < shape->out_width; ox++) {
-            const float *corner = in + (oy * shape->stride * shape->width + ox * shape->stride) * c;
-            const size_t o = (oy * shape->out_width + ox) * c;
+        for (size_t ox = 0; ox < s.out_width; ox++) {
+            const float *corner = in + oy * s.stride * step.row + ox * s.stride * c;
+            const size_t o = (oy * s.out_width + ox) * c;
             size_t ch = 0;
             for (; ch + 4 * VEC <= c; ch += 4 * VEC)
-                pool_block(4, 4 * VEC, shape, corner + ch, out + o + ch, where + o + ch);
+                pool_block(4, 4 * VEC, window, step, corner + ch, out + o + ch, where + o + ch);
             for (; ch + VEC <= c; ch += VEC)
-                pool_block(1, VEC, shape, corner + ch, out + o + ch, where + o + ch);
+                pool_block(1, VEC, window, step, corner + ch, out + o + ch, where + o + ch);
             if (ch < c)
-                pool_block(1, c - ch, shape, corner + ch, out + o + ch, where + o + ch);
+                pool_block(1, c - ch, window, step, corner + ch, out + o + ch, where + o + ch);
         }
+}
+
+void K(maxpool)(const struct rpu_pool_shape *shape, const float *in, size_t row0, size_t row1, float *out,
+                uint8_t *where) {
+    if (shape->window == 2)
+        pool_rows(*shape, 2, in, row0, row1, out, where);
+    else
+        pool_rows(*shape, shape->window, in, row0, row1, out, where);
 }
 
 /* The first n <= 16 window offsets, four to a vector. */
@@ -240,7 +278,7 @@ INLINE void load_offsets(const uint8_t *where, size_t n, uint32x4_t offset[4]) {
 
 /* Gives the channels of one output to the window; channels as in pool_block. Windows that do not overlap are written,
  * others added to. */
-INLINE void unpool_block(const size_t vectors, size_t channels, const struct rpu_pool_shape *s, const float *dout,
+INLINE void unpool_block(const size_t vectors, size_t channels, size_t window, struct steps step, const float *dout,
                          const uint8_t *where, float *corner, int overlap) {
     float32x4_t d[4];
     uint32x4_t offset[4];
@@ -249,12 +287,12 @@ INLINE void unpool_block(const size_t vectors, size_t channels, const struct rpu
     UNROLL
     for (size_t v = 0; v < vectors; v++) /* a sum from 0 is never -0 */
         d[v] = vaddq_f32(load_upto(dout + v * VEC, channels - v * VEC), vdupq_n_f32(0.0f));
-    for (size_t ky = 0; ky < s->window; ky++) {
-        float *row = corner + ky * s->width * s->channels;
-        for (size_t kx = 0; kx < s->window; kx++, k++) {
+    for (size_t ky = 0; ky < window; ky++) {
+        float *row = corner + ky * step.row;
+        for (size_t kx = 0; kx < window; kx++, k++) {
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
-                float *at = row + kx * s->channels + v * VEC;
+                float *at = row + kx * step.pixel + v * VEC;
                 const uint32x4_t here = vceqq_u32(offset[v], vdupq_n_u32(k));
                 float32x4_t g = vreinterpretq_f32_u32(vandq_u32(here, vreinterpretq_u32_f32(d[v])));
                 if (overlap) {
@@ -267,20 +305,21 @@ INLINE void unpool_block(const size_t vectors, size_t channels, const struct rpu
     }
 }
 
-INLINE void unpool_all(const struct rpu_pool_shape *s, const float *dout, const uint8_t *where, float *din,
-                       int overlap) {
+INLINE void unpool_all(const struct rpu_pool_shape *s, size_t window, const float *dout, const uint8_t *where,
+                       float *din, int overlap) {
     const size_t c = s->channels;
+    const struct steps step = {c, s->width * c};
     for (size_t oy = 0; oy < s->out_height; oy++)
         for (size_t ox = 0; ox < s->out_width; ox++) {
             float *corner = din + (oy * s->stride * s->width + ox * s->stride) * c;
             const size_t o = (oy * s->out_width + ox) * c;
             size_t ch = 0;
             for (; ch + 4 * VEC <= c; ch += 4 * VEC)
-                unpool_block(4, 4 * VEC, s, dout + o + ch, where + o + ch, corner + ch, overlap);
+                unpool_block(4, 4 * VEC, window, step, dout + o + ch, where + o + ch, corner + ch, overlap);
             for (; ch + VEC <= c; ch += VEC)
-                unpool_block(1, VEC, s, dout + o + ch, where + o + ch, corner + ch, overlap);
+                unpool_block(1, VEC, window, step, dout + o + ch, where + o + ch, corner + ch, overlap);
             if (ch < c)
-                unpool_block(1, c - ch, s, dout + o + ch, where + o + ch, corner + ch, overlap);
+                unpool_block(1, c - ch, window, step, dout + o + ch, where + o + ch, corner + ch, overlap);
         }
 }
 
@@ -291,9 +330,11 @@ void K(unpool)(const struct rpu_pool_shape *shape, const float *dout, const uint
     if (!covered)
         memset(din, 0, (size_t)shape->height * shape->width * shape->channels * sizeof *din);
     if (overlap)
-        unpool_all(shape, dout, where, din, 1);
+        unpool_all(shape, shape->window, dout, where, din, 1);
+    else if (shape->window == 2)
+        unpool_all(shape, 2, dout, where, din, 0);
     else
-        unpool_all(shape, dout, where, din, 0);
+        unpool_all(shape, shape->window, dout, where, din, 0);
 }
 
 /* ---- activations: kernel_math.h on four lanes ---- */
@@ -348,9 +389,14 @@ INLINE float32x4_t where_positive(float32x4_t y, float32x4_t v) {
 typedef float32x4_t map_fn(float32x4_t x);
 typedef float32x4_t slope_fn(float32x4_t y, float32x4_t d);
 
-/* y = f(x). */
+/* y = f(x), two vectors at a time, so that two chains of dependent operations run side by side. */
 INLINE void map(size_t n, const float *x, float *y, map_fn *f) {
     size_t i = 0;
+    for (; i + 2 * VEC <= n; i += 2 * VEC) {
+        const float32x4_t a = f(vld1q_f32(x + i)), b = f(vld1q_f32(x + i + VEC));
+        vst1q_f32(y + i, a);
+        vst1q_f32(y + i + VEC, b);
+    }
     for (; i + VEC <= n; i += VEC)
         vst1q_f32(y + i, f(vld1q_f32(x + i)));
     if (i < n)
