@@ -14,11 +14,24 @@ INLINE float largest(__m256 v) {
     return _mm_cvtss_f32(m);
 }
 
-INLINE float absmax_column(size_t n, const float *x) {
+/* The largest of each of eight vectors. */
+INLINE __m256 largest8(const __m256 v[8]) {
+    __m256 pair[4], four[2];
+    for (int k = 0; k < 4; k++)
+        pair[k] = _mm256_max_ps(_mm256_unpacklo_ps(v[2 * k], v[2 * k + 1]), _mm256_unpackhi_ps(v[2 * k], v[2 * k + 1]));
+    for (int k = 0; k < 2; k++)
+        four[k] = _mm256_max_ps(_mm256_shuffle_ps(pair[2 * k], pair[2 * k + 1], 0x44),
+                                _mm256_shuffle_ps(pair[2 * k], pair[2 * k + 1], 0xee));
+    /* lanes: columns 0 to 3 of the lower halves, then of the upper ones; likewise 4 to 7 */
+    return _mm256_max_ps(_mm256_permute2f128_ps(four[0], four[1], 0x20), _mm256_permute2f128_ps(four[0], four[1], 0x31));
+}
+
+/* Largest magnitudes of a column, lane by lane. */
+INLINE __m256 absmax_lanes(size_t n, const float *x) {
     __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
     size_t j = 0;
     if (n < VEC)
-        return largest(max_ignore(abs_ps(load_part(x, n)), a));
+        return max_ignore(abs_ps(load_part(x, n)), a);
     for (; j + 4 * VEC <= n; j += 4 * VEC) {
         a = max_ignore(abs_ps(_mm256_loadu_ps(x + j)), a);
         b = max_ignore(abs_ps(_mm256_loadu_ps(x + j + VEC)), b);
@@ -29,121 +42,236 @@ INLINE float absmax_column(size_t n, const float *x) {
         b = max_ignore(abs_ps(_mm256_loadu_ps(x + j)), b);
     if (j < n) /* overlaps what came before */
         c = max_ignore(abs_ps(_mm256_loadu_ps(x + n - VEC)), c);
-    return largest(_mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d)));
+    return _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
+}
+
+/* The same for a column of 8 to 32 values: its vectors stand at 0, `second`, `third` and n - 8, and may overlap. */
+INLINE __m256 absmax_short(size_t n, size_t second, size_t third, const float *x) {
+    const __m256 none = _mm256_setzero_ps();
+    const __m256 a = max_ignore(abs_ps(_mm256_loadu_ps(x + n - VEC)), max_ignore(abs_ps(_mm256_loadu_ps(x)), none));
+    return max_ignore(abs_ps(_mm256_loadu_ps(x + third)), max_ignore(abs_ps(_mm256_loadu_ps(x + second)), a));
 }
 
 void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out) {
-    for (size_t p = 0; p < columns; p++)
-        out[p] = absmax_column(n, x + p * ldx);
+    const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
+    size_t p = 0;
+    for (; p + 8 <= columns; p += 8) {
+        __m256 v[8];
+        if (n <= 2 * VEC && n >= VEC)
+            for (size_t c = 0; c < 8; c++)
+                v[c] = absmax_short(n, 0, 0, x + (p + c) * ldx);
+        else if (n <= 4 * VEC && n > 2 * VEC)
+            for (size_t c = 0; c < 8; c++)
+                v[c] = absmax_short(n, second, third, x + (p + c) * ldx);
+        else
+            for (size_t c = 0; c < 8; c++)
+                v[c] = absmax_lanes(n, x + (p + c) * ldx);
+        _mm256_storeu_ps(out + p, largest8(v));
+    }
+    for (; p < columns; p++)
+        out[p] = largest(absmax_lanes(n, x + p * ldx));
 }
 
+/* ---- input converter ---- */
+
 struct dac {
-    __m256 div, factor, steps, step;
+    __m256 gain, steps, step;
 };
 
-INLINE __m256 dac8(const struct dac *c, __m256 v, int divide, int rounds) {
+/* round(v * steps) of kernels.h */
+INLINE __m256 round_product(__m256 v, __m256 steps) {
+    const __m256 magic = _mm256_set1_ps(RPU_ROUND_MAGIC);
+    return _mm256_sub_ps(_mm256_fmadd_ps(v, steps, magic), magic);
+}
+
+INLINE __m256 dac8(const struct dac *c, __m256 v, int scaled, int rounds) {
     const __m256 one = _mm256_set1_ps(1.0f), minus = _mm256_set1_ps(-1.0f);
-    if (divide)
-        v = _mm256_div_ps(v, c->div);
-    v = clip_ps(_mm256_mul_ps(v, c->factor), minus, one);
-    if (rounds)
-        v = _mm256_mul_ps(round_magic(_mm256_mul_ps(v, c->steps)), c->step);
-    return v;
+    if (scaled)
+        v = _mm256_mul_ps(v, c->gain);
+    v = clip_ps(v, minus, one);
+    return rounds ? _mm256_mul_ps(round_product(v, c->steps), c->step) : v;
+}
+
+INLINE void dac_at(const float *x, const struct dac *c, float *q, int scaled, int rounds) {
+    _mm256_storeu_ps(q, dac8(c, _mm256_loadu_ps(x), scaled, rounds));
 }
 
 /* The last vector of a row that is no whole number of vectors overlaps the one before. */
-INLINE void dac_column(size_t n, const float *x, const struct dac *c, float *q, int divide, int rounds) {
+INLINE void dac_column(size_t n, const float *x, const struct dac *c, float *q, int scaled, int rounds) {
     size_t j = 0;
+    if (n < VEC) {
+        if (n > 0)
+            store_part(q, dac8(c, load_part(x, n), scaled, rounds), n);
+        return;
+    }
+    for (; j + 4 * VEC <= n; j += 4 * VEC)
+        for (size_t v = 0; v < 4; v++)
+            dac_at(x + j + v * VEC, c, q + j + v * VEC, scaled, rounds);
     for (; j + VEC <= n; j += VEC)
-        _mm256_storeu_ps(q + j, dac8(c, _mm256_loadu_ps(x + j), divide, rounds));
-    if (j < n && n >= VEC)
-        _mm256_storeu_ps(q + n - VEC, dac8(c, _mm256_loadu_ps(x + n - VEC), divide, rounds));
-    else if (j < n)
-        store_part(q, dac8(c, load_part(x, n), divide, rounds), n);
+        dac_at(x + j, c, q + j, scaled, rounds);
+    if (j < n)
+        dac_at(x + n - VEC, c, q + n - VEC, scaled, rounds);
 }
 
-void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor, float steps,
-            float step, float *q, size_t ldq) {
-    struct dac c = {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f), _mm256_set1_ps(steps), _mm256_set1_ps(step)};
+INLINE void dac_columns(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, struct dac *c,
+                        float *q, size_t ldq, int scaled, int rounds) {
     for (size_t p = 0; p < columns; p++) {
-        const float *in = x + p * ldx;
-        float *out = q + p * ldq;
-        if (factor)
-            c.factor = _mm256_set1_ps(factor[p]);
-        if (div) {
-            if (div[p] == 0.0f) {
-                memset(out, 0, n * sizeof *out);
-                continue;
-            }
-            c.div = _mm256_set1_ps(div[p]);
-            if (steps > 0.0f)
-                dac_column(n, in, &c, out, 1, 1);
-            else
-                dac_column(n, in, &c, out, 1, 0);
-        } else if (steps > 0.0f) {
-            dac_column(n, in, &c, out, 0, 1);
-        } else {
-            dac_column(n, in, &c, out, 0, 0);
-        }
+        if (scaled)
+            c->gain = _mm256_broadcast_ss(gain + p);
+        dac_column(n, x + p * ldx, c, q + p * ldq, scaled, rounds);
     }
 }
 
-/* Noise is made for up to CHUNK outputs at a time, on the stack, with room around for whole groups. */
-enum { CHUNK = 1536 };
+void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps, float step, float *q,
+            size_t ldq) {
+    struct dac c = {_mm256_set1_ps(1.0f), _mm256_set1_ps(steps), _mm256_set1_ps(step)};
+    if (!gain && ldx == n && ldq == n) { /* one run */
+        n *= columns;
+        columns = 1;
+    }
+    if (gain && steps > 0.0f)
+        dac_columns(columns, n, x, ldx, gain, &c, q, ldq, 1, 1);
+    else if (gain)
+        dac_columns(columns, n, x, ldx, gain, &c, q, ldq, 1, 0);
+    else if (steps > 0.0f)
+        dac_columns(columns, n, x, ldx, gain, &c, q, ldq, 0, 1);
+    else
+        dac_columns(columns, n, x, ldx, gain, &c, q, ldq, 0, 0);
+}
+
+/* ---- output stage ----
+ *
+ * Few outputs saturate. A run of RUN vectors is looked at as a whole: while no magnitude reaches the bound there is
+ * nothing to clip and nothing to count. */
+
+enum { RUN = 4 };
 
 struct stage {
     __m256 sigma, bound, minus, steps, step;
 };
 
-/* The stage but for the scale. Returns the saturated lanes as bits. */
-INLINE unsigned stage8(const struct stage *s, __m256 v, __m256 xi, int noise, int rounds, __m256 *out) {
-    if (noise)
-        v = _mm256_fmadd_ps(s->sigma, xi, v);
-    v = clip_ps(v, s->minus, s->bound);
-    const unsigned saturated = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
-    if (rounds)
-        v = _mm256_mul_ps(round_magic(_mm256_mul_ps(v, s->steps)), s->step);
-    *out = v;
-    return saturated;
+INLINE __m256 noisy8(const struct stage *s, const float *y, const float *xi, int noise) {
+    const __m256 v = _mm256_loadu_ps(y);
+    return noise ? _mm256_fmadd_ps(s->sigma, _mm256_loadu_ps(xi), v) : v;
 }
 
-/* n outputs in place; bit i of `flags` is set where output i saturates. Returns whether any does. The last vector of a
- * row that is no whole number of vectors overlaps the one before: it is worked out first and stored last. */
-INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, int noise,
-                          int rounds, __m256 scale) {
-    const size_t left = n % VEC;
-    __m256 out, tail = scale;
-    unsigned any = 0, bits;
-    if (left > 0 && n > VEC) {
-        bits = stage8(s, _mm256_loadu_ps(y + n - VEC), noise ? _mm256_loadu_ps(xi + n - VEC) : scale, noise, rounds, &tail);
-        any = bits >> (VEC - left);
-        flags[n / VEC] = (uint8_t)any;
-    } else if (left > 0) {
-        bits = stage8(s, load_part(y, n), noise ? load_part(xi, n) : scale, noise, rounds, &out);
-        flags[0] = (uint8_t)(bits & ((1u << n) - 1u));
-        store_part(y, _mm256_mul_ps(out, scale), n);
-        return flags[0];
+/* What follows the bound; `scale` holds step * scale where there is a converter. */
+INLINE __m256 finish8(const struct stage *s, __m256 v, __m256 scale, int rounds, int scaled) {
+    if (rounds)
+        return _mm256_mul_ps(round_product(v, s->steps), scale);
+    return scaled ? _mm256_mul_ps(v, scale) : v;
+}
+
+INLINE unsigned reached(const struct stage *s, __m256 v) {
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
+}
+
+/* Clips the vectors of a run; flags[k] holds the lanes of vector k that reached the bound. */
+static unsigned __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, __m256 *v, uint8_t *flags) {
+    for (size_t k = 0; k < vectors; k++) {
+        flags[k] = (uint8_t)reached(s, v[k]);
+        v[k] = clip_ps(v[k], s->minus, s->bound);
     }
-    for (size_t i = 0; i + VEC <= n; i += VEC) {
-        bits = stage8(s, _mm256_loadu_ps(y + i), noise ? _mm256_loadu_ps(xi + i) : scale, noise, rounds, &out);
-        _mm256_storeu_ps(y + i, _mm256_mul_ps(out, scale));
-        flags[i / VEC] = (uint8_t)bits;
-        any |= bits;
+    return 1;
+}
+
+/* n < 8 outputs. */
+INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
+                           int noise, int rounds, int scaled) {
+    __m256 v = load_part(y, n);
+    unsigned any = 0;
+    if (noise)
+        v = _mm256_fmadd_ps(s->sigma, load_part(xi, n), v);
+    if (reached(s, v) & ((1u << n) - 1u)) {
+        any = clip_run(s, 1, &v, flags);
+        flags[0] &= (uint8_t)((1u << n) - 1u);
     }
-    if (left > 0)
-        _mm256_storeu_ps(y + n - VEC, _mm256_mul_ps(tail, scale));
+    store_part(y, finish8(s, v, scale, rounds, scaled), n);
     return any;
 }
 
-INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, int noise,
-                           int rounds, float scale) {
-    const __m256 v = _mm256_set1_ps(scale);
-    if (noise)
-        return rounds ? stage_run(s, n, y, xi, flags, 1, 1, v) : stage_run(s, n, y, xi, flags, 1, 0, v);
-    return rounds ? stage_run(s, n, y, xi, flags, 0, 1, v) : stage_run(s, n, y, xi, flags, 0, 0, v);
+/* n outputs in place, their noise at xi. Bit i of `flags`, all zeros before, is set where output i saturates; returns
+ * whether any does. The last vector of a row that is no whole number of vectors overlaps the one before: it is loaded
+ * first and stored last. */
+INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
+                          int noise, int rounds, int scaled) {
+    const size_t left = n % VEC, rest = n / VEC % RUN;
+    const __m256 none = _mm256_setzero_ps();
+    __m256 v[RUN], tail = none, most;
+    unsigned any = 0;
+    size_t i = 0;
+    if (n < VEC)
+        return n > 0 ? stage_part(s, n, y, xi, flags, scale, noise, rounds, scaled) : 0;
+    if (left > 0)
+        tail = noisy8(s, y + n - VEC, xi + n - VEC, noise);
+    for (; i + RUN * VEC <= n; i += RUN * VEC) {
+        most = none;
+        for (size_t k = 0; k < RUN; k++) {
+            v[k] = noisy8(s, y + i + k * VEC, xi + i + k * VEC, noise);
+            most = max_ignore(abs_ps(v[k]), most);
+        }
+        if (reached(s, most))
+            any = clip_run(s, RUN, v, flags + i / VEC);
+        for (size_t k = 0; k < RUN; k++)
+            _mm256_storeu_ps(y + i + k * VEC, finish8(s, v[k], scale, rounds, scaled));
+    }
+    if (rest == 0 && left == 0)
+        return any;
+    most = max_ignore(abs_ps(tail), none);
+    for (size_t k = 0; k < RUN - 1; k++)
+        if (k < rest) {
+            v[k] = noisy8(s, y + i + k * VEC, xi + i + k * VEC, noise);
+            most = max_ignore(abs_ps(v[k]), most);
+        }
+    if (reached(s, most)) {
+        any |= clip_run(s, rest, v, flags + i / VEC);
+        if (left > 0) {
+            clip_run(s, 1, &tail, flags + n / VEC);
+            flags[n / VEC] = (uint8_t)(flags[n / VEC] >> (VEC - left));
+        }
+    }
+    for (size_t k = 0; k < RUN - 1; k++)
+        if (k < rest)
+            _mm256_storeu_ps(y + i + k * VEC, finish8(s, v[k], scale, rounds, scaled));
+    if (left > 0)
+        _mm256_storeu_ps(y + n - VEC, finish8(s, tail, scale, rounds, scaled));
+    return any;
 }
 
-/* Flags from bit `at` on, n of them, counted. */
+/* Noise is drawn for up to CHUNK outputs at a time. What is left of a chunk, up to KEEP numbers, moves before the next. */
+enum { CHUNK = 16 * RPU_GAUSS_GROUP, KEEP = 64 };
+
+struct noise {
+    struct philox p;
+    uint64_t first, left; /* the next number of the stream, and how many are still to be drawn */
+    const float *xi;      /* numbers ready */
+    size_t ready;
+    float room[KEEP + CHUNK + RPU_GAUSS_GROUP];
+};
+
+static void draw(struct noise *z) {
+    const size_t odd = (size_t)(z->first % RPU_GAUSS_GROUP); /* only at the start */
+    const size_t more = z->left < CHUNK - odd ? (size_t)z->left : CHUNK - odd;
+    if (z->ready > 0)
+        memcpy(z->room, z->xi + z->ready - KEEP, KEEP * sizeof *z->room);
+    gauss_fill(&z->p, z->first, more, z->room + KEEP);
+    z->xi = z->room + KEEP - z->ready;
+    z->ready += more;
+    z->first += more;
+    z->left -= more;
+}
+
+/* How many of the next n outputs to take at once: all, or whole vectors as far as the noise reaches. Short columns are
+ * not divided. */
+INLINE size_t take(struct noise *z, size_t n) {
+    if (n > CHUNK)
+        n = CHUNK;
+    if (n > z->ready && (n <= KEEP || z->ready < VEC) && z->left > 0)
+        draw(z);
+    return n <= z->ready ? n : z->ready / VEC * VEC;
+}
+
+/* Counts flags from bit `at` on, n of them. */
 static uint32_t count_flags(const uint8_t *flags, size_t at, size_t n) {
     uint32_t count = 0;
     for (size_t i = at; i < at + n; i++)
@@ -151,73 +279,89 @@ static uint32_t count_flags(const uint8_t *flags, size_t at, size_t n) {
     return count;
 }
 
-/* Outputs without gaps and without scales: one run over whole chunks, columns matter only where something saturates. */
-static void epilogue_flat(size_t columns, size_t n, float *y, const struct stage *s, const struct philox *p, int noisy,
-                          int rounds, uint64_t first, uint32_t *saturated) {
-    float noise[RPU_GAUSS_GROUP + CHUNK + RPU_GAUSS_GROUP];
-    uint8_t flags[CHUNK / VEC];
+/* Outputs without gaps: columns matter only where something saturates. */
+static void count_flat(size_t n, size_t at, size_t part, uint8_t *flags, uint32_t *saturated) {
+    for (size_t i = at; i < at + part;) {
+        const size_t c = i / n, end = (c + 1) * n < at + part ? (c + 1) * n : at + part;
+        saturated[c] += count_flags(flags, i - at, end - i);
+        i = end;
+    }
+    memset(flags, 0, CHUNK / VEC * sizeof *flags);
+}
+
+INLINE void epilogue_flat(size_t columns, size_t n, float *y, const struct stage *s, struct noise *z,
+                          uint32_t *saturated, int noise, int rounds) {
+    uint8_t flags[CHUNK / VEC] = {0};
     const size_t total = columns * n;
     memset(saturated, 0, columns * sizeof *saturated);
     for (size_t at = 0; at < total;) {
-        size_t part = total - at < CHUNK ? total - at : CHUNK;
-        if (noisy) {
-            /* the next chunk starts with a whole group */
-            const size_t odd = (size_t)((first + at) % RPU_GAUSS_GROUP);
-            part = total - at < CHUNK - odd ? total - at : CHUNK - odd;
-            gauss_fill(p, first + at, part, noise + RPU_GAUSS_GROUP);
-        }
-        if (stage_part(s, part, y + at, noise + RPU_GAUSS_GROUP, flags, noisy, rounds, 1.0f))
-            for (size_t i = at; i < at + part;) {
-                const size_t c = i / n, end = (c + 1) * n < at + part ? (c + 1) * n : at + part;
-                saturated[c] += count_flags(flags, i - at, end - i);
-                i = end;
-            }
+        const size_t part = noise ? take(z, total - at) : total - at < CHUNK ? total - at : CHUNK;
+        if (stage_run(s, part, y + at, z->xi, flags, s->step, noise, rounds, 0))
+            count_flat(n, at, part, flags, saturated);
         at += part;
+        if (noise) {
+            z->xi += part;
+            z->ready -= part;
+        }
     }
 }
 
 /* One column after the other; noise of a chunk serves several. */
-static void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s,
-                             const struct philox *p, int noisy, int rounds, uint64_t first, const float *scale,
-                             uint32_t *saturated) {
-    float noise[RPU_GAUSS_GROUP + CHUNK + RPU_GAUSS_GROUP];
-    uint8_t flags[CHUNK / VEC];
-    const float *xi = noise;
-    const uint64_t total = (uint64_t)columns * n;
-    uint64_t have = 0, at = 0; /* noise is there for flat elements at .. have - 1, the first at xi */
+INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
+                             const float *scale, uint32_t *saturated, int noise, int rounds) {
+    uint8_t flags[CHUNK / VEC] = {0};
     for (size_t c = 0; c < columns; c++) {
+        const __m256 one = _mm256_broadcast_ss(scale + c), v = rounds ? _mm256_mul_ps(s->step, one) : one;
         float *column = y + c * ldy;
-        const int zero = scale && scale[c] == 0.0f;
-        saturated[c] = 0;
+        uint32_t count = 0;
         for (size_t i = 0; i < n;) {
-            if (noisy && at == have) {
-                const size_t odd = (size_t)((first + have) % RPU_GAUSS_GROUP);
-                const size_t more = total - have < CHUNK - odd ? (size_t)(total - have) : CHUNK - odd;
-                gauss_fill(p, first + have, more, noise + RPU_GAUSS_GROUP);
-                xi = noise + RPU_GAUSS_GROUP;
-                have += more;
+            const size_t part = noise ? take(z, n - i) : n - i < CHUNK ? n - i : CHUNK;
+            if (stage_run(s, part, column + i, z->xi, flags, v, noise, rounds, 1)) {
+                count += count_flags(flags, 0, part);
+                memset(flags, 0, sizeof flags);
             }
-            const size_t left = noisy ? (size_t)(have - at) : CHUNK;
-            const size_t part = n - i < left ? n - i : left;
-            if (stage_part(s, part, column + i, xi, flags, noisy, rounds, scale ? scale[c] : 1.0f))
-                saturated[c] += count_flags(flags, 0, part);
-            xi += noisy ? part : 0;
-            at += part;
             i += part;
+            if (noise) {
+                z->xi += part;
+                z->ready -= part;
+            }
         }
-        if (zero)
+        saturated[c] = count;
+        if (scale[c] == 0.0f)
             memset(column, 0, n * sizeof *column);
     }
 }
 
+/* Columns with gaps between them and no scale: one by one. */
+INLINE void epilogue_any(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
+                         const float *scale, uint32_t *saturated, int noise, int rounds) {
+    if (scale)
+        epilogue_columns(columns, n, y, ldy, s, z, scale, saturated, noise, rounds);
+    else if (ldy == n)
+        epilogue_flat(columns, n, y, s, z, saturated, noise, rounds);
+    else
+        for (size_t c = 0; c < columns; c++)
+            epilogue_flat(1, n, y + c * ldy, s, z, saturated + c, noise, rounds);
+}
+
 void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
                  const float *scale, uint32_t *saturated) {
-    const int noisy = stage->sigma > 0.0f, rounds = stage->steps > 0.0f;
-    const struct philox p = philox_begin(&stage->stream);
+    const int rounds = stage->steps > 0.0f;
     const struct stage s = {_mm256_set1_ps(stage->sigma), _mm256_set1_ps(stage->bound), _mm256_set1_ps(-stage->bound),
                             _mm256_set1_ps(stage->steps), _mm256_set1_ps(stage->step)};
-    if (!scale && (ldy == n || columns == 1))
-        epilogue_flat(columns, n, y, &s, &p, noisy, rounds, first, saturated);
+    struct noise z;
+    z.first = first;
+    z.left = stage->noise ? 0 : (uint64_t)columns * n;
+    z.xi = stage->noise ? stage->noise : z.room;
+    z.ready = stage->noise ? columns * n : 0;
+    if (stage->sigma > 0.0f && !stage->noise)
+        z.p = philox_begin(&stage->stream);
+    if (stage->sigma > 0.0f && rounds)
+        epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 1, 1);
+    else if (stage->sigma > 0.0f)
+        epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 1, 0);
+    else if (rounds)
+        epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 0, 1);
     else
-        epilogue_columns(columns, n, y, ldy, &s, &p, noisy, rounds, first, scale, saturated);
+        epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 0, 0);
 }

@@ -7,61 +7,97 @@
  * through a result in the first-level cache. */
 #include "avx2.h"
 
-/* ---- forward, n <= RPU_FORWARD_SEQUENTIAL ---- */
+/* ---- register tiles of plain sums: forward with few inputs, backward of small arrays ----
+ *
+ * s = fma(w[k], x[k], s) over k ascending; lanes are outputs. 16 outputs, or as many as `outputs` says, x C columns. */
 
-static void pack(size_t m, size_t n, const float *w, size_t ldw, float *wt, size_t ldt) {
-    for (size_t j = 0; j < n; j++) {
-        for (size_t i = 0; i < m; i++)
-            wt[j * ldt + i] = w[i * ldw + j];
-        for (size_t i = m; i < ldt; i++)
-            wt[j * ldt + i] = 0.0f;
-    }
-}
+/* How the two vectors of a tile are there. */
+enum width { WHOLE, WHOLE_PART, WHOLE_ONLY, PART_ONLY };
 
-/* 16 outputs (or 8 where `wide` is 0) x C columns. */
-#define SEQUENTIAL_TILE(C)                                                                                             \
-    INLINE void sequential_##C(size_t n, const float *wt, size_t ldt, const float *x, size_t ldx, float *y,            \
-                               size_t ldy, size_t rows, int wide) {                                                    \
+#define SUMS_TILE(C)                                                                                                   \
+    INLINE void sums_##C(size_t terms, const float *w, size_t ldw, __m256i mask, const float *x, size_t ldx, float *y, \
+                         size_t ldy, size_t outputs, enum width width) {                                               \
+        const int wide = width == WHOLE || width == WHOLE_PART;                                                        \
         __m256 a[C], b[C];                                                                                             \
         for (int c = 0; c < C; c++)                                                                                    \
             a[c] = b[c] = _mm256_setzero_ps();                                                                         \
-        for (size_t j = 0; j < n; j++) {                                                                               \
-            const __m256 w0 = _mm256_loadu_ps(wt + j * ldt);                                                           \
-            const __m256 w1 = wide ? _mm256_loadu_ps(wt + j * ldt + VEC) : w0;                                         \
+        for (size_t k = 0; k < terms; k++) {                                                                           \
+            const float *row = w + k * ldw;                                                                            \
+            const __m256 w0 = width == PART_ONLY ? _mm256_maskload_ps(row, mask) : _mm256_loadu_ps(row);               \
+            const __m256 w1 = width == WHOLE        ? _mm256_loadu_ps(row + VEC)                                       \
+                              : width == WHOLE_PART ? _mm256_maskload_ps(row + VEC, mask)                              \
+                                                    : w0;                                                              \
             for (int c = 0; c < C; c++) {                                                                              \
-                const __m256 v = _mm256_broadcast_ss(x + (size_t)c * ldx + j);                                         \
+                const __m256 v = _mm256_broadcast_ss(x + (size_t)c * ldx + k);                                         \
                 a[c] = _mm256_fmadd_ps(w0, v, a[c]);                                                                   \
                 if (wide)                                                                                              \
                     b[c] = _mm256_fmadd_ps(w1, v, b[c]);                                                               \
             }                                                                                                          \
         }                                                                                                              \
         for (int c = 0; c < C; c++) {                                                                                  \
-            store_upto(y + (size_t)c * ldy, a[c], rows);                                                               \
+            store_upto(y + (size_t)c * ldy, a[c], outputs);                                                            \
             if (wide)                                                                                                  \
-                store_upto(y + (size_t)c * ldy + VEC, b[c], rows - VEC);                                               \
+                store_upto(y + (size_t)c * ldy + VEC, b[c], outputs - VEC);                                            \
         }                                                                                                              \
     }
 
-SEQUENTIAL_TILE(6)
-SEQUENTIAL_TILE(1)
+SUMS_TILE(6)
+SUMS_TILE(2)
+SUMS_TILE(1)
+
+/* Up to 16 outputs, all columns. */
+INLINE void sums_strip(size_t terms, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
+                       size_t ldy, size_t outputs, enum width width) {
+    const __m256i mask = lane_mask(width == PART_ONLY ? outputs : outputs - VEC);
+    size_t p = 0;
+    for (; p + 6 <= columns; p += 6)
+        sums_6(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+    for (; p + 2 <= columns; p += 2)
+        sums_2(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+    if (p < columns)
+        sums_1(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+}
+
+/* ---- forward, n <= RPU_FORWARD_SEQUENTIAL ---- */
+
+INLINE void transpose8(const __m256 r[8], __m256 t[8]) {
+    __m256 q[8];
+    for (int k = 0; k < 8; k += 4) {
+        const __m256 a = _mm256_unpacklo_ps(r[k], r[k + 1]), b = _mm256_unpackhi_ps(r[k], r[k + 1]);
+        const __m256 c = _mm256_unpacklo_ps(r[k + 2], r[k + 3]), d = _mm256_unpackhi_ps(r[k + 2], r[k + 3]);
+        q[k] = _mm256_shuffle_ps(a, c, 0x44);
+        q[k + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        q[k + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        q[k + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int k = 0; k < 4; k++) {
+        t[k] = _mm256_permute2f128_ps(q[k], q[k + 4], 0x20);
+        t[k + 4] = _mm256_permute2f128_ps(q[k], q[k + 4], 0x31);
+    }
+}
+
+/* Transposed weights in rows of `ldt`, which is whole vectors; outputs beyond m are zeros. */
+static void pack(size_t m, size_t n, const float *w, size_t ldw, float *wt, size_t ldt) {
+    for (size_t i = 0; i < ldt; i += VEC)
+        for (size_t j = 0; j < n; j += VEC) {
+            __m256 r[8], t[8];
+            for (size_t k = 0; k < 8; k++)
+                r[k] = i + k < m ? load_upto(w + (i + k) * ldw + j, n - j) : _mm256_setzero_ps();
+            transpose8(r, t);
+            for (size_t k = 0; k < 8; k++)
+                if (j + k < n)
+                    _mm256_storeu_ps(wt + (j + k) * ldt + i, t[k]);
+        }
+}
 
 static void forward_sequential(size_t m, size_t n, size_t columns, const float *x, size_t ldx, float *y, size_t ldy,
                                const float *wt, size_t ldt) {
     for (size_t i = 0; i < m; i += 16) {
         const size_t rows = m - i < 16 ? m - i : 16;
-        size_t p = 0;
-        for (; p + 6 <= columns; p += 6) {
-            if (rows > VEC)
-                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
-            else
-                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
-        }
-        for (; p < columns; p++) {
-            if (rows > VEC)
-                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
-            else
-                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
-        }
+        if (rows > VEC)
+            sums_strip(n, columns, wt + i, ldt, x, ldx, y + i, ldy, rows, WHOLE);
+        else
+            sums_strip(n, columns, wt + i, ldt, x, ldx, y + i, ldy, rows, WHOLE_ONLY);
     }
 }
 
@@ -166,7 +202,60 @@ void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, 
         forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
 }
 
-/* ---- backward ---- */
+/* ---- backward of small arrays: every row takes part ---- */
+
+/* V vectors of outputs of one column, the last of them partial where `mask` says so. */
+#define DENSE_TILE(V)                                                                                                  \
+    INLINE void dense_##V(size_t m, const float *w, size_t ldw, const float *d, float *z) {                            \
+        __m256 s[V];                                                                                                   \
+        for (int v = 0; v < V; v++)                                                                                    \
+            s[v] = _mm256_setzero_ps();                                                                                \
+        for (size_t i = 0; i < m; i++) {                                                                               \
+            const __m256 e = _mm256_broadcast_ss(d + i);                                                               \
+            for (int v = 0; v < V; v++)                                                                                \
+                s[v] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i * ldw + (size_t)v * VEC), e, s[v]);                       \
+        }                                                                                                              \
+        for (int v = 0; v < V; v++)                                                                                    \
+            _mm256_storeu_ps(z + (size_t)v * VEC, s[v]);                                                               \
+    }
+
+DENSE_TILE(8)
+DENSE_TILE(4)
+DENSE_TILE(1)
+
+/* One column; the last outputs overlap those before. */
+static void dense_column(size_t m, size_t n, const float *w, size_t ldw, const float *d, float *z) {
+    size_t j = 0;
+    for (; j + 8 * VEC <= n; j += 8 * VEC)
+        dense_8(m, w + j, ldw, d, z + j);
+    for (; j + 4 * VEC <= n; j += 4 * VEC)
+        dense_4(m, w + j, ldw, d, z + j);
+    for (; j + VEC <= n; j += VEC)
+        dense_1(m, w + j, ldw, d, z + j);
+    if (j < n && n >= VEC)
+        dense_1(m, w + n - VEC, ldw, d, z + n - VEC);
+    else if (j < n)
+        sums_strip(m, 1, w, ldw, d, 0, z, 0, n, PART_ONLY);
+}
+
+static void backward_dense(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
+                           float *z, size_t ldz) {
+    for (size_t j = 0; columns > 1 && j < n; j += 16) {
+        const size_t outputs = n - j < 16 ? n - j : 16;
+        if (outputs == 16)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, 16, WHOLE);
+        else if (outputs > VEC)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, outputs, WHOLE_PART);
+        else if (outputs == VEC)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, VEC, WHOLE_ONLY);
+        else
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, outputs, PART_ONLY);
+    }
+    if (columns == 1)
+        dense_column(m, n, w, ldw, d, z);
+}
+
+/* ---- backward of larger arrays: rows with d != 0 ---- */
 
 enum { TILE = 12, FEW_ROWS = 64, ROWS = 256 };
 
@@ -196,35 +285,8 @@ static void gather_part(size_t count, const float *const *row, const float *d, s
     store_part(z + j, s, n);
 }
 
-/* Up to 32 inputs at once, the last vector partial. */
-static void gather_narrow(size_t n, size_t count, const float *const *row, const float *d, float *z) {
-    const size_t whole = (n - 1) / VEC, left = n - whole * VEC;
-    const __m256i mask = lane_mask(left);
-    __m256 s[4];
-    for (int v = 0; v < 4; v++)
-        s[v] = _mm256_setzero_ps();
-    for (size_t r = 0; r < count; r++) {
-        const __m256 e = _mm256_broadcast_ss(d + r);
-        const float *from = row[r];
-        if (whole > 0)
-            s[0] = _mm256_fmadd_ps(_mm256_loadu_ps(from), e, s[0]);
-        if (whole > 1)
-            s[1] = _mm256_fmadd_ps(_mm256_loadu_ps(from + VEC), e, s[1]);
-        if (whole > 2)
-            s[2] = _mm256_fmadd_ps(_mm256_loadu_ps(from + 2 * VEC), e, s[2]);
-        s[3] = _mm256_fmadd_ps(_mm256_maskload_ps(from + whole * VEC, mask), e, s[3]);
-    }
-    for (size_t v = 0; v < whole; v++)
-        _mm256_storeu_ps(z + v * VEC, s[v]);
-    store_upto(z + whole * VEC, s[3], left);
-}
-
 static void backward_few(size_t n, size_t count, const float *const *row, const float *d, float *z) {
     size_t j = 0;
-    if (n > 0 && n <= 4 * VEC) {
-        gather_narrow(n, count, row, d, z);
-        return;
-    }
     for (; j + 12 * VEC <= n; j += 12 * VEC)
         gather_12(count, row, d, j, z);
     for (; j + 4 * VEC <= n; j += 4 * VEC)
@@ -285,6 +347,10 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                  size_t ldz) {
     const float *row[ROWS];
     float value[ROWS];
+    if (rpu_backward_dense(m, n)) {
+        backward_dense(m, n, columns, w, ldw, d, ldd, z, ldz);
+        return;
+    }
     for (size_t p = 0; p < columns; p++) {
         size_t i = 0;
         do { /* lists of up to ROWS rows that take part */
