@@ -110,12 +110,20 @@ struct reader {
 /* Noise management: the largest magnitudes become the factors that undo the gains. One that is no normal number, whose
  * reciprocal may be none, counts as zero. */
 static void manage_noise(const struct reader *r, size_t columns, const float *in, size_t ldin) {
-    float *gain = r->w.gain, *undo = r->w.undo;
+    float *restrict gain = r->w.gain, *restrict undo = r->w.undo;
     r->t->k->absmax(columns, r->n_in, in, ldin, undo);
     for (size_t c = 0; c < columns; c++) {
-        undo[c] = undo[c] >= FLT_MIN ? undo[c] : 0.0f;
-        gain[c] = undo[c] > 0.0f ? 1.0f / undo[c] : 0.0f;
+        const float most = undo[c], inverse = 1.0f / most;
+        undo[c] = most >= FLT_MIN ? most : 0.0f;
+        gain[c] = most >= FLT_MIN ? inverse : 0.0f;
     }
+}
+
+static int any_saturated(size_t columns, const uint32_t *saturated) {
+    uint32_t any = 0;
+    for (size_t c = 0; c < columns; c++)
+        any |= saturated[c];
+    return any > 0;
 }
 
 /* Bound management on one column: halve the input and read again, with fresh noise, until no output saturates or the
@@ -143,6 +151,7 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const uint64_t first = (uint64_t)column * r->n_out;
     struct rpu_output_stage stage = r->stage.output;
     float noise[NOISE_FIRST];
+    int any;
     if (stage.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
         k->gaussian(&stage.stream, first, columns * r->n_out, noise);
         stage.noise = noise;
@@ -152,8 +161,9 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     k->dac(columns, r->n_in, in, ldin, nm ? r->w.gain : NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->ldq);
     product(r->t, r->read, columns, r->w.q, r->ldq, out, ldout, r->w.product);
     k->epilogue(columns, r->n_out, out, ldout, &stage, first, nm ? r->w.undo : NULL, r->w.saturated);
+    any = any_saturated(columns, r->w.saturated);
     counts->columns += columns;
-    for (size_t c = 0; c < columns; c++) {
+    for (size_t c = 0; any && c < columns; c++) {
         const float gain = nm ? r->w.gain[c] : 1.0f, undo = nm ? r->w.undo[c] : 1.0f;
         if (undo == 0.0f) /* a zero column under noise management is exactly 0, read or not */
             continue;

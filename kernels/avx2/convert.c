@@ -113,12 +113,26 @@ INLINE void dac_column(size_t n, const float *x, const struct dac *c, float *q, 
         dac_at(x + n - VEC, c, q + n - VEC, scaled, rounds);
 }
 
+/* A column of V vectors that stand at 0, `second`, `third` and n - 8, and may overlap. */
+INLINE void dac_short(size_t n, size_t second, size_t third, const float *x, const struct dac *c, float *q, size_t V,
+                      int scaled, int rounds) {
+    const size_t at[4] = {0, V == 2 ? n - VEC : second, third, n - VEC};
+    for (size_t k = 0; k < V; k++)
+        dac_at(x + at[k], c, q + at[k], scaled, rounds);
+}
+
 INLINE void dac_columns(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, struct dac *c,
                         float *q, size_t ldq, int scaled, int rounds) {
+    const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
     for (size_t p = 0; p < columns; p++) {
         if (scaled)
             c->gain = _mm256_broadcast_ss(gain + p);
-        dac_column(n, x + p * ldx, c, q + p * ldq, scaled, rounds);
+        if (n >= VEC && n <= 2 * VEC)
+            dac_short(n, second, third, x + p * ldx, c, q + p * ldq, 2, scaled, rounds);
+        else if (n > 2 * VEC && n <= 4 * VEC)
+            dac_short(n, second, third, x + p * ldx, c, q + p * ldq, 4, scaled, rounds);
+        else
+            dac_column(n, x + p * ldx, c, q + p * ldq, scaled, rounds);
     }
 }
 
@@ -238,37 +252,43 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
     return any;
 }
 
-/* Noise is drawn for up to CHUNK outputs at a time. What is left of a chunk, up to KEEP numbers, moves before the next. */
-enum { CHUNK = 16 * RPU_GAUSS_GROUP, KEEP = 64 };
+/* Noise is drawn for up to CHUNK outputs at once, in whole groups; what is left of the last group moves before the next
+ * ones. */
+enum { CHUNK = 32 * RPU_GAUSS_GROUP, KEEP = RPU_GAUSS_GROUP };
 
 struct noise {
-    struct philox p;
+    const struct rpu_stream *stream;
     uint64_t first, left; /* the next number of the stream, and how many are still to be drawn */
     const float *xi;      /* numbers ready */
     size_t ready;
     float room[KEEP + CHUNK + RPU_GAUSS_GROUP];
 };
 
-static void draw(struct noise *z) {
+/* Makes n <= CHUNK numbers ready. */
+static void __attribute__((noinline)) draw(struct noise *z, size_t n) {
     const size_t odd = (size_t)(z->first % RPU_GAUSS_GROUP); /* only at the start */
-    const size_t more = z->left < CHUNK - odd ? (size_t)z->left : CHUNK - odd;
-    if (z->ready > 0)
-        memcpy(z->room, z->xi + z->ready - KEEP, KEEP * sizeof *z->room);
-    gauss_fill(&z->p, z->first, more, z->room + KEEP);
+    size_t more = (n - z->ready + odd + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP - odd;
+    more = z->left < more ? (size_t)z->left : more;
+    for (size_t k = 0; z->ready > 0 && k < KEEP; k += VEC)
+        _mm256_storeu_ps(z->room + k, _mm256_loadu_ps(z->xi + z->ready - KEEP + k));
+    K(gaussian)(z->stream, z->first, more, z->room + KEEP);
     z->xi = z->room + KEEP - z->ready;
     z->ready += more;
     z->first += more;
     z->left -= more;
 }
 
-/* How many of the next n outputs to take at once: all, or whole vectors as far as the noise reaches. Short columns are
- * not divided. */
-INLINE size_t take(struct noise *z, size_t n) {
-    if (n > CHUNK)
-        n = CHUNK;
-    if (n > z->ready && (n <= KEEP || z->ready < VEC) && z->left > 0)
-        draw(z);
-    return n <= z->ready ? n : z->ready / VEC * VEC;
+/* The next n <= CHUNK numbers. */
+INLINE const float *take(struct noise *z, size_t n, int noise) {
+    const float *xi;
+    if (!noise)
+        return z->room;
+    if (z->ready < n)
+        draw(z, n);
+    xi = z->xi;
+    z->xi += n;
+    z->ready -= n;
+    return xi;
 }
 
 /* Counts flags from bit `at` on, n of them. */
@@ -294,39 +314,68 @@ INLINE void epilogue_flat(size_t columns, size_t n, float *y, const struct stage
     uint8_t flags[CHUNK / VEC] = {0};
     const size_t total = columns * n;
     memset(saturated, 0, columns * sizeof *saturated);
-    for (size_t at = 0; at < total;) {
-        const size_t part = noise ? take(z, total - at) : total - at < CHUNK ? total - at : CHUNK;
-        if (stage_run(s, part, y + at, z->xi, flags, s->step, noise, rounds, 0))
+    for (size_t at = 0; at < total; at += CHUNK) {
+        const size_t part = total - at < CHUNK ? total - at : CHUNK;
+        if (stage_run(s, part, y + at, take(z, part, noise), flags, s->step, noise, rounds, 0))
             count_flat(n, at, part, flags, saturated);
-        at += part;
-        if (noise) {
-            z->xi += part;
-            z->ready -= part;
-        }
     }
 }
 
-/* One column after the other; noise of a chunk serves several. */
+/* A column of 8 to 32 outputs: its vectors stand at 0, `second`, `third` and n - 8, and may overlap. Returns 0, with
+ * nothing written, when an output saturates. */
+INLINE int stage_short(const struct stage *s, size_t n, size_t second, size_t third, float *y, const float *xi,
+                       __m256 scale, int noise, int rounds) {
+    const size_t at[RUN] = {0, second, third, n - VEC};
+    __m256 v[RUN], most = _mm256_setzero_ps();
+    for (size_t k = 0; k < RUN; k++) {
+        v[k] = noisy8(s, y + at[k], xi + at[k], noise);
+        most = max_ignore(abs_ps(v[k]), most);
+    }
+    if (reached(s, most))
+        return 0;
+    for (size_t k = 0; k < RUN; k++)
+        _mm256_storeu_ps(y + at[k], finish8(s, v[k], scale, rounds, 1));
+    return 1;
+}
+
+/* Up to CHUNK outputs of one column. Returns how many saturated. */
+INLINE uint32_t stage_column(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
+                             int noise, int rounds) {
+    uint32_t count = 0;
+    if (stage_run(s, n, y, xi, flags, scale, noise, rounds, 1)) {
+        count = count_flags(flags, 0, n);
+        memset(flags, 0, CHUNK / VEC * sizeof *flags);
+    }
+    return count;
+}
+
+INLINE __m256 column_scale(const struct stage *s, const float *scale, int rounds) {
+    const __m256 v = _mm256_broadcast_ss(scale);
+    return rounds ? _mm256_mul_ps(s->step, v) : v;
+}
+
+/* One column after the other. */
 INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
                              const float *scale, uint32_t *saturated, int noise, int rounds) {
+    const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
+    const size_t batch = n > 0 && n < CHUNK ? CHUNK / n : 1; /* columns whose noise is drawn at once */
     uint8_t flags[CHUNK / VEC] = {0};
     for (size_t c = 0; c < columns; c++) {
-        const __m256 one = _mm256_broadcast_ss(scale + c), v = rounds ? _mm256_mul_ps(s->step, one) : one;
+        const __m256 v = column_scale(s, scale + c, rounds);
         float *column = y + c * ldy;
-        uint32_t count = 0;
-        for (size_t i = 0; i < n;) {
-            const size_t part = noise ? take(z, n - i) : n - i < CHUNK ? n - i : CHUNK;
-            if (stage_run(s, part, column + i, z->xi, flags, v, noise, rounds, 1)) {
-                count += count_flags(flags, 0, part);
-                memset(flags, 0, sizeof flags);
-            }
-            i += part;
-            if (noise) {
-                z->xi += part;
-                z->ready -= part;
-            }
+        saturated[c] = 0;
+        if (noise && c % batch == 0 && n <= CHUNK) {
+            const size_t ahead = (columns - c < batch ? columns - c : batch) * n;
+            if (z->ready < ahead)
+                draw(z, ahead);
         }
-        saturated[c] = count;
+        if (n < VEC || n > 4 * VEC || !stage_short(s, n, second, third, column, z->xi, v, noise, rounds))
+            for (size_t i = 0; i < n; i += CHUNK) {
+                const size_t part = n - i < CHUNK ? n - i : CHUNK;
+                saturated[c] += stage_column(s, part, column + i, take(z, part, noise), flags, v, noise, rounds);
+            }
+        else
+            take(z, n, noise);
         if (scale[c] == 0.0f)
             memset(column, 0, n * sizeof *column);
     }
@@ -350,12 +399,11 @@ void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rp
     const struct stage s = {_mm256_set1_ps(stage->sigma), _mm256_set1_ps(stage->bound), _mm256_set1_ps(-stage->bound),
                             _mm256_set1_ps(stage->steps), _mm256_set1_ps(stage->step)};
     struct noise z;
+    z.stream = &stage->stream;
     z.first = first;
     z.left = stage->noise ? 0 : (uint64_t)columns * n;
     z.xi = stage->noise ? stage->noise : z.room;
     z.ready = stage->noise ? columns * n : 0;
-    if (stage->sigma > 0.0f && !stage->noise)
-        z.p = philox_begin(&stage->stream);
     if (stage->sigma > 0.0f && rounds)
         epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 1, 1);
     else if (stage->sigma > 0.0f)

@@ -121,85 +121,203 @@ INLINE __m256 load_input_part(const float *x, size_t n) {
                         _mm256_andnot_ps(_mm256_castsi256_ps(mask), _mm256_set1_ps(-0.0f)));
 }
 
-/* R outputs x C columns. */
-#define LANES_TILE(R, C)                                                                                               \
-    INLINE void lanes_##R##x##C(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, __m256 s[R][C]) {    \
-        size_t j = 0;                                                                                                  \
-        for (int r = 0; r < R; r++)                                                                                    \
-            for (int c = 0; c < C; c++)                                                                                \
-                s[r][c] = _mm256_setzero_ps();                                                                         \
-        for (; j + VEC <= n; j += VEC) {                                                                               \
-            __m256 v[C];                                                                                               \
-            for (int c = 0; c < C; c++)                                                                                \
-                v[c] = _mm256_loadu_ps(x + (size_t)c * ldx + j);                                                       \
-            for (int r = 0; r < R; r++) {                                                                              \
-                const __m256 u = _mm256_loadu_ps(w + (size_t)r * ldw + j);                                             \
-                for (int c = 0; c < C; c++)                                                                            \
-                    s[r][c] = _mm256_fmadd_ps(u, v[c], s[r][c]);                                                       \
-            }                                                                                                          \
-        }                                                                                                              \
-        if (j < n)                                                                                                     \
-            for (int c = 0; c < C; c++) {                                                                              \
-                const __m256 v = load_input_part(x + (size_t)c * ldx + j, n - j);                                      \
-                for (int r = 0; r < R; r++)                                                                            \
-                    s[r][c] = _mm256_fmadd_ps(load_part(w + (size_t)r * ldw + j, n - j), v, s[r][c]);                  \
-            }                                                                                                          \
+/* The same for eight outputs, a0 to a3 and b0 to b3. */
+INLINE __m256 fold2(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_blend_ps(a, b, 0xf0), _mm256_permute2f128_ps(a, b, 0x21));
+}
+
+INLINE __m256 tree8(__m256 a0, __m256 a1, __m256 a2, __m256 a3, __m256 b0, __m256 b1, __m256 b2, __m256 b3) {
+    const __m256 t0 = fold2(a0, b0), t1 = fold2(a1, b1), t2 = fold2(a2, b2), t3 = fold2(a3, b3);
+    const __m256 ab = _mm256_add_ps(_mm256_shuffle_ps(t0, t1, 0x44), _mm256_shuffle_ps(t0, t1, 0xee));
+    const __m256 cd = _mm256_add_ps(_mm256_shuffle_ps(t2, t3, 0x44), _mm256_shuffle_ps(t2, t3, 0xee));
+    return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x88), _mm256_shuffle_ps(ab, cd, 0xdd));
+}
+
+/* Several columns: the ends of their rows, n % 8 elements, are copied so that they are whole vectors as well. */
+enum { ENDS = 48, BLOCK_ROWS = 4 };
+
+struct ends {
+    float w[BLOCK_ROWS * VEC], x[ENDS * VEC];
+};
+
+/* Sums of four outputs and up to three columns, one name for each: registers, where an array would live in memory. */
+#define SUMS_STEP(column, v)                                                                                           \
+    do {                                                                                                               \
+        s##column##0 = _mm256_fmadd_ps(w0, v, s##column##0);                                                           \
+        s##column##1 = _mm256_fmadd_ps(w1, v, s##column##1);                                                           \
+        s##column##2 = _mm256_fmadd_ps(w2, v, s##column##2);                                                           \
+        s##column##3 = _mm256_fmadd_ps(w3, v, s##column##3);                                                           \
+    } while (0)
+
+INLINE void forward_4x3(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, const float *end_w,
+                        const float *end_x, float *y, size_t ldy) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero, s20 = zero,
+           s21 = zero, s22 = zero, s23 = zero;
+    size_t j = 0;
+    /* each weight vector is loaded, meets three columns and goes */
+#define STEP(w, ldw, x, ldx)                                                                                           \
+    do {                                                                                                               \
+        const __m256 v0 = _mm256_loadu_ps(x), v1 = _mm256_loadu_ps((x) + (ldx));                                       \
+        const __m256 v2 = _mm256_loadu_ps((x) + 2 * (ldx));                                                            \
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps((w) + (ldw));                                       \
+        const __m256 w2 = _mm256_loadu_ps((w) + 2 * (ldw)), w3 = _mm256_loadu_ps((w) + 3 * (ldw));                     \
+        SUMS_STEP(0, v0);                                                                                              \
+        SUMS_STEP(1, v1);                                                                                              \
+        SUMS_STEP(2, v2);                                                                                              \
+    } while (0)
+    for (; j + VEC <= n; j += VEC)
+        STEP(w + j, ldw, x + j, ldx);
+    if (j < n)
+        STEP(end_w, VEC, end_x, VEC);
+#undef STEP
+    const __m256 two = tree8(s00, s01, s02, s03, s10, s11, s12, s13);
+    _mm_storeu_ps(y, _mm256_castps256_ps128(two));
+    _mm_storeu_ps(y + ldy, _mm256_extractf128_ps(two, 1));
+    _mm_storeu_ps(y + 2 * ldy, tree4(s20, s21, s22, s23));
+}
+
+INLINE void forward_4x2(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, const float *end_w,
+                        const float *end_x, float *y, size_t ldy) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+    size_t j = 0;
+#define STEP(w, ldw, x, ldx)                                                                                           \
+    do {                                                                                                               \
+        const __m256 v0 = _mm256_loadu_ps(x), v1 = _mm256_loadu_ps((x) + (ldx));                                       \
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps((w) + (ldw));                                       \
+        const __m256 w2 = _mm256_loadu_ps((w) + 2 * (ldw)), w3 = _mm256_loadu_ps((w) + 3 * (ldw));                     \
+        SUMS_STEP(0, v0);                                                                                              \
+        SUMS_STEP(1, v1);                                                                                              \
+    } while (0)
+    for (; j + VEC <= n; j += VEC)
+        STEP(w + j, ldw, x + j, ldx);
+    if (j < n)
+        STEP(end_w, VEC, end_x, VEC);
+#undef STEP
+    const __m256 two = tree8(s00, s01, s02, s03, s10, s11, s12, s13);
+    _mm_storeu_ps(y, _mm256_castps256_ps128(two));
+    _mm_storeu_ps(y + ldy, _mm256_extractf128_ps(two, 1));
+}
+
+/* One column: four outputs from row 0 on in s0, or eight. */
+#define COLUMN_STEP(s, row, load)                                                                                      \
+    do {                                                                                                               \
+        s##0 = _mm256_fmadd_ps(load(w + (row)*ldw + j), v, s##0);                                                      \
+        s##1 = _mm256_fmadd_ps(load(w + (row + 1) * ldw + j), v, s##1);                                                \
+        s##2 = _mm256_fmadd_ps(load(w + (row + 2) * ldw + j), v, s##2);                                                \
+        s##3 = _mm256_fmadd_ps(load(w + (row + 3) * ldw + j), v, s##3);                                                \
+    } while (0)
+#define LOAD_END(p) _mm256_maskload_ps(p, mask)
+
+INLINE void forward_8x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        COLUMN_STEP(a, 0, _mm256_loadu_ps);
+        COLUMN_STEP(b, 4, _mm256_loadu_ps);
     }
-
-LANES_TILE(4, 3)
-LANES_TILE(8, 1)
-LANES_TILE(1, 1)
-
-static void forward_4x3(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, float *y, size_t ldy) {
-    __m256 s[4][3];
-    lanes_4x3(n, w, ldw, x, ldx, s);
-    for (int c = 0; c < 3; c++)
-        _mm_storeu_ps(y + (size_t)c * ldy, tree4(s[0][c], s[1][c], s[2][c], s[3][c]));
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        COLUMN_STEP(a, 0, LOAD_END);
+        COLUMN_STEP(b, 4, LOAD_END);
+    }
+    _mm256_storeu_ps(y, tree8(a0, a1, a2, a3, b0, b1, b2, b3));
 }
 
-static void forward_8x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
-    __m256 s[8][1];
-    lanes_8x1(n, w, ldw, x, 0, s);
-    _mm_storeu_ps(y, tree4(s[0][0], s[1][0], s[2][0], s[3][0]));
-    _mm_storeu_ps(y + 4, tree4(s[4][0], s[5][0], s[6][0], s[7][0]));
+INLINE void forward_4x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        COLUMN_STEP(a, 0, _mm256_loadu_ps);
+    }
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        COLUMN_STEP(a, 0, LOAD_END);
+    }
+    _mm_storeu_ps(y, tree4(a0, a1, a2, a3));
 }
 
-static void forward_1x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
-    __m256 s[1][1];
-    lanes_1x1(n, w, ldw, x, 0, s);
-    _mm_store_ss(y, tree4(s[0][0], s[0][0], s[0][0], s[0][0]));
+/* Up to three rows. */
+static void forward_last(size_t rows, size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const float *row1 = w + (rows > 1 ? ldw : 0), *row2 = w + (rows > 2 ? 2 * ldw : 0);
+    __m256 a = _mm256_setzero_ps(), b = a, c = a;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        a = _mm256_fmadd_ps(_mm256_loadu_ps(w + j), v, a);
+        b = _mm256_fmadd_ps(_mm256_loadu_ps(row1 + j), v, b);
+        c = _mm256_fmadd_ps(_mm256_loadu_ps(row2 + j), v, c);
+    }
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        a = _mm256_fmadd_ps(LOAD_END(w + j), v, a);
+        b = _mm256_fmadd_ps(LOAD_END(row1 + j), v, b);
+        c = _mm256_fmadd_ps(LOAD_END(row2 + j), v, c);
+    }
+    store_part(y, _mm256_castps128_ps256(tree4(a, b, c, c)), rows);
 }
 
 static void forward_column(size_t m, size_t n, const float *w, size_t ldw, const float *x, float *y) {
     size_t i = 0;
     for (; i + 8 <= m; i += 8)
         forward_8x1(n, w + i * ldw, ldw, x, y + i);
-    for (; i < m; i++)
-        forward_1x1(n, w + i * ldw, ldw, x, y + i);
+    if (i + 4 <= m) {
+        forward_4x1(n, w + i * ldw, ldw, x, y + i);
+        i += 4;
+    }
+    if (i < m)
+        forward_last(m - i, n, w + i * ldw, ldw, x, y + i);
+}
+
+/* Four rows, several columns: three or two at once, for with one there are too few sums to keep both units busy. */
+static void forward_rows(size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx,
+                         struct ends *ends, float *y, size_t ldy) {
+    size_t p = 0;
+    for (size_t r = 0; r < BLOCK_ROWS && n % VEC != 0; r++)
+        _mm256_storeu_ps(ends->w + r * VEC, load_part(w + r * ldw + n / VEC * VEC, n % VEC));
+    for (; columns - p >= 5 || columns - p == 3; p += 3)
+        forward_4x3(n, w, ldw, x + p * ldx, ldx, ends->w, ends->x + p * VEC, y + p * ldy, ldy);
+    for (; p < columns; p += 2)
+        forward_4x2(n, w, ldw, x + p * ldx, ldx, ends->w, ends->x + p * VEC, y + p * ldy, ldy);
+}
+
+/* 2 to ENDS columns; four rows stay in the first-level cache while all of them pass. */
+static void forward_columns(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx,
+                            float *y, size_t ldy) {
+    struct ends ends;
+    size_t i = 0;
+    for (size_t p = 0; p < columns && n % VEC != 0; p++)
+        _mm256_storeu_ps(ends.x + p * VEC, load_input_part(x + p * ldx + n / VEC * VEC, n % VEC));
+    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
+        forward_rows(n, columns, w + i * ldw, ldw, x, ldx, &ends, y + i, ldy);
+    for (size_t p = 0; p < columns && i < m; p++)
+        forward_last(m - i, n, w + i * ldw, ldw, x + p * ldx, y + p * ldy + i);
 }
 
 void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
                 size_t ldy, float *scratch) {
-    size_t p = 0;
     if (n <= RPU_FORWARD_SEQUENTIAL) {
         const size_t ldt = (m + 15) / 16 * 16;
         pack(m, n, w, ldw, scratch, ldt);
         forward_sequential(m, n, columns, x, ldx, y, ldy, scratch, ldt);
         return;
     }
-    /* four rows stay in the first-level cache while all columns pass */
-    for (size_t i = 0; columns >= 3 && i < m; i += 4) {
-        for (p = 0; p + 3 <= columns; p += 3) {
-            if (i + 4 <= m)
-                forward_4x3(n, w + i * ldw, ldw, x + p * ldx, ldx, y + p * ldy + i, ldy);
-            else
-                for (size_t c = 0; c < 3; c++)
-                    for (size_t r = i; r < m; r++)
-                        forward_1x1(n, w + r * ldw, ldw, x + (p + c) * ldx, y + (p + c) * ldy + r);
-        }
+    for (size_t p = 0, part; p < columns; p += part) {
+        const size_t left = columns - p;
+        part = left > ENDS ? (left == ENDS + 1 ? ENDS - 3 : ENDS) : left;
+        if (part == 1)
+            forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
+        else
+            forward_columns(m, n, part, w, ldw, x + p * ldx, ldx, y + p * ldy, ldy);
     }
-    for (; p < columns; p++)
-        forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
 }
 
 /* ---- backward of small arrays: every row takes part ---- */
