@@ -180,28 +180,34 @@ INLINE unsigned reached(const struct stage *s, __m256 v) {
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
 }
 
-/* Clips the vectors of a run; flags[k] holds the lanes of vector k that reached the bound. */
-static unsigned __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, __m256 *v, uint8_t *flags) {
+/* Clips vectors that wait at y; flags[k] holds the lanes of vector k that reached the bound. */
+static unsigned __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, float *y, uint8_t *flags) {
     for (size_t k = 0; k < vectors; k++) {
-        flags[k] = (uint8_t)reached(s, v[k]);
-        v[k] = clip_ps(v[k], s->minus, s->bound);
+        const __m256 v = _mm256_loadu_ps(y + k * VEC);
+        flags[k] = (uint8_t)reached(s, v);
+        _mm256_storeu_ps(y + k * VEC, clip_ps(v, s->minus, s->bound));
     }
     return 1;
+}
+
+/* Clips one vector. */
+static __m256 __attribute__((noinline)) clip_one(const struct stage *s, __m256 v, uint8_t *flags) {
+    *flags = (uint8_t)reached(s, v);
+    return clip_ps(v, s->minus, s->bound);
 }
 
 /* n < 8 outputs. */
 INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
                            int noise, int rounds, int scaled) {
     __m256 v = load_part(y, n);
-    unsigned any = 0;
     if (noise)
         v = _mm256_fmadd_ps(s->sigma, load_part(xi, n), v);
     if (reached(s, v) & ((1u << n) - 1u)) {
-        any = clip_run(s, 1, &v, flags);
+        v = clip_one(s, v, flags);
         flags[0] &= (uint8_t)((1u << n) - 1u);
     }
     store_part(y, finish8(s, v, scale, rounds, scaled), n);
-    return any;
+    return flags[0];
 }
 
 /* n outputs in place, their noise at xi. Bit i of `flags`, all zeros before, is set where output i saturates; returns
@@ -211,7 +217,7 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
                           int noise, int rounds, int scaled) {
     const size_t left = n % VEC, rest = n / VEC % RUN;
     const __m256 none = _mm256_setzero_ps();
-    __m256 v[RUN], tail = none, most;
+    __m256 v[RUN] = {none, none, none, none}, tail = none, most;
     unsigned any = 0;
     size_t i = 0;
     if (n < VEC)
@@ -224,8 +230,13 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
             v[k] = noisy8(s, y + i + k * VEC, xi + i + k * VEC, noise);
             most = max_ignore(abs_ps(v[k]), most);
         }
-        if (reached(s, most))
-            any = clip_run(s, RUN, v, flags + i / VEC);
+        if (reached(s, most)) {
+            for (size_t k = 0; k < RUN; k++)
+                _mm256_storeu_ps(y + i + k * VEC, v[k]);
+            any = clip_run(s, RUN, y + i, flags + i / VEC);
+            for (size_t k = 0; k < RUN; k++)
+                v[k] = _mm256_loadu_ps(y + i + k * VEC);
+        }
         for (size_t k = 0; k < RUN; k++)
             _mm256_storeu_ps(y + i + k * VEC, finish8(s, v[k], scale, rounds, scaled));
     }
@@ -238,9 +249,15 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
             most = max_ignore(abs_ps(v[k]), most);
         }
     if (reached(s, most)) {
-        any |= clip_run(s, rest, v, flags + i / VEC);
+        for (size_t k = 0; k < RUN - 1; k++)
+            if (k < rest)
+                _mm256_storeu_ps(y + i + k * VEC, v[k]);
+        any = clip_run(s, rest, y + i, flags + i / VEC);
+        for (size_t k = 0; k < RUN - 1; k++)
+            if (k < rest)
+                v[k] = _mm256_loadu_ps(y + i + k * VEC);
         if (left > 0) {
-            clip_run(s, 1, &tail, flags + n / VEC);
+            tail = clip_one(s, tail, flags + n / VEC);
             flags[n / VEC] = (uint8_t)(flags[n / VEC] >> (VEC - left));
         }
     }
@@ -354,30 +371,56 @@ INLINE __m256 column_scale(const struct stage *s, const float *scale, int rounds
     return rounds ? _mm256_mul_ps(s->step, v) : v;
 }
 
-/* One column after the other. */
-INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
-                             const float *scale, uint32_t *saturated, int noise, int rounds) {
+/* Columns of 8 to 32 outputs, whose noise is at xi. */
+INLINE void columns_short(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, const float *xi,
+                          uint8_t *flags, const float *scale, uint32_t *saturated, int noise, int rounds) {
     const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
-    const size_t batch = n > 0 && n < CHUNK ? CHUNK / n : 1; /* columns whose noise is drawn at once */
-    uint8_t flags[CHUNK / VEC] = {0};
     for (size_t c = 0; c < columns; c++) {
         const __m256 v = column_scale(s, scale + c, rounds);
-        float *column = y + c * ldy;
         saturated[c] = 0;
-        if (noise && c % batch == 0 && n <= CHUNK) {
-            const size_t ahead = (columns - c < batch ? columns - c : batch) * n;
-            if (z->ready < ahead)
-                draw(z, ahead);
+        if (!stage_short(s, n, second, third, y + c * ldy, xi, v, noise, rounds))
+            saturated[c] = stage_column(s, n, y + c * ldy, xi, flags, v, noise, rounds);
+        xi += noise ? n : 0;
+    }
+}
+
+INLINE void columns_long(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
+                         uint8_t *flags, const float *scale, uint32_t *saturated, int noise, int rounds) {
+    for (size_t c = 0; c < columns; c++) {
+        const __m256 v = column_scale(s, scale + c, rounds);
+        uint32_t count = 0;
+        for (size_t i = 0; i < n; i += CHUNK) {
+            const size_t part = n - i < CHUNK ? n - i : CHUNK;
+            count += stage_column(s, part, y + c * ldy + i, take(z, part, noise), flags, v, noise, rounds);
         }
-        if (n < VEC || n > 4 * VEC || !stage_short(s, n, second, third, column, z->xi, v, noise, rounds))
-            for (size_t i = 0; i < n; i += CHUNK) {
-                const size_t part = n - i < CHUNK ? n - i : CHUNK;
-                saturated[c] += stage_column(s, part, column + i, take(z, part, noise), flags, v, noise, rounds);
-            }
-        else
-            take(z, n, noise);
+        saturated[c] = count;
+    }
+}
+
+static void clear_columns(size_t columns, size_t n, float *y, size_t ldy, const float *scale) {
+    for (size_t c = 0; c < columns; c++)
         if (scale[c] == 0.0f)
-            memset(column, 0, n * sizeof *column);
+            memset(y + c * ldy, 0, n * sizeof *y);
+}
+
+/* One column after the other, the noise of as many as fit drawn at once. */
+INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
+                             const float *scale, uint32_t *saturated, int noise, int rounds) {
+    const size_t fit = n > 0 && n < CHUNK ? CHUNK / n : 1, batches = (columns + fit - 1) / fit;
+    const size_t batch = batches > 0 ? (columns + batches - 1) / batches : 1;
+    uint8_t flags[CHUNK / VEC] = {0};
+    for (size_t c = 0; c < columns; c += batch) {
+        const size_t part = columns - c < batch ? columns - c : batch;
+        float *block = y + c * ldy;
+        if (n >= VEC && n <= RUN * VEC)
+            columns_short(part, n, block, ldy, s, take(z, part * n, noise), flags, scale + c, saturated + c, noise,
+                          rounds);
+        else {
+            if (noise && n <= CHUNK && z->ready < part * n)
+                draw(z, part * n);
+            columns_long(part, n, block, ldy, s, z, flags, scale + c, saturated + c, noise, rounds);
+        }
+        clear_columns(part, n, block, ldy, scale + c);
     }
 }
 
