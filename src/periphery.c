@@ -113,10 +113,12 @@ static void manage_noise(const struct reader *r, size_t columns, const float *in
     float *restrict gain = r->w.gain, *restrict undo = r->w.undo;
     r->t->k->absmax(columns, r->n_in, in, ldin, undo);
     for (size_t c = 0; c < columns; c++) {
-        const float most = undo[c], inverse = 1.0f / most;
+        const float most = undo[c];
         undo[c] = most >= FLT_MIN ? most : 0.0f;
-        gain[c] = most >= FLT_MIN ? inverse : 0.0f;
+        gain[c] = most >= FLT_MIN ? most : INFINITY;
     }
+    for (size_t c = 0; c < columns; c++)
+        gain[c] = 1.0f / gain[c];
 }
 
 static int any_saturated(size_t columns, const uint32_t *saturated) {

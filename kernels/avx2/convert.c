@@ -275,24 +275,23 @@ enum { CHUNK = 32 * RPU_GAUSS_GROUP, KEEP = RPU_GAUSS_GROUP };
 
 struct noise {
     const struct rpu_stream *stream;
-    uint64_t first, left; /* the next number of the stream, and how many are still to be drawn */
-    const float *xi;      /* numbers ready */
+    uint64_t first;  /* the next number of the stream to be drawn */
+    const float *xi; /* numbers ready */
     size_t ready;
     float room[KEEP + CHUNK + RPU_GAUSS_GROUP];
 };
 
-/* Makes n <= CHUNK numbers ready. */
+/* Makes n <= CHUNK numbers ready: whole groups, even where the first one is wanted in part. */
 static void __attribute__((noinline)) draw(struct noise *z, size_t n) {
-    const size_t odd = (size_t)(z->first % RPU_GAUSS_GROUP); /* only at the start */
-    size_t more = (n - z->ready + odd + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP - odd;
-    more = z->left < more ? (size_t)z->left : more;
+    const size_t odd = (size_t)(z->first % RPU_GAUSS_GROUP); /* only at the start, when nothing is ready */
+    const size_t want = n - z->ready + odd;
+    const size_t groups = want <= RPU_GAUSS_GROUP ? want : (want + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
     for (size_t k = 0; z->ready > 0 && k < KEEP; k += VEC)
         _mm256_storeu_ps(z->room + k, _mm256_loadu_ps(z->xi + z->ready - KEEP + k));
-    K(gaussian)(z->stream, z->first, more, z->room + KEEP);
+    K(gaussian)(z->stream, z->first - odd, groups, z->room + KEEP - odd);
     z->xi = z->room + KEEP - z->ready;
-    z->ready += more;
-    z->first += more;
-    z->left -= more;
+    z->ready += groups - odd;
+    z->first += groups - odd;
 }
 
 /* The next n <= CHUNK numbers. */
@@ -444,7 +443,6 @@ void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rp
     struct noise z;
     z.stream = &stage->stream;
     z.first = first;
-    z.left = stage->noise ? 0 : (uint64_t)columns * n;
     z.xi = stage->noise ? stage->noise : z.room;
     z.ready = stage->noise ? columns * n : 0;
     if (stage->sigma > 0.0f && rounds)

@@ -21,14 +21,14 @@ enum width { WHOLE, WHOLE_PART, WHOLE_ONLY, PART_ONLY };
         __m256 a[C], b[C];                                                                                             \
         for (int c = 0; c < C; c++)                                                                                    \
             a[c] = b[c] = _mm256_setzero_ps();                                                                         \
-        for (size_t k = 0; k < terms; k++) {                                                                           \
-            const float *row = w + k * ldw;                                                                            \
-            const __m256 w0 = width == PART_ONLY ? _mm256_maskload_ps(row, mask) : _mm256_loadu_ps(row);               \
-            const __m256 w1 = width == WHOLE        ? _mm256_loadu_ps(row + VEC)                                       \
-                              : width == WHOLE_PART ? _mm256_maskload_ps(row + VEC, mask)                              \
+        const float *upper = C > 3 ? x + 3 * ldx : x;                                                                  \
+        for (const float *end = x + terms; x < end; x++, upper++, w += ldw) {                                          \
+            const __m256 w0 = width == PART_ONLY ? _mm256_maskload_ps(w, mask) : _mm256_loadu_ps(w);                   \
+            const __m256 w1 = width == WHOLE        ? _mm256_loadu_ps(w + VEC)                                         \
+                              : width == WHOLE_PART ? _mm256_maskload_ps(w + VEC, mask)                                \
                                                     : w0;                                                              \
             for (int c = 0; c < C; c++) {                                                                              \
-                const __m256 v = _mm256_broadcast_ss(x + (size_t)c * ldx + k);                                         \
+                const __m256 v = _mm256_broadcast_ss(c < 3 ? x + (size_t)c * ldx : upper + (size_t)(c - 3) * ldx);     \
                 a[c] = _mm256_fmadd_ps(w0, v, a[c]);                                                                   \
                 if (wide)                                                                                              \
                     b[c] = _mm256_fmadd_ps(w1, v, b[c]);                                                               \
@@ -375,44 +375,91 @@ static void backward_dense(size_t m, size_t n, size_t columns, const float *w, s
 
 /* ---- backward of larger arrays: rows with d != 0 ---- */
 
-enum { TILE = 12, FEW_ROWS = 64, ROWS = 256 };
+enum { STRIP = 12, FEW_ROWS = 64, ROWS = 256 };
 
-/* Inputs [j, j + 8 V) of one column from the listed rows, in registers. */
-#define REGISTER_TILE(V)                                                                                               \
-    INLINE void gather_##V(size_t count, const float *const *row, const float *d, size_t j, float *z) {                \
-        __m256 s[V];                                                                                                   \
-        for (int v = 0; v < V; v++)                                                                                    \
-            s[v] = _mm256_setzero_ps();                                                                                \
-        for (size_t r = 0; r < count; r++) {                                                                           \
-            const __m256 e = _mm256_broadcast_ss(d + r);                                                               \
-            for (int v = 0; v < V; v++)                                                                                \
-                s[v] = _mm256_fmadd_ps(_mm256_loadu_ps(row[r] + j + (size_t)v * VEC), e, s[v]);                        \
-        }                                                                                                              \
-        for (int v = 0; v < V; v++)                                                                                    \
-            _mm256_storeu_ps(z + j + (size_t)v * VEC, s[v]);                                                           \
+/* The rows of a column that take part. */
+struct few {
+    size_t count;
+    const float *row[FEW_ROWS];
+    float value[FEW_ROWS];
+};
+
+/* `vectors` <= STRIP vectors of one column: inputs from j on, the last vector from `last` on, which may overlap. One name
+ * for each sum: registers, where an array would live in memory. */
+#define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define SUM_PLACE(v) ((v) + 1 == vectors ? last : j + (v)*VEC)
+#define SUM_BEGIN(v) __m256 s##v = _mm256_setzero_ps();
+#define SUM_ADD(v)                                                                                                     \
+    if ((v) < vectors)                                                                                                 \
+        s##v = _mm256_fmadd_ps(_mm256_loadu_ps(row + SUM_PLACE(v)), e, s##v);
+#define SUM_END(v)                                                                                                     \
+    if ((v) < vectors)                                                                                                 \
+        _mm256_storeu_ps(z + SUM_PLACE(v), s##v);
+
+INLINE void gather(const size_t vectors, const struct few *f, size_t j, size_t last, float *z) {
+    const size_t count = f->count;
+    EACH_SUM(SUM_BEGIN)
+    for (size_t r = 0; r < count; r++) {
+        const __m256 e = _mm256_broadcast_ss(f->value + r);
+        const float *row = f->row[r];
+        EACH_SUM(SUM_ADD)
     }
-
-REGISTER_TILE(12)
-REGISTER_TILE(4)
-REGISTER_TILE(1)
-
-static void gather_part(size_t count, const float *const *row, const float *d, size_t j, size_t n, float *z) {
-    __m256 s = _mm256_setzero_ps();
-    for (size_t r = 0; r < count; r++)
-        s = _mm256_fmadd_ps(load_part(row[r] + j, n), _mm256_broadcast_ss(d + r), s);
-    store_part(z + j, s, n);
+    EACH_SUM(SUM_END)
 }
 
-static void backward_few(size_t n, size_t count, const float *const *row, const float *d, float *z) {
-    size_t j = 0;
-    for (; j + 12 * VEC <= n; j += 12 * VEC)
-        gather_12(count, row, d, j, z);
-    for (; j + 4 * VEC <= n; j += 4 * VEC)
-        gather_4(count, row, d, j, z);
-    for (; j + VEC <= n; j += VEC)
-        gather_1(count, row, d, j, z);
-    if (j < n)
-        gather_part(count, row, d, j, n - j, z);
+#define GATHER(V)                                                                                                      \
+    static void gather_##V(const struct few *f, size_t j, size_t last, float *z) {                                     \
+        gather(V, f, j, last, z);                                                                                      \
+    }
+
+GATHER(1)
+GATHER(2)
+GATHER(3)
+GATHER(4)
+GATHER(5)
+GATHER(6)
+GATHER(7)
+GATHER(8)
+GATHER(9)
+GATHER(10)
+GATHER(11)
+GATHER(12)
+
+typedef void gather_fn(const struct few *f, size_t j, size_t last, float *z);
+
+/* Lists the rows with d != 0. */
+static void list_rows(size_t m, const float *w, size_t ldw, const float *d, struct few *f) {
+    f->count = 0;
+    for (size_t i = 0; i < m; i += VEC) {
+        const __m256 e = load_upto(d + i, m - i);
+        unsigned taking = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(e, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+        for (; taking; taking &= taking - 1) {
+            const size_t r = i + (size_t)__builtin_ctz(taking);
+            f->value[f->count] = d[r];
+            f->row[f->count++] = w + r * ldw;
+        }
+    }
+}
+
+/* Up to FEW_ROWS rows, n > 8: strips of the weights stay in the first-level cache while some columns pass. */
+static void backward_few(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
+                         float *z, size_t ldz) {
+    static gather_fn *const gather[STRIP + 1] = {NULL,     gather_1, gather_2, gather_3, gather_4,  gather_5, gather_6,
+                                                 gather_7, gather_8, gather_9, gather_10, gather_11, gather_12};
+    enum { COLUMNS = 12 };
+    struct few few[COLUMNS];
+    const size_t vectors = (n + VEC - 1) / VEC, strips = (vectors + STRIP - 1) / STRIP;
+    const size_t width = (vectors + strips - 1) / strips * VEC;
+    for (size_t p = 0; p < columns; p += COLUMNS) {
+        const size_t part = columns - p < COLUMNS ? columns - p : COLUMNS;
+        for (size_t c = 0; c < part; c++)
+            list_rows(m, w, ldw, d + (p + c) * ldd, &few[c]);
+        for (size_t j = 0; j < n; j += width) {
+            const size_t end = n - j < width ? n : j + width;
+            for (size_t c = 0; c < part; c++)
+                gather[(end - j + VEC - 1) / VEC](&few[c], j, end - VEC, z + (p + c) * ldz);
+        }
+    }
 }
 
 /* Adds up to four rows, in order, to z; `start`: to zero instead. */
@@ -469,6 +516,10 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
         backward_dense(m, n, columns, w, ldw, d, ldd, z, ldz);
         return;
     }
+    if (m <= FEW_ROWS) {
+        backward_few(m, n, columns, w, ldw, d, ldd, z, ldz);
+        return;
+    }
     for (size_t p = 0; p < columns; p++) {
         size_t i = 0;
         do { /* lists of up to ROWS rows that take part */
@@ -483,10 +534,7 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                     row[count++] = w + r * ldw;
                 }
             }
-            if (m <= FEW_ROWS)
-                backward_few(n, count, row, value, z + p * ldz);
-            else
-                backward_many(n, count, row, value, z + p * ldz, start);
+            backward_many(n, count, row, value, z + p * ldz, start);
         } while (i < m);
     }
 }
