@@ -26,6 +26,8 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
 
 /* Columns in a chunk: a multiple of what product kernels take at a time. */
 static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
+    if (count == 1)
+        return 1;
     const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
     const size_t columns = fit >= CHUNK_UNIT ? fit / CHUNK_UNIT * CHUNK_UNIT : (fit > 0 ? fit : 1);
     return columns < count ? columns : count;
@@ -101,7 +103,8 @@ static void product(const struct rpu_tile *t, const struct rpu_read *read, size_
 struct reader {
     const struct rpu_tile *t;
     const struct rpu_read *read;
-    struct rpu_stage stage;
+    const struct rpu_stage *stage;
+    struct rpu_output_stage output; /* with the stream of this read */
     struct read_work w;
     size_t n_in, n_out;
     size_t ldq; /**< rows of converted inputs are whole vectors */
@@ -132,13 +135,13 @@ static int any_saturated(size_t columns, const uint32_t *saturated) {
  * limit is reached. */
 static void reread(struct reader *r, const float *in, uint64_t first, float gain, float undo, float *out,
                    uint32_t *saturated, struct rpu_read_counts *counts) {
-    struct rpu_output_stage stage = r->stage.output;
+    struct rpu_output_stage stage = r->output;
     stage.noise = NULL;
     for (int32_t attempt = 1; attempt <= r->read->periphery->bm_limit && *saturated > 0; attempt++) {
         gain *= 0.5f;
         undo *= 2.0f;
         stage.stream.ctr[2] = rpu_counter_column(0, (uint32_t)attempt);
-        r->t->k->dac(1, r->n_in, in, r->n_in, &gain, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->n_in);
+        r->t->k->dac(1, r->n_in, in, r->n_in, &gain, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->n_in);
         product(r->t, r->read, 1, r->w.q, r->n_in, out, r->n_out, r->w.product);
         r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &undo, saturated);
         counts->rereads++;
@@ -151,18 +154,18 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const struct rpu_periphery *p = r->read->periphery;
     const int nm = p->nm == RPU_NM_ABS_MAX;
     const uint64_t first = (uint64_t)column * r->n_out;
-    struct rpu_output_stage stage = r->stage.output;
     float noise[NOISE_FIRST];
     int any;
-    if (stage.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
-        k->gaussian(&stage.stream, first, columns * r->n_out, noise);
-        stage.noise = noise;
+    r->output.noise = NULL;
+    if (r->output.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
+        k->gaussian(&r->output.stream, first, columns * r->n_out, noise);
+        r->output.noise = noise;
     }
     if (nm)
         manage_noise(r, columns, in, ldin);
-    k->dac(columns, r->n_in, in, ldin, nm ? r->w.gain : NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->ldq);
+    k->dac(columns, r->n_in, in, ldin, nm ? r->w.gain : NULL, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->ldq);
     product(r->t, r->read, columns, r->w.q, r->ldq, out, ldout, r->w.product);
-    k->epilogue(columns, r->n_out, out, ldout, &stage, first, nm ? r->w.undo : NULL, r->w.saturated);
+    k->epilogue(columns, r->n_out, out, ldout, &r->output, first, nm ? r->w.undo : NULL, r->w.saturated);
     any = any_saturated(columns, r->w.saturated);
     counts->columns += columns;
     for (size_t c = 0; any && c < columns; c++) {
@@ -183,7 +186,9 @@ size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count) {
 void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, const struct rpu_block *where,
                    const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
                    struct rpu_read_counts *counts) {
-    struct reader r = {.t = tile, .read = read};
+    struct reader r;
+    r.t = tile;
+    r.read = read;
     r.n_in = read->transposed ? tile->m : tile->n;
     r.n_out = read->transposed ? tile->n : tile->m;
     r.ldq = rpu_padded(r.n_in);
@@ -193,8 +198,9 @@ void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, con
         counts->columns += where->count;
         return;
     }
-    r.stage = tile->stages[read->transposed];
-    r.stage.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
+    r.stage = &tile->stages[read->transposed];
+    r.output = r.stage->output;
+    r.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
     for (size_t c = 0; c < where->count; c += r.w.columns) {
         const size_t columns = where->count - c < r.w.columns ? where->count - c : r.w.columns;
         read_chunk(&r, where->column + (uint32_t)c, columns, in + c * ldin, ldin, out + c * ldout, ldout, counts);

@@ -180,45 +180,48 @@ INLINE unsigned reached(const struct stage *s, __m256 v) {
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
 }
 
-/* Clips vectors that wait at y; flags[k] holds the lanes of vector k that reached the bound. */
-static unsigned __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, float *y, uint8_t *flags) {
+/* Clips vectors that wait at y and counts what reached the bound; `flags`, where not null, gets the lanes of each. */
+static uint32_t __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, float *y, uint8_t *flags) {
+    uint32_t count = 0;
     for (size_t k = 0; k < vectors; k++) {
         const __m256 v = _mm256_loadu_ps(y + k * VEC);
-        flags[k] = (uint8_t)reached(s, v);
+        const unsigned lanes = reached(s, v);
+        count += (uint32_t)__builtin_popcount(lanes);
+        if (flags)
+            flags[k] = (uint8_t)lanes;
         _mm256_storeu_ps(y + k * VEC, clip_ps(v, s->minus, s->bound));
     }
-    return 1;
+    return count;
 }
 
-/* Clips one vector. */
-static __m256 __attribute__((noinline)) clip_one(const struct stage *s, __m256 v, uint8_t *flags) {
-    *flags = (uint8_t)reached(s, v);
-    return clip_ps(v, s->minus, s->bound);
+/* Counts lanes that reached the bound: n of them from `from` on. */
+INLINE uint32_t count_lanes(const struct stage *s, __m256 v, size_t from, size_t n, uint8_t *flags) {
+    const unsigned lanes = reached(s, v) >> from & ((1u << n) - 1u);
+    if (flags && lanes)
+        *flags = (uint8_t)lanes;
+    return (uint32_t)__builtin_popcount(lanes);
 }
 
 /* n < 8 outputs. */
-INLINE unsigned stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
+INLINE uint32_t stage_part(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
                            int noise, int rounds, int scaled) {
     __m256 v = load_part(y, n);
     if (noise)
         v = _mm256_fmadd_ps(s->sigma, load_part(xi, n), v);
-    if (reached(s, v) & ((1u << n) - 1u)) {
-        v = clip_one(s, v, flags);
-        flags[0] &= (uint8_t)((1u << n) - 1u);
-    }
-    store_part(y, finish8(s, v, scale, rounds, scaled), n);
-    return flags[0];
+    const uint32_t count = count_lanes(s, v, 0, n, flags);
+    store_part(y, finish8(s, clip_ps(v, s->minus, s->bound), scale, rounds, scaled), n);
+    return count;
 }
 
-/* n outputs in place, their noise at xi. Bit i of `flags`, all zeros before, is set where output i saturates; returns
- * whether any does. The last vector of a row that is no whole number of vectors overlaps the one before: it is loaded
- * first and stored last. */
-INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
+/* n outputs in place, their noise at xi. Returns how many saturated; bit i of `flags`, where not null and all zeros
+ * before, is set for each. The last vector of a row that is no whole number of vectors overlaps the one before: it is
+ * loaded first and stored last. */
+INLINE uint32_t stage_run(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
                           int noise, int rounds, int scaled) {
     const size_t left = n % VEC, rest = n / VEC % RUN;
     const __m256 none = _mm256_setzero_ps();
     __m256 v[RUN] = {none, none, none, none}, tail = none, most;
-    unsigned any = 0;
+    uint32_t count = 0;
     size_t i = 0;
     if (n < VEC)
         return n > 0 ? stage_part(s, n, y, xi, flags, scale, noise, rounds, scaled) : 0;
@@ -233,7 +236,7 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
         if (reached(s, most)) {
             for (size_t k = 0; k < RUN; k++)
                 _mm256_storeu_ps(y + i + k * VEC, v[k]);
-            any = clip_run(s, RUN, y + i, flags + i / VEC);
+            count += clip_run(s, RUN, y + i, flags ? flags + i / VEC : NULL);
             for (size_t k = 0; k < RUN; k++)
                 v[k] = _mm256_loadu_ps(y + i + k * VEC);
         }
@@ -241,7 +244,7 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
             _mm256_storeu_ps(y + i + k * VEC, finish8(s, v[k], scale, rounds, scaled));
     }
     if (rest == 0 && left == 0)
-        return any;
+        return count;
     most = max_ignore(abs_ps(tail), none);
     for (size_t k = 0; k < RUN - 1; k++)
         if (k < rest) {
@@ -252,26 +255,24 @@ INLINE unsigned stage_run(const struct stage *s, size_t n, float *y, const float
         for (size_t k = 0; k < RUN - 1; k++)
             if (k < rest)
                 _mm256_storeu_ps(y + i + k * VEC, v[k]);
-        any = clip_run(s, rest, y + i, flags + i / VEC);
+        count += clip_run(s, rest, y + i, flags ? flags + i / VEC : NULL);
         for (size_t k = 0; k < RUN - 1; k++)
             if (k < rest)
                 v[k] = _mm256_loadu_ps(y + i + k * VEC);
-        if (left > 0) {
-            tail = clip_one(s, tail, flags + n / VEC);
-            flags[n / VEC] = (uint8_t)(flags[n / VEC] >> (VEC - left));
-        }
+        count += count_lanes(s, tail, VEC - left, left, flags ? flags + n / VEC : NULL);
+        tail = clip_ps(tail, s->minus, s->bound);
     }
     for (size_t k = 0; k < RUN - 1; k++)
         if (k < rest)
             _mm256_storeu_ps(y + i + k * VEC, finish8(s, v[k], scale, rounds, scaled));
     if (left > 0)
         _mm256_storeu_ps(y + n - VEC, finish8(s, tail, scale, rounds, scaled));
-    return any;
+    return count;
 }
 
 /* Noise is drawn for up to CHUNK outputs at once, in whole groups; what is left of the last group moves before the next
  * ones. */
-enum { CHUNK = 32 * RPU_GAUSS_GROUP, KEEP = RPU_GAUSS_GROUP };
+enum { CHUNK = 40 * RPU_GAUSS_GROUP, KEEP = RPU_GAUSS_GROUP };
 
 struct noise {
     const struct rpu_stream *stream;
@@ -354,17 +355,6 @@ INLINE int stage_short(const struct stage *s, size_t n, size_t second, size_t th
     return 1;
 }
 
-/* Up to CHUNK outputs of one column. Returns how many saturated. */
-INLINE uint32_t stage_column(const struct stage *s, size_t n, float *y, const float *xi, uint8_t *flags, __m256 scale,
-                             int noise, int rounds) {
-    uint32_t count = 0;
-    if (stage_run(s, n, y, xi, flags, scale, noise, rounds, 1)) {
-        count = count_flags(flags, 0, n);
-        memset(flags, 0, CHUNK / VEC * sizeof *flags);
-    }
-    return count;
-}
-
 INLINE __m256 column_scale(const struct stage *s, const float *scale, int rounds) {
     const __m256 v = _mm256_broadcast_ss(scale);
     return rounds ? _mm256_mul_ps(s->step, v) : v;
@@ -372,25 +362,25 @@ INLINE __m256 column_scale(const struct stage *s, const float *scale, int rounds
 
 /* Columns of 8 to 32 outputs, whose noise is at xi. */
 INLINE void columns_short(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, const float *xi,
-                          uint8_t *flags, const float *scale, uint32_t *saturated, int noise, int rounds) {
+                          const float *scale, uint32_t *saturated, int noise, int rounds) {
     const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
     for (size_t c = 0; c < columns; c++) {
         const __m256 v = column_scale(s, scale + c, rounds);
         saturated[c] = 0;
         if (!stage_short(s, n, second, third, y + c * ldy, xi, v, noise, rounds))
-            saturated[c] = stage_column(s, n, y + c * ldy, xi, flags, v, noise, rounds);
+            saturated[c] = stage_run(s, n, y + c * ldy, xi, NULL, v, noise, rounds, 1);
         xi += noise ? n : 0;
     }
 }
 
 INLINE void columns_long(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
-                         uint8_t *flags, const float *scale, uint32_t *saturated, int noise, int rounds) {
+                         const float *scale, uint32_t *saturated, int noise, int rounds) {
     for (size_t c = 0; c < columns; c++) {
         const __m256 v = column_scale(s, scale + c, rounds);
         uint32_t count = 0;
         for (size_t i = 0; i < n; i += CHUNK) {
             const size_t part = n - i < CHUNK ? n - i : CHUNK;
-            count += stage_column(s, part, y + c * ldy + i, take(z, part, noise), flags, v, noise, rounds);
+            count += stage_run(s, part, y + c * ldy + i, take(z, part, noise), NULL, v, noise, rounds, 1);
         }
         saturated[c] = count;
     }
@@ -407,32 +397,39 @@ INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, con
                              const float *scale, uint32_t *saturated, int noise, int rounds) {
     const size_t fit = n > 0 && n < CHUNK ? CHUNK / n : 1, batches = (columns + fit - 1) / fit;
     const size_t batch = batches > 0 ? (columns + batches - 1) / batches : 1;
-    uint8_t flags[CHUNK / VEC] = {0};
     for (size_t c = 0; c < columns; c += batch) {
         const size_t part = columns - c < batch ? columns - c : batch;
         float *block = y + c * ldy;
         if (n >= VEC && n <= RUN * VEC)
-            columns_short(part, n, block, ldy, s, take(z, part * n, noise), flags, scale + c, saturated + c, noise,
-                          rounds);
+            columns_short(part, n, block, ldy, s, take(z, part * n, noise), scale + c, saturated + c, noise, rounds);
         else {
             if (noise && n <= CHUNK && z->ready < part * n)
                 draw(z, part * n);
-            columns_long(part, n, block, ldy, s, z, flags, scale + c, saturated + c, noise, rounds);
+            columns_long(part, n, block, ldy, s, z, scale + c, saturated + c, noise, rounds);
         }
         clear_columns(part, n, block, ldy, scale + c);
     }
 }
 
-/* Columns with gaps between them and no scale: one by one. */
+/* One column without a scale. */
+INLINE uint32_t epilogue_one(size_t n, float *y, const struct stage *s, struct noise *z, int noise, int rounds) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i += CHUNK) {
+        const size_t part = n - i < CHUNK ? n - i : CHUNK;
+        count += stage_run(s, part, y + i, take(z, part, noise), NULL, s->step, noise, rounds, 0);
+    }
+    return count;
+}
+
 INLINE void epilogue_any(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
                          const float *scale, uint32_t *saturated, int noise, int rounds) {
     if (scale)
         epilogue_columns(columns, n, y, ldy, s, z, scale, saturated, noise, rounds);
-    else if (ldy == n)
+    else if (ldy == n && columns > 1)
         epilogue_flat(columns, n, y, s, z, saturated, noise, rounds);
     else
         for (size_t c = 0; c < columns; c++)
-            epilogue_flat(1, n, y + c * ldy, s, z, saturated + c, noise, rounds);
+            saturated[c] = epilogue_one(n, y + c * ldy, s, z, noise, rounds);
 }
 
 void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
