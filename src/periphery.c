@@ -11,8 +11,13 @@
 
 enum { CHUNK_FLOATS = 5200, CHUNK_UNIT = 6 };
 
-/* Up to so many outputs, the noise is drawn before the product: neither waits for the other. */
-enum { NOISE_FIRST = 192 };
+/* Up to so many outputs, the noise is drawn before the product: neither waits for the other. Whole groups beyond the
+ * first take less time than parts. */
+enum { NOISE_FIRST = 4 * RPU_GAUSS_GROUP };
+
+static size_t noise_count(size_t outputs) {
+    return outputs <= RPU_GAUSS_GROUP ? outputs : (outputs + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
+}
 
 struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
     struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
@@ -158,7 +163,7 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     int any;
     r->output.noise = NULL;
     if (r->output.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
-        k->gaussian(&r->output.stream, first, columns * r->n_out, noise);
+        k->gaussian(&r->output.stream, first, noise_count(columns * r->n_out), noise);
         r->output.noise = noise;
     }
     if (nm)

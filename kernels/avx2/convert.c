@@ -395,15 +395,18 @@ static void clear_columns(size_t columns, size_t n, float *y, size_t ldy, const 
 /* One column after the other, the noise of as many as fit drawn at once. */
 INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, struct noise *z,
                              const float *scale, uint32_t *saturated, int noise, int rounds) {
-    const size_t fit = n > 0 && n < CHUNK ? CHUNK / n : 1, batches = (columns + fit - 1) / fit;
-    const size_t batch = batches > 0 ? (columns + batches - 1) / batches : 1;
+    size_t batch = columns;
+    if (columns > 1 && columns * n > CHUNK) {
+        const size_t fit = n < CHUNK ? CHUNK / n : 1, batches = (columns + fit - 1) / fit;
+        batch = (columns + batches - 1) / batches;
+    }
     for (size_t c = 0; c < columns; c += batch) {
         const size_t part = columns - c < batch ? columns - c : batch;
         float *block = y + c * ldy;
         if (n >= VEC && n <= RUN * VEC)
             columns_short(part, n, block, ldy, s, take(z, part * n, noise), scale + c, saturated + c, noise, rounds);
         else {
-            if (noise && n <= CHUNK && z->ready < part * n)
+            if (noise && part > 1 && z->ready < part * n)
                 draw(z, part * n);
             columns_long(part, n, block, ldy, s, z, scale + c, saturated + c, noise, rounds);
         }
