@@ -180,6 +180,15 @@ INLINE unsigned reached(const struct stage *s, __m256 v) {
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(abs_ps(v), s->bound, _CMP_GE_OQ));
 }
 
+/* The larger magnitudes. A NaN among them is dropped or stays, and then counts as one that may reach the bound. */
+INLINE __m256 larger(__m256 v, __m256 most) {
+    return _mm256_max_ps(abs_ps(v), most);
+}
+
+INLINE int may_reach(const struct stage *s, __m256 most) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(most, s->bound, _CMP_NLT_UQ)) != 0;
+}
+
 /* Clips vectors that wait at y and counts what reached the bound; `flags`, where not null, gets the lanes of each. */
 static uint32_t __attribute__((noinline)) clip_run(const struct stage *s, size_t vectors, float *y, uint8_t *flags) {
     uint32_t count = 0;
@@ -228,12 +237,9 @@ INLINE uint32_t stage_run(const struct stage *s, size_t n, float *y, const float
     if (left > 0)
         tail = noisy8(s, y + n - VEC, xi + n - VEC, noise);
     for (; i + RUN * VEC <= n; i += RUN * VEC) {
-        most = none;
-        for (size_t k = 0; k < RUN; k++) {
+        for (size_t k = 0; k < RUN; k++)
             v[k] = noisy8(s, y + i + k * VEC, xi + i + k * VEC, noise);
-            most = max_ignore(abs_ps(v[k]), most);
-        }
-        if (reached(s, most)) {
+        if (may_reach(s, larger(v[3], larger(v[2], larger(v[1], abs_ps(v[0])))))) {
             for (size_t k = 0; k < RUN; k++)
                 _mm256_storeu_ps(y + i + k * VEC, v[k]);
             count += clip_run(s, RUN, y + i, flags ? flags + i / VEC : NULL);
@@ -245,13 +251,13 @@ INLINE uint32_t stage_run(const struct stage *s, size_t n, float *y, const float
     }
     if (rest == 0 && left == 0)
         return count;
-    most = max_ignore(abs_ps(tail), none);
+    most = abs_ps(tail);
     for (size_t k = 0; k < RUN - 1; k++)
         if (k < rest) {
             v[k] = noisy8(s, y + i + k * VEC, xi + i + k * VEC, noise);
-            most = max_ignore(abs_ps(v[k]), most);
+            most = larger(v[k], most);
         }
-    if (reached(s, most)) {
+    if (may_reach(s, most)) {
         for (size_t k = 0; k < RUN - 1; k++)
             if (k < rest)
                 _mm256_storeu_ps(y + i + k * VEC, v[k]);
@@ -339,19 +345,17 @@ INLINE void epilogue_flat(size_t columns, size_t n, float *y, const struct stage
 }
 
 /* A column of 8 to 32 outputs: its vectors stand at 0, `second`, `third` and n - 8, and may overlap. Returns 0, with
- * nothing written, when an output saturates. */
+ * nothing written, when one may saturate. */
 INLINE int stage_short(const struct stage *s, size_t n, size_t second, size_t third, float *y, const float *xi,
-                       __m256 scale, int noise, int rounds) {
+                       __m256 scale) {
     const size_t at[RUN] = {0, second, third, n - VEC};
-    __m256 v[RUN], most = _mm256_setzero_ps();
-    for (size_t k = 0; k < RUN; k++) {
-        v[k] = noisy8(s, y + at[k], xi + at[k], noise);
-        most = max_ignore(abs_ps(v[k]), most);
-    }
-    if (reached(s, most))
+    __m256 v[RUN];
+    for (size_t k = 0; k < RUN; k++)
+        v[k] = noisy8(s, y + at[k], xi + at[k], 1);
+    if (may_reach(s, larger(v[3], larger(v[2], larger(v[1], abs_ps(v[0]))))))
         return 0;
     for (size_t k = 0; k < RUN; k++)
-        _mm256_storeu_ps(y + at[k], finish8(s, v[k], scale, rounds, 1));
+        _mm256_storeu_ps(y + at[k], finish8(s, v[k], scale, 1, 1));
     return 1;
 }
 
@@ -360,16 +364,21 @@ INLINE __m256 column_scale(const struct stage *s, const float *scale, int rounds
     return rounds ? _mm256_mul_ps(s->step, v) : v;
 }
 
-/* Columns of 8 to 32 outputs, whose noise is at xi. */
-INLINE void columns_short(size_t columns, size_t n, float *y, size_t ldy, const struct stage *s, const float *xi,
-                          const float *scale, uint32_t *saturated, int noise, int rounds) {
+/* Columns of 8 to 32 outputs with everything: noise, at xi, and a converter. A function of its own has its pointers in
+ * registers. */
+static void __attribute__((noinline)) columns_short(size_t columns, size_t n, float *y, size_t ldy,
+                                                    const struct stage *stage, const float *xi, const float *scale,
+                                                    uint32_t *saturated) {
+    const struct stage s = *stage;
     const size_t second = n >= 2 * VEC ? VEC : 0, third = n >= 3 * VEC ? 2 * VEC : second;
     for (size_t c = 0; c < columns; c++) {
-        const __m256 v = column_scale(s, scale + c, rounds);
-        saturated[c] = 0;
-        if (!stage_short(s, n, second, third, y + c * ldy, xi, v, noise, rounds))
-            saturated[c] = stage_run(s, n, y + c * ldy, xi, NULL, v, noise, rounds, 1);
-        xi += noise ? n : 0;
+        const __m256 v = column_scale(&s, scale + c, 1);
+        uint32_t count = 0;
+        if (!stage_short(&s, n, second, third, y, xi, v))
+            count = stage_run(stage, n, y, xi, NULL, v, 1, 1, 1);
+        saturated[c] = count;
+        y += ldy;
+        xi += n;
     }
 }
 
@@ -403,8 +412,8 @@ INLINE void epilogue_columns(size_t columns, size_t n, float *y, size_t ldy, con
     for (size_t c = 0; c < columns; c += batch) {
         const size_t part = columns - c < batch ? columns - c : batch;
         float *block = y + c * ldy;
-        if (n >= VEC && n <= RUN * VEC)
-            columns_short(part, n, block, ldy, s, take(z, part * n, noise), scale + c, saturated + c, noise, rounds);
+        if (noise && rounds && n >= VEC && n <= RUN * VEC)
+            columns_short(part, n, block, ldy, s, take(z, part * n, 1), scale + c, saturated + c);
         else {
             if (noise && part > 1 && z->ready < part * n)
                 draw(z, part * n);
