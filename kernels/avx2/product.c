@@ -462,30 +462,36 @@ static void backward_few(size_t m, size_t n, size_t columns, const float *w, siz
     }
 }
 
-/* Adds up to four rows, in order, to z; `start`: to zero instead. */
-INLINE __m256 add4(size_t rows, const float *const *row, const __m256 *e, size_t j, __m256 s) {
+/* Adds up to eight rows, in order, to s. */
+INLINE __m256 add_rows(size_t rows, const float *const *row, const __m256 *e, size_t j, __m256 s) {
     s = _mm256_fmadd_ps(_mm256_loadu_ps(row[0] + j), e[0], s);
-    if (rows > 1)
+    if (rows >= 4) {
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[1] + j), e[1], s);
-    if (rows > 2)
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[2] + j), e[2], s);
-    if (rows > 3)
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[3] + j), e[3], s);
+    }
+    if (rows == 8) {
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[4] + j), e[4], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[5] + j), e[5], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[6] + j), e[6], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[7] + j), e[7], s);
+    }
     return s;
 }
 
+/* 8, 4 or 1 rows, added to z; `start`: to zero instead. */
 INLINE void stream_rows(size_t n, size_t rows, const float *const *row, const float *d, float *z, int start) {
-    __m256 e[4];
+    __m256 e[8];
     size_t j = 0;
     for (size_t r = 0; r < rows; r++)
         e[r] = _mm256_broadcast_ss(d + r);
     for (; j + 4 * VEC <= n; j += 4 * VEC)
         for (size_t v = 0; v < 4; v++) {
             float *at = z + j + v * VEC;
-            _mm256_storeu_ps(at, add4(rows, row, e, j + v * VEC, start ? _mm256_setzero_ps() : _mm256_loadu_ps(at)));
+            _mm256_storeu_ps(at, add_rows(rows, row, e, j + v * VEC, start ? _mm256_setzero_ps() : _mm256_loadu_ps(at)));
         }
     for (; j + VEC <= n; j += VEC)
-        _mm256_storeu_ps(z + j, add4(rows, row, e, j, start ? _mm256_setzero_ps() : _mm256_loadu_ps(z + j)));
+        _mm256_storeu_ps(z + j, add_rows(rows, row, e, j, start ? _mm256_setzero_ps() : _mm256_loadu_ps(z + j)));
     if (j < n) {
         __m256 s = start ? _mm256_setzero_ps() : load_part(z + j, n - j);
         for (size_t r = 0; r < rows; r++)
@@ -496,14 +502,19 @@ INLINE void stream_rows(size_t n, size_t rows, const float *const *row, const fl
 
 static void backward_many(size_t n, size_t count, const float *const *row, const float *d, float *z, int start) {
     size_t r = 0;
-    for (; r + 4 <= count; r += 4) {
-        if (start && r == 0)
-            stream_rows(n, 4, row, d, z, 1);
-        else
-            stream_rows(n, 4, row + r, d + r, z, 0);
+    if (start && count >= 8) {
+        stream_rows(n, 8, row, d, z, 1);
+        r = 8;
+    } else if (start && count > 0) {
+        stream_rows(n, 1, row, d, z, 1);
+        r = 1;
     }
+    for (; r + 8 <= count; r += 8)
+        stream_rows(n, 8, row + r, d + r, z, 0);
+    for (; r + 4 <= count; r += 4)
+        stream_rows(n, 4, row + r, d + r, z, 0);
     for (; r < count; r++)
-        stream_rows(n, 1, row + r, d + r, z, start && r == 0);
+        stream_rows(n, 1, row + r, d + r, z, 0);
     if (start && count == 0)
         memset(z, 0, n * sizeof *z);
 }
