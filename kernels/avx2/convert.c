@@ -285,6 +285,7 @@ struct noise {
     uint64_t first;  /* the next number of the stream to be drawn */
     const float *xi; /* numbers ready */
     size_t ready;
+    int once; /* nothing will be wanted after the first draw: then part of a group takes less time than all of it */
     float room[KEEP + CHUNK + RPU_GAUSS_GROUP];
 };
 
@@ -292,13 +293,14 @@ struct noise {
 static void __attribute__((noinline)) draw(struct noise *z, size_t n) {
     const size_t odd = (size_t)(z->first % RPU_GAUSS_GROUP); /* only at the start, when nothing is ready */
     const size_t want = n - z->ready + odd;
-    const size_t groups = want <= RPU_GAUSS_GROUP ? want : (want + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
+    const size_t whole = (want + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
+    const size_t drawn = z->once && want <= RPU_GAUSS_GROUP ? want : whole;
     for (size_t k = 0; z->ready > 0 && k < KEEP; k += VEC)
         _mm256_storeu_ps(z->room + k, _mm256_loadu_ps(z->xi + z->ready - KEEP + k));
-    K(gaussian)(z->stream, z->first - odd, groups, z->room + KEEP - odd);
+    K(gaussian)(z->stream, z->first - odd, drawn, z->room + KEEP - odd);
     z->xi = z->room + KEEP - z->ready;
-    z->ready += groups - odd;
-    z->first += groups - odd;
+    z->ready += drawn - odd;
+    z->first += drawn - odd;
 }
 
 /* The next n <= CHUNK numbers. */
@@ -454,6 +456,7 @@ void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rp
     z.first = first;
     z.xi = stage->noise ? stage->noise : z.room;
     z.ready = stage->noise ? columns * n : 0;
+    z.once = columns == 1 && n <= RPU_GAUSS_GROUP;
     if (stage->sigma > 0.0f && rounds)
         epilogue_any(columns, n, y, ldy, &s, &z, scale, saturated, 1, 1);
     else if (stage->sigma > 0.0f)

@@ -3,8 +3,9 @@
  *
  * forward, few inputs: weights are transposed into scratch, rows padded to sixteen, and a tile of 16 outputs x 6 columns
  * is summed in twelve registers. forward, many inputs: eight partial sums are the eight lanes; a tile of 4 outputs x 3
- * columns keeps twelve of them. backward: a few rows fit a register tile over 96 inputs; many rows stream four at a time
- * through a result in the first-level cache. */
+ * columns keeps twelve of them. backward, small arrays: the first tile again, with the weights as they are. backward, few
+ * rows: those with d != 0 meet up to 96 inputs in registers. Many rows stream eight at a time through a result in the
+ * first-level cache. */
 #include "avx2.h"
 
 /* ---- register tiles of plain sums: forward with few inputs, backward of small arrays ----
@@ -384,8 +385,8 @@ struct few {
     float value[FEW_ROWS];
 };
 
-/* `vectors` <= STRIP vectors of one column: inputs from j on, the last vector from `last` on, which may overlap. One name
- * for each sum: registers, where an array would live in memory. */
+/* `vectors` <= STRIP vectors of one column: inputs from j on, the last vector from `last` on, which may overlap. One
+ * name for each sum: registers, where an array would live in memory. */
 #define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define SUM_PLACE(v) ((v) + 1 == vectors ? last : j + (v)*VEC)
 #define SUM_BEGIN(v) __m256 s##v = _mm256_setzero_ps();
