@@ -131,14 +131,21 @@ static void run_product_chunks(void *parts, uint64_t n) {
             product(p, smaller(p->chunk, columns - c), image_of(p, k) + c * p->n_in, p->y);
 }
 
+/* Gains of noise management in place of the maxima. */
+static void invert(float *peaks, size_t columns) {
+    for (size_t c = 0; c < columns; c++)
+        peaks[c] = peaks[c] > 0.0f ? 1.0f / peaks[c] : 0.0f;
+}
+
 static void convert_inputs(const struct parts *p, const float *in, size_t ld, size_t columns, float *q) {
     const struct rpu_stage *s = &p->c->tile->stages[p->c->op == RPU_CYCLE_BACKWARD];
-    p->k->dac(columns, p->n_in, in, ld, p->managed ? p->peaks : NULL, NULL, s->dac_steps, s->dac_step, q, p->n_in);
+    p->k->dac(columns, p->n_in, in, ld, p->managed ? p->peaks : NULL, s->dac_steps, s->dac_step, q, p->n_in);
 }
 
 static void run_input_converter(void *parts, uint64_t n) {
     struct parts *p = parts;
     p->k->absmax(p->in.vectors, p->n_in, p->in.v, p->n_in, p->peaks);
+    invert(p->peaks, p->in.vectors);
     for (uint64_t k = 0; k < n; k++)
         convert_inputs(p, p->in.v, p->n_in, p->in.vectors, p->few);
 }
@@ -159,6 +166,7 @@ static void convert_all(struct parts *p, const float *from, size_t ld) {
     for (uint32_t k = 0; k < in->images; k++) {
         const float *block = from + (size_t)k * in->columns * ld;
         p->k->absmax(in->columns, p->n_in, block, ld, p->peaks);
+        invert(p->peaks, in->columns);
         convert_inputs(p, block, ld, in->columns, p->q + (size_t)k * in->columns * p->n_in);
     }
 }

@@ -39,6 +39,11 @@ static inline float rpu_round(float v) {
     return (v + RPU_ROUND_MAGIC) - RPU_ROUND_MAGIC;
 }
 
+/** The product, exact, rounded once to an integer, likewise. */
+static inline float rpu_round_product(float v, float s) {
+    return fmaf(v, s, RPU_ROUND_MAGIC) - RPU_ROUND_MAGIC;
+}
+
 static inline float rpu_clip(float v, float b) {
     return v > b ? b : (v < -b ? -b : v);
 }

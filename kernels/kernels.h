@@ -10,7 +10,8 @@
  *    beyond a row's length are neither read nor written. Outputs do not overlap inputs unless a contract says so.
  *  - A count of 0 does nothing.
  *  - clip(v, b) is `v > b ? b : (v < -b ? -b : v)`: a NaN stays a NaN. NaN results compare as NaN, whatever the payload.
- *  - round(v) is to the nearest integer, ties to even, for |v| < 2^22 (all that follows a clip); NaN stays NaN.
+ *  - round(v * s) is the exact product rounded once to the nearest integer, ties to even, for products below 2^22 in
+ *    magnitude (all that follows a clip): fma(v, s, 1.5 * 2^23) - 1.5 * 2^23. Zero is +0; NaN stays NaN.
  *  - max over absolute values ignores NaN.
  *
  *  Matrices: an array has M outputs (rows) and N inputs; weights are row-major, `w[i * ldw + j]`. Blocks of P columns
@@ -66,12 +67,12 @@ typedef size_t rpu_bernoulli_fn(const struct rpu_stream *bits, const struct rpu_
 typedef void rpu_absmax_fn(size_t columns, size_t n, const float *x, size_t ldx, float *out);
 
 /** dac: q[p * ldq + j] = input converter of x[p * ldx + j].
- *      v = clip((x / div[p]) * factor[p], 1);  steps > 0: v = round(v * steps) * step.
- *  div null: no division. div[p] == 0: the column becomes exact zeros. factor null: no multiplication.
+ *      v = clip(x * gain[p], 1);  steps > 0: v = round(v * steps) * step.
+ *  gain null: no multiplication.
  *  `steps` = 2^(bits-1) - 1; `step` = 1 / steps, chosen so that the float product steps * step does not exceed 1 and no
  *  second clip is needed; steps 0: converter off. */
-typedef void rpu_dac_fn(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor,
-                        float steps, float step, float *q, size_t ldq);
+typedef void rpu_dac_fn(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps,
+                        float step, float *q, size_t ldq);
 
 /** forward: y[p * ldy + i] = sum over j of w[i * ldw + j] * x[p * ldx + j].
  *  Order, by n alone:
@@ -89,9 +90,15 @@ static inline size_t rpu_forward_scratch(size_t m, size_t n) {
 }
 
 /** backward: z[p * ldz + j] = sum over i of w[i * ldw + j] * d[p * ldd + i], for j < n.
- *  Order: s = 0; for i ascending, if d[i] != 0 (a NaN counts as different): s = fma(w, d, s). */
+ *  Order: s = 0; for i ascending s = fma(w, d, s). rpu_backward_dense(m, n) says whether that takes every i; where it
+ *  does not, only those with d[i] != 0 (a NaN counts as different). */
 typedef void rpu_backward_fn(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
                              float *z, size_t ldz);
+
+/** Small arrays, where looking for zeros costs more than it saves. */
+static inline int rpu_backward_dense(size_t m, size_t n) {
+    return n <= 64 || m <= 16;
+}
 
 /** Output side of a read. */
 struct rpu_output_stage {
@@ -100,11 +107,14 @@ struct rpu_output_stage {
     float bound;              /**< infinity: no bound */
     float steps;              /**< (2^(bits-1) - 1) / bound rounded to float; 0: converter off */
     float step;               /**< bound / (2^(bits-1) - 1), its largest multiple not above the bound */
+    const float *noise;       /**< null, or the numbers of this call, drawn before: number p * n + i for output i of
+                                   column p. A read of few outputs draws them before the product, which waits for less */
 };
 
 /** epilogue: output side in place on y[p * ldy + i], i < n, p < columns. xi = element first + p * n + i.
  *      v = fma(sigma, xi, y)  (sigma > 0);  v = clip(v, bound);  saturated if |v| >= bound;
- *      steps > 0: v = round(v * steps) * step;  v = v * scale[p]  (scale not null; scale[p] == 0 gives +0).
+ *      steps > 0: v = round(v * steps) * (step * scale[p]), else v = v * scale[p]  (scale null: 1; scale[p] == 0 gives
+ *      +0).
  *  saturated[p] = number of saturated outputs of the column. */
 typedef void rpu_epilogue_fn(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage,
                              uint64_t first, const float *scale, uint32_t *saturated);

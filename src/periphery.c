@@ -6,9 +6,18 @@
 #include "rng.h"
 #include "small.h"
 
+#include <float.h>
 #include <math.h>
 
 enum { CHUNK_FLOATS = 5200, CHUNK_UNIT = 6 };
+
+/* Up to so many outputs, the noise is drawn before the product: neither waits for the other. Whole groups beyond the
+ * first take less time than parts. */
+enum { NOISE_FIRST = 4 * RPU_GAUSS_GROUP };
+
+static size_t noise_count(size_t outputs) {
+    return outputs <= RPU_GAUSS_GROUP ? outputs : (outputs + RPU_GAUSS_GROUP - 1) / RPU_GAUSS_GROUP * RPU_GAUSS_GROUP;
+}
 
 struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
     struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
@@ -22,28 +31,32 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
 
 /* Columns in a chunk: a multiple of what product kernels take at a time. */
 static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
+    if (count == 1)
+        return 1;
     const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
     const size_t columns = fit >= CHUNK_UNIT ? fit / CHUNK_UNIT * CHUNK_UNIT : (fit > 0 ? fit : 1);
     return columns < count ? columns : count;
 }
 
-/* Scratch: converted inputs, divisors, saturation counts, the product kernel's own. */
+/* Scratch: converted inputs, input gains and what undoes them, saturation counts, the product kernel's own. */
 struct read_work {
     float *q;
-    float *div;
+    float *gain, *undo;
     uint32_t *saturated;
     float *product;
     size_t columns;
 };
 
 static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned char *base, struct read_work *w) {
-    const size_t inputs = t->m > t->n ? t->m : t->n;
+    const size_t inputs = rpu_padded(t->m > t->n ? t->m : t->n);
     size_t at = 0;
     w->columns = chunk_columns(t, count);
     w->q = (float *)(void *)(base + at);
     at += rpu_lines(w->columns * inputs * sizeof *w->q);
-    w->div = (float *)(void *)(base + at);
-    at += rpu_lines(w->columns * sizeof *w->div);
+    w->gain = (float *)(void *)(base + at);
+    at += rpu_lines(w->columns * sizeof *w->gain);
+    w->undo = (float *)(void *)(base + at);
+    at += rpu_lines(w->columns * sizeof *w->undo);
     w->saturated = (uint32_t *)(void *)(base + at);
     at += rpu_lines(w->columns * sizeof *w->saturated);
     w->product = (float *)(void *)(base + at);
@@ -95,25 +108,47 @@ static void product(const struct rpu_tile *t, const struct rpu_read *read, size_
 struct reader {
     const struct rpu_tile *t;
     const struct rpu_read *read;
-    struct rpu_stage stage;
+    const struct rpu_stage *stage;
+    struct rpu_output_stage output; /* with the stream of this read */
     struct read_work w;
     size_t n_in, n_out;
+    size_t ldq; /**< rows of converted inputs are whole vectors */
 };
+
+/* Noise management: the largest magnitudes become the factors that undo the gains. One that is no normal number, whose
+ * reciprocal may be none, counts as zero. */
+static void manage_noise(const struct reader *r, size_t columns, const float *in, size_t ldin) {
+    float *restrict gain = r->w.gain, *restrict undo = r->w.undo;
+    r->t->k->absmax(columns, r->n_in, in, ldin, undo);
+    for (size_t c = 0; c < columns; c++) {
+        const float most = undo[c];
+        undo[c] = most >= FLT_MIN ? most : 0.0f;
+        gain[c] = most >= FLT_MIN ? most : INFINITY;
+    }
+    for (size_t c = 0; c < columns; c++)
+        gain[c] = 1.0f / gain[c];
+}
+
+static int any_saturated(size_t columns, const uint32_t *saturated) {
+    uint32_t any = 0;
+    for (size_t c = 0; c < columns; c++)
+        any |= saturated[c];
+    return any > 0;
+}
 
 /* Bound management on one column: halve the input and read again, with fresh noise, until no output saturates or the
  * limit is reached. */
-static void reread(struct reader *r, const float *in, uint64_t first, float div, float *out, uint32_t *saturated,
-                   struct rpu_read_counts *counts) {
-    struct rpu_output_stage stage = r->stage.output;
-    float factor = 1.0f, up = 1.0f;
+static void reread(struct reader *r, const float *in, uint64_t first, float gain, float undo, float *out,
+                   uint32_t *saturated, struct rpu_read_counts *counts) {
+    struct rpu_output_stage stage = r->output;
+    stage.noise = NULL;
     for (int32_t attempt = 1; attempt <= r->read->periphery->bm_limit && *saturated > 0; attempt++) {
-        factor *= 0.5f;
-        up *= 2.0f;
-        const float scale = div * up;
+        gain *= 0.5f;
+        undo *= 2.0f;
         stage.stream.ctr[2] = rpu_counter_column(0, (uint32_t)attempt);
-        r->t->k->dac(1, r->n_in, in, r->n_in, &div, &factor, r->stage.dac_steps, r->stage.dac_step, r->w.q, r->n_in);
+        r->t->k->dac(1, r->n_in, in, r->n_in, &gain, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->n_in);
         product(r->t, r->read, 1, r->w.q, r->n_in, out, r->n_out, r->w.product);
-        r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &scale, saturated);
+        r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &undo, saturated);
         counts->rereads++;
     }
 }
@@ -124,19 +159,26 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const struct rpu_periphery *p = r->read->periphery;
     const int nm = p->nm == RPU_NM_ABS_MAX;
     const uint64_t first = (uint64_t)column * r->n_out;
+    float noise[NOISE_FIRST];
+    int any;
+    r->output.noise = NULL;
+    if (r->output.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
+        k->gaussian(&r->output.stream, first, noise_count(columns * r->n_out), noise);
+        r->output.noise = noise;
+    }
     if (nm)
-        k->absmax(columns, r->n_in, in, ldin, r->w.div);
-    k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q,
-           r->n_in);
-    product(r->t, r->read, columns, r->w.q, r->n_in, out, ldout, r->w.product);
-    k->epilogue(columns, r->n_out, out, ldout, &r->stage.output, first, nm ? r->w.div : NULL, r->w.saturated);
+        manage_noise(r, columns, in, ldin);
+    k->dac(columns, r->n_in, in, ldin, nm ? r->w.gain : NULL, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->ldq);
+    product(r->t, r->read, columns, r->w.q, r->ldq, out, ldout, r->w.product);
+    k->epilogue(columns, r->n_out, out, ldout, &r->output, first, nm ? r->w.undo : NULL, r->w.saturated);
+    any = any_saturated(columns, r->w.saturated);
     counts->columns += columns;
-    for (size_t c = 0; c < columns; c++) {
-        const float div = nm ? r->w.div[c] : 1.0f;
-        if (div == 0.0f) /* a zero column under noise management is exactly 0, read or not */
+    for (size_t c = 0; any && c < columns; c++) {
+        const float gain = nm ? r->w.gain[c] : 1.0f, undo = nm ? r->w.undo[c] : 1.0f;
+        if (undo == 0.0f) /* a zero column under noise management is exactly 0, read or not */
             continue;
         if (p->bm == RPU_BM_ITERATIVE && r->w.saturated[c] > 0)
-            reread(r, in + c * ldin, first + c * r->n_out, div, out + c * ldout, &r->w.saturated[c], counts);
+            reread(r, in + c * ldin, first + c * r->n_out, gain, undo, out + c * ldout, &r->w.saturated[c], counts);
         counts->saturated += r->w.saturated[c];
     }
 }
@@ -149,17 +191,21 @@ size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count) {
 void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, const struct rpu_block *where,
                    const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
                    struct rpu_read_counts *counts) {
-    struct reader r = {.t = tile, .read = read};
+    struct reader r;
+    r.t = tile;
+    r.read = read;
     r.n_in = read->transposed ? tile->m : tile->n;
     r.n_out = read->transposed ? tile->n : tile->m;
+    r.ldq = rpu_padded(r.n_in);
     divide_scratch(tile, where->count, scratch, &r.w);
     if (tile->params.device.kind == RPU_DEVICE_PERFECT) {
         product(tile, read, where->count, in, ldin, out, ldout, r.w.product);
         counts->columns += where->count;
         return;
     }
-    r.stage = tile->stages[read->transposed];
-    r.stage.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
+    r.stage = &tile->stages[read->transposed];
+    r.output = r.stage->output;
+    r.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
     for (size_t c = 0; c < where->count; c += r.w.columns) {
         const size_t columns = where->count - c < r.w.columns ? where->count - c : r.w.columns;
         read_chunk(&r, where->column + (uint32_t)c, columns, in + c * ldin, ldin, out + c * ldout, ldout, counts);

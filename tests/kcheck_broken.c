@@ -96,16 +96,16 @@ static void absmax_reads_on(size_t columns, size_t n, const float *x, size_t ldx
     }
 }
 
-static void dac_in_gap(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor,
-                       float steps, float step, float *q, size_t ldq) {
-    rpu_k_dac_generic(columns, n, x, ldx, div, factor, steps, step, q, ldq);
+static void dac_in_gap(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps, float step,
+                       float *q, size_t ldq) {
+    rpu_k_dac_generic(columns, n, x, ldx, gain, steps, step, q, ldq);
     if (columns > 1 && ldq > n)
         q[n] = 0.0f;
 }
 
-static void dac_zero_sign(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor,
-                          float steps, float step, float *q, size_t ldq) {
-    rpu_k_dac_generic(columns, n, x, ldx, div, factor, steps, step, q, ldq);
+static void dac_zero_sign(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps,
+                          float step, float *q, size_t ldq) {
+    rpu_k_dac_generic(columns, n, x, ldx, gain, steps, step, q, ldq);
     for (size_t p = 0; p < columns; p++)
         for (size_t j = 0; j < n; j++)
             if (q[p * ldq + j] == 0.0f) /* loses the sign of zero */
@@ -152,6 +152,19 @@ static void backward_no_skip(size_t m, size_t n, size_t columns, const float *w,
             float s = 0.0f;
             for (size_t i = 0; i < m; i++)
                 s = fmaf(w[i * ldw + j], d[p * ldd + i], s);
+            z[p * ldz + j] = s;
+        }
+}
+
+/* Zeros of d are skipped where every row takes part: the same until a weight is not finite. */
+static void backward_skips(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
+                           float *z, size_t ldz) {
+    rpu_k_backward_generic(m, n, columns, w, ldw, d, ldd, z, ldz);
+    for (size_t p = 0; rpu_backward_dense(m, n) && p < columns; p++)
+        for (size_t j = 0; j < n; j++) {
+            float s = 0.0f;
+            for (size_t i = 0; i < m; i++)
+                s = d[p * ldd + i] == 0.0f ? s : fmaf(w[i * ldw + j], d[p * ldd + i], s);
             z[p * ldz + j] = s;
         }
 }
@@ -329,8 +342,8 @@ const struct kc_broken kc_broken[] = {
     BROKEN(threshold, rounds),  BROKEN(threshold, count),  BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
     BROKEN(absmax, nothing),    BROKEN(absmax, takes_nan), BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
     BROKEN(dac, zero_sign),     BROKEN(forward, order),    BROKEN(forward, by_block),   BROKEN(forward, scratch),
-    BROKEN(backward, input),    BROKEN(backward, no_skip), BROKEN(epilogue, first),     BROKEN(epilogue, count),
-    BROKEN(pulse, blocks),      BROKEN(gains, unmanaged),  BROKEN(gains, infinite),
+    BROKEN(backward, input),    BROKEN(backward, no_skip), BROKEN(backward, skips),     BROKEN(epilogue, first),
+    BROKEN(epilogue, count),    BROKEN(gains, unmanaged),  BROKEN(gains, infinite),     BROKEN(pulse, blocks),
     BROKEN(pulse, ordinal),     BROKEN(pulse, range),      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
     BROKEN(outer, no_skip),     BROKEN(im2col, bias),      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
     BROKEN(unpool, overwrites), BROKEN(tanh, zero),        BROKEN(sigmoid, last_place), BROKEN(relu, nan),

@@ -32,7 +32,7 @@ void kcheck_absmax(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
 
 struct dac_case {
     size_t columns, n;
-    int with_div, with_factor, bits;
+    int with_gain, bits;
     enum kc_pattern pattern;
 };
 
@@ -41,18 +41,18 @@ static void dac_case(struct kc *c, rpu_dac_fn *ref, rpu_dac_fn *sut, const struc
     const float steps = s->bits ? (float)((1 << (s->bits - 1)) - 1) : 0.0f;
     const float step = s->bits ? nextafterf(1.0f / steps, 0.0f) : 0.0f;
     const float *x = kc_input_matrix(c, "x", s->columns, s->n, ldx, s->pattern);
-    float *div = kc_input(c, "div", s->columns * sizeof *div), *factor = kc_input(c, "factor", s->columns * 4);
+    float *gain = kc_input(c, "gain", s->columns * sizeof *gain);
     const struct kc_out q = kc_output(c, "q", KC_F32, kc_span(s->columns, s->n, ldq));
-    rpu_k_absmax_generic(s->columns, s->n, x, ldx, div);
+    rpu_k_absmax_generic(s->columns, s->n, x, ldx, gain);
     for (size_t p = 0; p < s->columns; p++) {
-        factor[p] = 1.0f / (float)(1u << kc_below(c, 6));
+        gain[p] = 1.0f / (gain[p] * (float)(1u << kc_below(c, 6)));
         if (kc_below(c, 4) == 0)
-            div[p] = kc_below(c, 2) ? 0.0f : kc_unit(c);
+            gain[p] = kc_below(c, 2) ? 0.0f : kc_unit(c);
     }
     kc_seal(c);
-    const float *d = s->with_div ? div : NULL, *f = s->with_factor ? factor : NULL;
-    ref(s->columns, s->n, x, ldx, d, f, steps, step, q.ref, ldq);
-    sut(s->columns, s->n, x, ldx, d, f, steps, step, q.sut, ldq);
+    const float *g = s->with_gain ? gain : NULL;
+    ref(s->columns, s->n, x, ldx, g, steps, step, q.ref, ldq);
+    sut(s->columns, s->n, x, ldx, g, steps, step, q.sut, ldq);
     kc_finish(c);
 }
 
@@ -61,15 +61,11 @@ void kcheck_dac(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     for (size_t s = 0; s < kc_size_count; s++)
         for (unsigned p = 0; p < KC_PATTERNS; p++)
             for (int v = 0; v < 4; v++) {
-                const struct dac_case one = {kc_columns[(s + 3 * (size_t)v + (size_t)p) % kc_column_count],
-                                             kc_sizes[s],
-                                             v & 1,
-                                             v >> 1,
-                                             bits[(s + (size_t)v + (size_t)p) % 5],
-                                             p};
+                const struct dac_case one = {kc_columns[(s + 3 * (size_t)v + (size_t)p) % kc_column_count], kc_sizes[s],
+                                             v & 1, bits[(s + (size_t)v + (size_t)p) % 5], p};
                 if (one.columns * one.n <= 20000 &&
-                    kc_begin(c, "%zu columns of %zu %s, %d bits%s%s", one.columns, one.n, kc_pattern_name(p), one.bits,
-                             one.with_div ? ", div" : "", one.with_factor ? ", factor" : ""))
+                    kc_begin(c, "%zu columns of %zu %s, %d bits%s", one.columns, one.n, kc_pattern_name(p), one.bits,
+                             one.with_gain ? ", gain" : ""))
                     dac_case(c, (rpu_dac_fn *)ref, (rpu_dac_fn *)sut, &one);
             }
 }
@@ -160,7 +156,7 @@ static void product_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product
         for (unsigned x = 0; x < KC_PATTERNS; x++)
             for (size_t k = 0; k < kc_column_count; k++) {
                 const struct product_case narrow = {17, 26, kc_columns[k], w, x, (unsigned)(k % 3)};
-                const struct product_case wide = {9, 77, kc_columns[k], w, x, (unsigned)(k % 3)};
+                const struct product_case wide = {25, 77, kc_columns[k], w, x, (unsigned)(k % 3)};
                 product(c, ref, sut, run, &narrow);
                 product(c, ref, sut, run, &wide);
             }
@@ -182,13 +178,13 @@ struct epilogue_case {
     size_t columns, n;
     enum kc_pattern pattern;
     float sigma, bound;
-    int bits, with_scale;
+    int bits, with_scale, drawn;
     unsigned cut;
     uint64_t first;
 };
 
 static struct rpu_output_stage stage_of(struct kc *c, const struct epilogue_case *s) {
-    struct rpu_output_stage stage = {kc_stream(c), s->sigma, s->bound, 0.0f, 0.0f};
+    struct rpu_output_stage stage = {kc_stream(c), s->sigma, s->bound, 0.0f, 0.0f, NULL};
     const float levels = (float)((1 << (s->bits > 0 ? s->bits - 1 : 0)) - 1);
     if (s->bits > 0 && s->bound < INFINITY) {
         stage.steps = levels / s->bound;
@@ -202,6 +198,8 @@ static struct rpu_output_stage stage_of(struct kc *c, const struct epilogue_case
 static void epilogue_case(struct kc *c, rpu_epilogue_fn *ref, rpu_epilogue_fn *sut, const struct epilogue_case *s) {
     const size_t ldy = kc_leading(c, s->n);
     const struct rpu_output_stage stage = stage_of(c, s);
+    struct rpu_output_stage own = stage;
+    float *noise = kc_input(c, "noise", s->columns * s->n * sizeof *noise);
     float *scale = kc_input(c, "scale", s->columns * sizeof *scale);
     const struct kc_out y = kc_output(c, "y", KC_F32, kc_span(s->columns, s->n, ldy));
     const struct kc_out saturated = kc_output(c, "saturated", KC_U32, s->columns);
@@ -210,20 +208,23 @@ static void epilogue_case(struct kc *c, rpu_epilogue_fn *ref, rpu_epilogue_fn *s
         memcpy(y.sut, y.ref, y.count * sizeof(float));
     for (size_t p = 0; p < s->columns; p++)
         scale[p] = kc_below(c, 4) == 0 ? 0.0f : 8.0f * kc_unit(c);
+    rpu_k_gaussian_generic(&stage.stream, s->first, s->columns * s->n, noise);
     kc_seal(c);
     ref(s->columns, s->n, y.ref, ldy, &stage, s->first, s->with_scale ? scale : NULL, saturated.ref);
     for (size_t p = 0, end; p < s->columns; p = end) {
         end = kc_cut(c, s->cut, p, s->columns);
-        sut(end - p, s->n, (float *)y.sut + p * ldy, ldy, &stage, s->first + p * s->n, s->with_scale ? scale + p : NULL,
+        own.noise = s->drawn ? noise + p * s->n : NULL;
+        sut(end - p, s->n, (float *)y.sut + p * ldy, ldy, &own, s->first + p * s->n, s->with_scale ? scale + p : NULL,
             (uint32_t *)saturated.sut + p);
     }
     kc_finish(c);
 }
 
 static void epilogue(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, const struct epilogue_case *s) {
-    if (kc_begin(c, "%zu columns of %zu %s, sigma %g bound %g %d bits%s, from %llu, %s", s->columns, s->n,
+    if (kc_begin(c, "%zu columns of %zu %s, sigma %g bound %g %d bits%s%s, from %llu, %s", s->columns, s->n,
                  kc_pattern_name(s->pattern), (double)s->sigma, (double)s->bound, s->bits,
-                 s->with_scale ? " scaled" : "", (unsigned long long)s->first, cut_names[s->cut]))
+                 s->with_scale ? " scaled" : "", s->drawn ? " drawn before" : "", (unsigned long long)s->first,
+                 cut_names[s->cut]))
         epilogue_case(c, (rpu_epilogue_fn *)ref, (rpu_epilogue_fn *)sut, s);
 }
 
@@ -242,6 +243,7 @@ void kcheck_epilogue(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                             bounds[turn / 3 % 4],
                                             bits[turn / 5 % 5],
                                             (int)(turn / 7 % 2),
+                                            (int)(turn / 17 % 3 == 0),
                                             (unsigned)(turn / 11 % 3),
                                             firsts[turn / 13 % 7]};
                 if (one.columns * one.n > 10000)
@@ -256,6 +258,7 @@ void kcheck_epilogue(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                           12.0f,
                                           9,
                                           (int)(v / 2 % 2),
+                                          v % 4 == 3,
                                           v % 3,
                                           16 * v};
         epilogue(c, ref, sut, &one);

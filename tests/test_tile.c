@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -499,6 +500,7 @@ static void test_adc_and_bound(void **state) {
 static void test_zero_column(void **state) {
     enum { OUTS = 2000 };
     const float in[OUTS] = {0}, plus_zero[OUTS] = {0};
+    const float denormal[OUTS] = {FLT_MIN / 1024.0f, -FLT_MIN / 2.0f}, smallest[OUTS] = {0.0f, FLT_MIN};
     float out[OUTS];
     (void)state;
     for (int c = 0; c < 2; c++) {
@@ -518,6 +520,13 @@ static void test_zero_column(void **state) {
         t = make(&p, c ? 2 : OUTS, c ? OUTS : 2);
         read_one(&cycles[c], t, 5, in, OUTS, out, NULL);
         assert_memory_equal(out, plus_zero, sizeof out);
+        /* what has no reciprocal is as good as zero; the smallest that has one is read */
+        read_one(&cycles[c], t, 5, denormal, OUTS, out, NULL);
+        assert_memory_equal(out, plus_zero, sizeof out);
+        read_one(&cycles[c], t, 5, smallest, OUTS, out, NULL);
+        for (int i = 0; i < OUTS; i++)
+            assert_true(isfinite(out[i]) && fabsf(out[i]) < 12.0f * FLT_MIN);
+        assert_memory_not_equal(out, plus_zero, sizeof out);
         rpu_tile_destroy(t);
     }
 }

@@ -3,65 +3,102 @@
  *
  * forward, few inputs: weights are transposed into scratch, rows padded to sixteen, and a tile of 16 outputs x 6 columns
  * is summed in twelve registers. forward, many inputs: eight partial sums are the eight lanes; a tile of 4 outputs x 3
- * columns keeps twelve of them. backward: a few rows fit a register tile over 96 inputs; many rows stream four at a time
- * through a result in the first-level cache. */
+ * columns keeps twelve of them. backward, small arrays: the first tile again, with the weights as they are. backward, few
+ * rows: those with d != 0 meet up to 96 inputs in registers. Many rows stream eight at a time through a result in the
+ * first-level cache. */
 #include "avx2.h"
 
-/* ---- forward, n <= RPU_FORWARD_SEQUENTIAL ---- */
+/* ---- register tiles of plain sums: forward with few inputs, backward of small arrays ----
+ *
+ * s = fma(w[k], x[k], s) over k ascending; lanes are outputs. 16 outputs, or as many as `outputs` says, x C columns. */
 
-static void pack(size_t m, size_t n, const float *w, size_t ldw, float *wt, size_t ldt) {
-    for (size_t j = 0; j < n; j++) {
-        for (size_t i = 0; i < m; i++)
-            wt[j * ldt + i] = w[i * ldw + j];
-        for (size_t i = m; i < ldt; i++)
-            wt[j * ldt + i] = 0.0f;
-    }
-}
+/* How the two vectors of a tile are there. */
+enum width { WHOLE, WHOLE_PART, WHOLE_ONLY, PART_ONLY };
 
-/* 16 outputs (or 8 where `wide` is 0) x C columns. */
-#define SEQUENTIAL_TILE(C)                                                                                             \
-    INLINE void sequential_##C(size_t n, const float *wt, size_t ldt, const float *x, size_t ldx, float *y,            \
-                               size_t ldy, size_t rows, int wide) {                                                    \
+#define SUMS_TILE(C)                                                                                                   \
+    INLINE void sums_##C(size_t terms, const float *w, size_t ldw, __m256i mask, const float *x, size_t ldx, float *y, \
+                         size_t ldy, size_t outputs, enum width width) {                                               \
+        const int wide = width == WHOLE || width == WHOLE_PART;                                                        \
         __m256 a[C], b[C];                                                                                             \
         for (int c = 0; c < C; c++)                                                                                    \
             a[c] = b[c] = _mm256_setzero_ps();                                                                         \
-        for (size_t j = 0; j < n; j++) {                                                                               \
-            const __m256 w0 = _mm256_loadu_ps(wt + j * ldt);                                                           \
-            const __m256 w1 = wide ? _mm256_loadu_ps(wt + j * ldt + VEC) : w0;                                         \
+        const float *upper = C > 3 ? x + 3 * ldx : x;                                                                  \
+        for (const float *end = x + terms; x < end; x++, upper++, w += ldw) {                                          \
+            const __m256 w0 = width == PART_ONLY ? _mm256_maskload_ps(w, mask) : _mm256_loadu_ps(w);                   \
+            const __m256 w1 = width == WHOLE        ? _mm256_loadu_ps(w + VEC)                                         \
+                              : width == WHOLE_PART ? _mm256_maskload_ps(w + VEC, mask)                                \
+                                                    : w0;                                                              \
             for (int c = 0; c < C; c++) {                                                                              \
-                const __m256 v = _mm256_broadcast_ss(x + (size_t)c * ldx + j);                                         \
+                const __m256 v = _mm256_broadcast_ss(c < 3 ? x + (size_t)c * ldx : upper + (size_t)(c - 3) * ldx);     \
                 a[c] = _mm256_fmadd_ps(w0, v, a[c]);                                                                   \
                 if (wide)                                                                                              \
                     b[c] = _mm256_fmadd_ps(w1, v, b[c]);                                                               \
             }                                                                                                          \
         }                                                                                                              \
         for (int c = 0; c < C; c++) {                                                                                  \
-            store_upto(y + (size_t)c * ldy, a[c], rows);                                                               \
+            store_upto(y + (size_t)c * ldy, a[c], outputs);                                                            \
             if (wide)                                                                                                  \
-                store_upto(y + (size_t)c * ldy + VEC, b[c], rows - VEC);                                               \
+                store_upto(y + (size_t)c * ldy + VEC, b[c], outputs - VEC);                                            \
         }                                                                                                              \
     }
 
-SEQUENTIAL_TILE(6)
-SEQUENTIAL_TILE(1)
+SUMS_TILE(6)
+SUMS_TILE(2)
+SUMS_TILE(1)
+
+/* Up to 16 outputs, all columns. */
+INLINE void sums_strip(size_t terms, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
+                       size_t ldy, size_t outputs, enum width width) {
+    const __m256i mask = lane_mask(width == PART_ONLY ? outputs : outputs - VEC);
+    size_t p = 0;
+    for (; p + 6 <= columns; p += 6)
+        sums_6(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+    for (; p + 2 <= columns; p += 2)
+        sums_2(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+    if (p < columns)
+        sums_1(terms, w, ldw, mask, x + p * ldx, ldx, y + p * ldy, ldy, outputs, width);
+}
+
+/* ---- forward, n <= RPU_FORWARD_SEQUENTIAL ---- */
+
+INLINE void transpose8(const __m256 r[8], __m256 t[8]) {
+    __m256 q[8];
+    for (int k = 0; k < 8; k += 4) {
+        const __m256 a = _mm256_unpacklo_ps(r[k], r[k + 1]), b = _mm256_unpackhi_ps(r[k], r[k + 1]);
+        const __m256 c = _mm256_unpacklo_ps(r[k + 2], r[k + 3]), d = _mm256_unpackhi_ps(r[k + 2], r[k + 3]);
+        q[k] = _mm256_shuffle_ps(a, c, 0x44);
+        q[k + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        q[k + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        q[k + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int k = 0; k < 4; k++) {
+        t[k] = _mm256_permute2f128_ps(q[k], q[k + 4], 0x20);
+        t[k + 4] = _mm256_permute2f128_ps(q[k], q[k + 4], 0x31);
+    }
+}
+
+/* Transposed weights in rows of `ldt`, which is whole vectors; outputs beyond m are zeros. */
+static void pack(size_t m, size_t n, const float *w, size_t ldw, float *wt, size_t ldt) {
+    for (size_t i = 0; i < ldt; i += VEC)
+        for (size_t j = 0; j < n; j += VEC) {
+            __m256 r[8], t[8];
+            for (size_t k = 0; k < 8; k++)
+                r[k] = i + k < m ? load_upto(w + (i + k) * ldw + j, n - j) : _mm256_setzero_ps();
+            transpose8(r, t);
+            for (size_t k = 0; k < 8; k++)
+                if (j + k < n)
+                    _mm256_storeu_ps(wt + (j + k) * ldt + i, t[k]);
+        }
+}
 
 static void forward_sequential(size_t m, size_t n, size_t columns, const float *x, size_t ldx, float *y, size_t ldy,
                                const float *wt, size_t ldt) {
     for (size_t i = 0; i < m; i += 16) {
         const size_t rows = m - i < 16 ? m - i : 16;
-        size_t p = 0;
-        for (; p + 6 <= columns; p += 6) {
-            if (rows > VEC)
-                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
-            else
-                sequential_6(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
-        }
-        for (; p < columns; p++) {
-            if (rows > VEC)
-                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 1);
-            else
-                sequential_1(n, wt + i, ldt, x + p * ldx, ldx, y + p * ldy + i, ldy, rows, 0);
-        }
+        if (rows > VEC)
+            sums_strip(n, columns, wt + i, ldt, x, ldx, y + i, ldy, rows, WHOLE);
+        else
+            sums_strip(n, columns, wt + i, ldt, x, ldx, y + i, ldy, rows, WHOLE_ONLY);
     }
 }
 
@@ -85,180 +122,377 @@ INLINE __m256 load_input_part(const float *x, size_t n) {
                         _mm256_andnot_ps(_mm256_castsi256_ps(mask), _mm256_set1_ps(-0.0f)));
 }
 
-/* R outputs x C columns. */
-#define LANES_TILE(R, C)                                                                                               \
-    INLINE void lanes_##R##x##C(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, __m256 s[R][C]) {    \
-        size_t j = 0;                                                                                                  \
-        for (int r = 0; r < R; r++)                                                                                    \
-            for (int c = 0; c < C; c++)                                                                                \
-                s[r][c] = _mm256_setzero_ps();                                                                         \
-        for (; j + VEC <= n; j += VEC) {                                                                               \
-            __m256 v[C];                                                                                               \
-            for (int c = 0; c < C; c++)                                                                                \
-                v[c] = _mm256_loadu_ps(x + (size_t)c * ldx + j);                                                       \
-            for (int r = 0; r < R; r++) {                                                                              \
-                const __m256 u = _mm256_loadu_ps(w + (size_t)r * ldw + j);                                             \
-                for (int c = 0; c < C; c++)                                                                            \
-                    s[r][c] = _mm256_fmadd_ps(u, v[c], s[r][c]);                                                       \
-            }                                                                                                          \
-        }                                                                                                              \
-        if (j < n)                                                                                                     \
-            for (int c = 0; c < C; c++) {                                                                              \
-                const __m256 v = load_input_part(x + (size_t)c * ldx + j, n - j);                                      \
-                for (int r = 0; r < R; r++)                                                                            \
-                    s[r][c] = _mm256_fmadd_ps(load_part(w + (size_t)r * ldw + j, n - j), v, s[r][c]);                  \
-            }                                                                                                          \
+/* The same for eight outputs, a0 to a3 and b0 to b3. */
+INLINE __m256 fold2(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_blend_ps(a, b, 0xf0), _mm256_permute2f128_ps(a, b, 0x21));
+}
+
+INLINE __m256 tree8(__m256 a0, __m256 a1, __m256 a2, __m256 a3, __m256 b0, __m256 b1, __m256 b2, __m256 b3) {
+    const __m256 t0 = fold2(a0, b0), t1 = fold2(a1, b1), t2 = fold2(a2, b2), t3 = fold2(a3, b3);
+    const __m256 ab = _mm256_add_ps(_mm256_shuffle_ps(t0, t1, 0x44), _mm256_shuffle_ps(t0, t1, 0xee));
+    const __m256 cd = _mm256_add_ps(_mm256_shuffle_ps(t2, t3, 0x44), _mm256_shuffle_ps(t2, t3, 0xee));
+    return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x88), _mm256_shuffle_ps(ab, cd, 0xdd));
+}
+
+/* Several columns: the ends of their rows, n % 8 elements, are copied so that they are whole vectors as well. */
+enum { ENDS = 48, BLOCK_ROWS = 4 };
+
+struct ends {
+    float w[BLOCK_ROWS * VEC], x[ENDS * VEC];
+};
+
+/* Sums of four outputs and up to three columns, one name for each: registers, where an array would live in memory. */
+#define SUMS_STEP(column, v)                                                                                           \
+    do {                                                                                                               \
+        s##column##0 = _mm256_fmadd_ps(w0, v, s##column##0);                                                           \
+        s##column##1 = _mm256_fmadd_ps(w1, v, s##column##1);                                                           \
+        s##column##2 = _mm256_fmadd_ps(w2, v, s##column##2);                                                           \
+        s##column##3 = _mm256_fmadd_ps(w3, v, s##column##3);                                                           \
+    } while (0)
+
+INLINE void forward_4x3(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, const float *end_w,
+                        const float *end_x, float *y, size_t ldy) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero, s20 = zero,
+           s21 = zero, s22 = zero, s23 = zero;
+    size_t j = 0;
+    /* each weight vector is loaded, meets three columns and goes */
+#define STEP(w, ldw, x, ldx)                                                                                           \
+    do {                                                                                                               \
+        const __m256 v0 = _mm256_loadu_ps(x), v1 = _mm256_loadu_ps((x) + (ldx));                                       \
+        const __m256 v2 = _mm256_loadu_ps((x) + 2 * (ldx));                                                            \
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps((w) + (ldw));                                       \
+        const __m256 w2 = _mm256_loadu_ps((w) + 2 * (ldw)), w3 = _mm256_loadu_ps((w) + 3 * (ldw));                     \
+        SUMS_STEP(0, v0);                                                                                              \
+        SUMS_STEP(1, v1);                                                                                              \
+        SUMS_STEP(2, v2);                                                                                              \
+    } while (0)
+    for (; j + VEC <= n; j += VEC)
+        STEP(w + j, ldw, x + j, ldx);
+    if (j < n)
+        STEP(end_w, VEC, end_x, VEC);
+#undef STEP
+    const __m256 two = tree8(s00, s01, s02, s03, s10, s11, s12, s13);
+    _mm_storeu_ps(y, _mm256_castps256_ps128(two));
+    _mm_storeu_ps(y + ldy, _mm256_extractf128_ps(two, 1));
+    _mm_storeu_ps(y + 2 * ldy, tree4(s20, s21, s22, s23));
+}
+
+INLINE void forward_4x2(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, const float *end_w,
+                        const float *end_x, float *y, size_t ldy) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+    size_t j = 0;
+#define STEP(w, ldw, x, ldx)                                                                                           \
+    do {                                                                                                               \
+        const __m256 v0 = _mm256_loadu_ps(x), v1 = _mm256_loadu_ps((x) + (ldx));                                       \
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps((w) + (ldw));                                       \
+        const __m256 w2 = _mm256_loadu_ps((w) + 2 * (ldw)), w3 = _mm256_loadu_ps((w) + 3 * (ldw));                     \
+        SUMS_STEP(0, v0);                                                                                              \
+        SUMS_STEP(1, v1);                                                                                              \
+    } while (0)
+    for (; j + VEC <= n; j += VEC)
+        STEP(w + j, ldw, x + j, ldx);
+    if (j < n)
+        STEP(end_w, VEC, end_x, VEC);
+#undef STEP
+    const __m256 two = tree8(s00, s01, s02, s03, s10, s11, s12, s13);
+    _mm_storeu_ps(y, _mm256_castps256_ps128(two));
+    _mm_storeu_ps(y + ldy, _mm256_extractf128_ps(two, 1));
+}
+
+/* One column: four outputs from row 0 on in s0, or eight. */
+#define COLUMN_STEP(s, row, load)                                                                                      \
+    do {                                                                                                               \
+        s##0 = _mm256_fmadd_ps(load(w + (row)*ldw + j), v, s##0);                                                      \
+        s##1 = _mm256_fmadd_ps(load(w + (row + 1) * ldw + j), v, s##1);                                                \
+        s##2 = _mm256_fmadd_ps(load(w + (row + 2) * ldw + j), v, s##2);                                                \
+        s##3 = _mm256_fmadd_ps(load(w + (row + 3) * ldw + j), v, s##3);                                                \
+    } while (0)
+#define LOAD_END(p) _mm256_maskload_ps(p, mask)
+
+INLINE void forward_8x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        COLUMN_STEP(a, 0, _mm256_loadu_ps);
+        COLUMN_STEP(b, 4, _mm256_loadu_ps);
     }
-
-LANES_TILE(4, 3)
-LANES_TILE(8, 1)
-LANES_TILE(1, 1)
-
-static void forward_4x3(size_t n, const float *w, size_t ldw, const float *x, size_t ldx, float *y, size_t ldy) {
-    __m256 s[4][3];
-    lanes_4x3(n, w, ldw, x, ldx, s);
-    for (int c = 0; c < 3; c++)
-        _mm_storeu_ps(y + (size_t)c * ldy, tree4(s[0][c], s[1][c], s[2][c], s[3][c]));
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        COLUMN_STEP(a, 0, LOAD_END);
+        COLUMN_STEP(b, 4, LOAD_END);
+    }
+    _mm256_storeu_ps(y, tree8(a0, a1, a2, a3, b0, b1, b2, b3));
 }
 
-static void forward_8x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
-    __m256 s[8][1];
-    lanes_8x1(n, w, ldw, x, 0, s);
-    _mm_storeu_ps(y, tree4(s[0][0], s[1][0], s[2][0], s[3][0]));
-    _mm_storeu_ps(y + 4, tree4(s[4][0], s[5][0], s[6][0], s[7][0]));
+INLINE void forward_4x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const __m256 zero = _mm256_setzero_ps();
+    __m256 a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        COLUMN_STEP(a, 0, _mm256_loadu_ps);
+    }
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        COLUMN_STEP(a, 0, LOAD_END);
+    }
+    _mm_storeu_ps(y, tree4(a0, a1, a2, a3));
 }
 
-static void forward_1x1(size_t n, const float *w, size_t ldw, const float *x, float *y) {
-    __m256 s[1][1];
-    lanes_1x1(n, w, ldw, x, 0, s);
-    _mm_store_ss(y, tree4(s[0][0], s[0][0], s[0][0], s[0][0]));
+/* Up to three rows. */
+static void forward_last(size_t rows, size_t n, const float *w, size_t ldw, const float *x, float *y) {
+    const float *row1 = w + (rows > 1 ? ldw : 0), *row2 = w + (rows > 2 ? 2 * ldw : 0);
+    __m256 a = _mm256_setzero_ps(), b = a, c = a;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const __m256 v = _mm256_loadu_ps(x + j);
+        a = _mm256_fmadd_ps(_mm256_loadu_ps(w + j), v, a);
+        b = _mm256_fmadd_ps(_mm256_loadu_ps(row1 + j), v, b);
+        c = _mm256_fmadd_ps(_mm256_loadu_ps(row2 + j), v, c);
+    }
+    if (j < n) {
+        const __m256i mask = lane_mask(n - j);
+        const __m256 v = load_input_part(x + j, n - j);
+        a = _mm256_fmadd_ps(LOAD_END(w + j), v, a);
+        b = _mm256_fmadd_ps(LOAD_END(row1 + j), v, b);
+        c = _mm256_fmadd_ps(LOAD_END(row2 + j), v, c);
+    }
+    store_part(y, _mm256_castps128_ps256(tree4(a, b, c, c)), rows);
 }
 
 static void forward_column(size_t m, size_t n, const float *w, size_t ldw, const float *x, float *y) {
     size_t i = 0;
     for (; i + 8 <= m; i += 8)
         forward_8x1(n, w + i * ldw, ldw, x, y + i);
-    for (; i < m; i++)
-        forward_1x1(n, w + i * ldw, ldw, x, y + i);
+    if (i + 4 <= m) {
+        forward_4x1(n, w + i * ldw, ldw, x, y + i);
+        i += 4;
+    }
+    if (i < m)
+        forward_last(m - i, n, w + i * ldw, ldw, x, y + i);
+}
+
+/* Four rows, several columns: three or two at once, for with one there are too few sums to keep both units busy. */
+static void forward_rows(size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx,
+                         struct ends *ends, float *y, size_t ldy) {
+    size_t p = 0;
+    for (size_t r = 0; r < BLOCK_ROWS && n % VEC != 0; r++)
+        _mm256_storeu_ps(ends->w + r * VEC, load_part(w + r * ldw + n / VEC * VEC, n % VEC));
+    for (; columns - p >= 5 || columns - p == 3; p += 3)
+        forward_4x3(n, w, ldw, x + p * ldx, ldx, ends->w, ends->x + p * VEC, y + p * ldy, ldy);
+    for (; p < columns; p += 2)
+        forward_4x2(n, w, ldw, x + p * ldx, ldx, ends->w, ends->x + p * VEC, y + p * ldy, ldy);
+}
+
+/* 2 to ENDS columns; four rows stay in the first-level cache while all of them pass. */
+static void forward_columns(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx,
+                            float *y, size_t ldy) {
+    struct ends ends;
+    size_t i = 0;
+    for (size_t p = 0; p < columns && n % VEC != 0; p++)
+        _mm256_storeu_ps(ends.x + p * VEC, load_input_part(x + p * ldx + n / VEC * VEC, n % VEC));
+    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
+        forward_rows(n, columns, w + i * ldw, ldw, x, ldx, &ends, y + i, ldy);
+    for (size_t p = 0; p < columns && i < m; p++)
+        forward_last(m - i, n, w + i * ldw, ldw, x + p * ldx, y + p * ldy + i);
 }
 
 void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
                 size_t ldy, float *scratch) {
-    size_t p = 0;
     if (n <= RPU_FORWARD_SEQUENTIAL) {
         const size_t ldt = (m + 15) / 16 * 16;
         pack(m, n, w, ldw, scratch, ldt);
         forward_sequential(m, n, columns, x, ldx, y, ldy, scratch, ldt);
         return;
     }
-    /* four rows stay in the first-level cache while all columns pass */
-    for (size_t i = 0; columns >= 3 && i < m; i += 4) {
-        for (p = 0; p + 3 <= columns; p += 3) {
-            if (i + 4 <= m)
-                forward_4x3(n, w + i * ldw, ldw, x + p * ldx, ldx, y + p * ldy + i, ldy);
-            else
-                for (size_t c = 0; c < 3; c++)
-                    for (size_t r = i; r < m; r++)
-                        forward_1x1(n, w + r * ldw, ldw, x + (p + c) * ldx, y + (p + c) * ldy + r);
-        }
+    for (size_t p = 0, part; p < columns; p += part) {
+        const size_t left = columns - p;
+        part = left > ENDS ? (left == ENDS + 1 ? ENDS - 3 : ENDS) : left;
+        if (part == 1)
+            forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
+        else
+            forward_columns(m, n, part, w, ldw, x + p * ldx, ldx, y + p * ldy, ldy);
     }
-    for (; p < columns; p++)
-        forward_column(m, n, w, ldw, x + p * ldx, y + p * ldy);
 }
 
-/* ---- backward ---- */
+/* ---- backward of small arrays: every row takes part ---- */
 
-enum { TILE = 12, FEW_ROWS = 64, ROWS = 256 };
-
-/* Inputs [j, j + 8 V) of one column from the listed rows, in registers. */
-#define REGISTER_TILE(V)                                                                                               \
-    INLINE void gather_##V(size_t count, const float *const *row, const float *d, size_t j, float *z) {                \
+/* V vectors of outputs of one column, the last of them partial where `mask` says so. */
+#define DENSE_TILE(V)                                                                                                  \
+    INLINE void dense_##V(size_t m, const float *w, size_t ldw, const float *d, float *z) {                            \
         __m256 s[V];                                                                                                   \
         for (int v = 0; v < V; v++)                                                                                    \
             s[v] = _mm256_setzero_ps();                                                                                \
-        for (size_t r = 0; r < count; r++) {                                                                           \
-            const __m256 e = _mm256_broadcast_ss(d + r);                                                               \
+        for (size_t i = 0; i < m; i++) {                                                                               \
+            const __m256 e = _mm256_broadcast_ss(d + i);                                                               \
             for (int v = 0; v < V; v++)                                                                                \
-                s[v] = _mm256_fmadd_ps(_mm256_loadu_ps(row[r] + j + (size_t)v * VEC), e, s[v]);                        \
+                s[v] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i * ldw + (size_t)v * VEC), e, s[v]);                       \
         }                                                                                                              \
         for (int v = 0; v < V; v++)                                                                                    \
-            _mm256_storeu_ps(z + j + (size_t)v * VEC, s[v]);                                                           \
+            _mm256_storeu_ps(z + (size_t)v * VEC, s[v]);                                                               \
     }
 
-REGISTER_TILE(12)
-REGISTER_TILE(4)
-REGISTER_TILE(1)
+DENSE_TILE(8)
+DENSE_TILE(4)
+DENSE_TILE(1)
 
-static void gather_part(size_t count, const float *const *row, const float *d, size_t j, size_t n, float *z) {
-    __m256 s = _mm256_setzero_ps();
-    for (size_t r = 0; r < count; r++)
-        s = _mm256_fmadd_ps(load_part(row[r] + j, n), _mm256_broadcast_ss(d + r), s);
-    store_part(z + j, s, n);
-}
-
-/* Up to 32 inputs at once, the last vector partial. */
-static void gather_narrow(size_t n, size_t count, const float *const *row, const float *d, float *z) {
-    const size_t whole = (n - 1) / VEC, left = n - whole * VEC;
-    const __m256i mask = lane_mask(left);
-    __m256 s[4];
-    for (int v = 0; v < 4; v++)
-        s[v] = _mm256_setzero_ps();
-    for (size_t r = 0; r < count; r++) {
-        const __m256 e = _mm256_broadcast_ss(d + r);
-        const float *from = row[r];
-        if (whole > 0)
-            s[0] = _mm256_fmadd_ps(_mm256_loadu_ps(from), e, s[0]);
-        if (whole > 1)
-            s[1] = _mm256_fmadd_ps(_mm256_loadu_ps(from + VEC), e, s[1]);
-        if (whole > 2)
-            s[2] = _mm256_fmadd_ps(_mm256_loadu_ps(from + 2 * VEC), e, s[2]);
-        s[3] = _mm256_fmadd_ps(_mm256_maskload_ps(from + whole * VEC, mask), e, s[3]);
-    }
-    for (size_t v = 0; v < whole; v++)
-        _mm256_storeu_ps(z + v * VEC, s[v]);
-    store_upto(z + whole * VEC, s[3], left);
-}
-
-static void backward_few(size_t n, size_t count, const float *const *row, const float *d, float *z) {
+/* One column; the last outputs overlap those before. */
+static void dense_column(size_t m, size_t n, const float *w, size_t ldw, const float *d, float *z) {
     size_t j = 0;
-    if (n > 0 && n <= 4 * VEC) {
-        gather_narrow(n, count, row, d, z);
-        return;
-    }
-    for (; j + 12 * VEC <= n; j += 12 * VEC)
-        gather_12(count, row, d, j, z);
+    for (; j + 8 * VEC <= n; j += 8 * VEC)
+        dense_8(m, w + j, ldw, d, z + j);
     for (; j + 4 * VEC <= n; j += 4 * VEC)
-        gather_4(count, row, d, j, z);
+        dense_4(m, w + j, ldw, d, z + j);
     for (; j + VEC <= n; j += VEC)
-        gather_1(count, row, d, j, z);
-    if (j < n)
-        gather_part(count, row, d, j, n - j, z);
+        dense_1(m, w + j, ldw, d, z + j);
+    if (j < n && n >= VEC)
+        dense_1(m, w + n - VEC, ldw, d, z + n - VEC);
+    else if (j < n)
+        sums_strip(m, 1, w, ldw, d, 0, z, 0, n, PART_ONLY);
 }
 
-/* Adds up to four rows, in order, to z; `start`: to zero instead. */
-INLINE __m256 add4(size_t rows, const float *const *row, const __m256 *e, size_t j, __m256 s) {
+static void backward_dense(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
+                           float *z, size_t ldz) {
+    for (size_t j = 0; columns > 1 && j < n; j += 16) {
+        const size_t outputs = n - j < 16 ? n - j : 16;
+        if (outputs == 16)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, 16, WHOLE);
+        else if (outputs > VEC)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, outputs, WHOLE_PART);
+        else if (outputs == VEC)
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, VEC, WHOLE_ONLY);
+        else
+            sums_strip(m, columns, w + j, ldw, d, ldd, z + j, ldz, outputs, PART_ONLY);
+    }
+    if (columns == 1)
+        dense_column(m, n, w, ldw, d, z);
+}
+
+/* ---- backward of larger arrays: rows with d != 0 ---- */
+
+enum { STRIP = 12, FEW_ROWS = 64, ROWS = 256 };
+
+/* The rows of a column that take part. */
+struct few {
+    size_t count;
+    const float *row[FEW_ROWS];
+    float value[FEW_ROWS];
+};
+
+/* `vectors` <= STRIP vectors of one column: inputs from j on, the last vector from `last` on, which may overlap. One
+ * name for each sum: registers, where an array would live in memory. */
+#define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define SUM_PLACE(v) ((v) + 1 == vectors ? last : j + (v)*VEC)
+#define SUM_BEGIN(v) __m256 s##v = _mm256_setzero_ps();
+#define SUM_ADD(v)                                                                                                     \
+    if ((v) < vectors)                                                                                                 \
+        s##v = _mm256_fmadd_ps(_mm256_loadu_ps(row + SUM_PLACE(v)), e, s##v);
+#define SUM_END(v)                                                                                                     \
+    if ((v) < vectors)                                                                                                 \
+        _mm256_storeu_ps(z + SUM_PLACE(v), s##v);
+
+INLINE void gather(const size_t vectors, const struct few *f, size_t j, size_t last, float *z) {
+    const size_t count = f->count;
+    EACH_SUM(SUM_BEGIN)
+    for (size_t r = 0; r < count; r++) {
+        const __m256 e = _mm256_broadcast_ss(f->value + r);
+        const float *row = f->row[r];
+        EACH_SUM(SUM_ADD)
+    }
+    EACH_SUM(SUM_END)
+}
+
+#define GATHER(V)                                                                                                      \
+    static void gather_##V(const struct few *f, size_t j, size_t last, float *z) {                                     \
+        gather(V, f, j, last, z);                                                                                      \
+    }
+
+GATHER(1)
+GATHER(2)
+GATHER(3)
+GATHER(4)
+GATHER(5)
+GATHER(6)
+GATHER(7)
+GATHER(8)
+GATHER(9)
+GATHER(10)
+GATHER(11)
+GATHER(12)
+
+typedef void gather_fn(const struct few *f, size_t j, size_t last, float *z);
+
+/* Lists the rows with d != 0. */
+static void list_rows(size_t m, const float *w, size_t ldw, const float *d, struct few *f) {
+    f->count = 0;
+    for (size_t i = 0; i < m; i += VEC) {
+        const __m256 e = load_upto(d + i, m - i);
+        unsigned taking = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(e, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+        for (; taking; taking &= taking - 1) {
+            const size_t r = i + (size_t)__builtin_ctz(taking);
+            f->value[f->count] = d[r];
+            f->row[f->count++] = w + r * ldw;
+        }
+    }
+}
+
+/* Up to FEW_ROWS rows, n > 8: strips of the weights stay in the first-level cache while some columns pass. */
+static void backward_few(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
+                         float *z, size_t ldz) {
+    static gather_fn *const gather[STRIP + 1] = {NULL,     gather_1, gather_2, gather_3, gather_4,  gather_5, gather_6,
+                                                 gather_7, gather_8, gather_9, gather_10, gather_11, gather_12};
+    enum { COLUMNS = 12 };
+    struct few few[COLUMNS];
+    const size_t vectors = (n + VEC - 1) / VEC, strips = (vectors + STRIP - 1) / STRIP;
+    const size_t width = (vectors + strips - 1) / strips * VEC;
+    for (size_t p = 0; p < columns; p += COLUMNS) {
+        const size_t part = columns - p < COLUMNS ? columns - p : COLUMNS;
+        for (size_t c = 0; c < part; c++)
+            list_rows(m, w, ldw, d + (p + c) * ldd, &few[c]);
+        for (size_t j = 0; j < n; j += width) {
+            const size_t end = n - j < width ? n : j + width;
+            for (size_t c = 0; c < part; c++)
+                gather[(end - j + VEC - 1) / VEC](&few[c], j, end - VEC, z + (p + c) * ldz);
+        }
+    }
+}
+
+/* Adds up to eight rows, in order, to s. */
+INLINE __m256 add_rows(size_t rows, const float *const *row, const __m256 *e, size_t j, __m256 s) {
     s = _mm256_fmadd_ps(_mm256_loadu_ps(row[0] + j), e[0], s);
-    if (rows > 1)
+    if (rows >= 4) {
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[1] + j), e[1], s);
-    if (rows > 2)
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[2] + j), e[2], s);
-    if (rows > 3)
         s = _mm256_fmadd_ps(_mm256_loadu_ps(row[3] + j), e[3], s);
+    }
+    if (rows == 8) {
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[4] + j), e[4], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[5] + j), e[5], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[6] + j), e[6], s);
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(row[7] + j), e[7], s);
+    }
     return s;
 }
 
+/* 8, 4 or 1 rows, added to z; `start`: to zero instead. */
 INLINE void stream_rows(size_t n, size_t rows, const float *const *row, const float *d, float *z, int start) {
-    __m256 e[4];
+    __m256 e[8];
     size_t j = 0;
     for (size_t r = 0; r < rows; r++)
         e[r] = _mm256_broadcast_ss(d + r);
     for (; j + 4 * VEC <= n; j += 4 * VEC)
         for (size_t v = 0; v < 4; v++) {
             float *at = z + j + v * VEC;
-            _mm256_storeu_ps(at, add4(rows, row, e, j + v * VEC, start ? _mm256_setzero_ps() : _mm256_loadu_ps(at)));
+            _mm256_storeu_ps(at, add_rows(rows, row, e, j + v * VEC, start ? _mm256_setzero_ps() : _mm256_loadu_ps(at)));
         }
     for (; j + VEC <= n; j += VEC)
-        _mm256_storeu_ps(z + j, add4(rows, row, e, j, start ? _mm256_setzero_ps() : _mm256_loadu_ps(z + j)));
+        _mm256_storeu_ps(z + j, add_rows(rows, row, e, j, start ? _mm256_setzero_ps() : _mm256_loadu_ps(z + j)));
     if (j < n) {
         __m256 s = start ? _mm256_setzero_ps() : load_part(z + j, n - j);
         for (size_t r = 0; r < rows; r++)
@@ -269,14 +503,19 @@ INLINE void stream_rows(size_t n, size_t rows, const float *const *row, const fl
 
 static void backward_many(size_t n, size_t count, const float *const *row, const float *d, float *z, int start) {
     size_t r = 0;
-    for (; r + 4 <= count; r += 4) {
-        if (start && r == 0)
-            stream_rows(n, 4, row, d, z, 1);
-        else
-            stream_rows(n, 4, row + r, d + r, z, 0);
+    if (start && count >= 8) {
+        stream_rows(n, 8, row, d, z, 1);
+        r = 8;
+    } else if (start && count > 0) {
+        stream_rows(n, 1, row, d, z, 1);
+        r = 1;
     }
+    for (; r + 8 <= count; r += 8)
+        stream_rows(n, 8, row + r, d + r, z, 0);
+    for (; r + 4 <= count; r += 4)
+        stream_rows(n, 4, row + r, d + r, z, 0);
     for (; r < count; r++)
-        stream_rows(n, 1, row + r, d + r, z, start && r == 0);
+        stream_rows(n, 1, row + r, d + r, z, 0);
     if (start && count == 0)
         memset(z, 0, n * sizeof *z);
 }
@@ -285,6 +524,14 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                  size_t ldz) {
     const float *row[ROWS];
     float value[ROWS];
+    if (rpu_backward_dense(m, n)) {
+        backward_dense(m, n, columns, w, ldw, d, ldd, z, ldz);
+        return;
+    }
+    if (m <= FEW_ROWS) {
+        backward_few(m, n, columns, w, ldw, d, ldd, z, ldz);
+        return;
+    }
     for (size_t p = 0; p < columns; p++) {
         size_t i = 0;
         do { /* lists of up to ROWS rows that take part */
@@ -299,10 +546,7 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                     row[count++] = w + r * ldw;
                 }
             }
-            if (m <= FEW_ROWS)
-                backward_few(n, count, row, value, z + p * ldz);
-            else
-                backward_many(n, count, row, value, z + p * ldz, start);
+            backward_many(n, count, row, value, z + p * ldz, start);
         } while (i < m);
     }
 }

@@ -13,28 +13,25 @@ void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out)
     }
 }
 
-/* clip((x / div) * factor, 1), rounded to multiples of `step` where there is a converter */
-static void dac_column(size_t n, const float *x, float div, float factor, float steps, float step, float *q) {
+/* clip(x * gain, 1), rounded to multiples of `step` where there is a converter */
+static void dac_column(size_t n, const float *x, float gain, float steps, float step, float *q) {
     for (size_t j = 0; j < n; j++) {
-        float v = rpu_clip((x[j] / div) * factor, 1.0f);
-        q[j] = steps > 0.0f ? rpu_round(v * steps) * step : v;
+        float v = rpu_clip(x[j] * gain, 1.0f);
+        q[j] = steps > 0.0f ? rpu_round_product(v, steps) * step : v;
     }
 }
 
-void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor, float steps,
-            float step, float *q, size_t ldq) {
-    for (size_t p = 0; p < columns; p++) {
-        if (div && div[p] == 0.0f)
-            memset(q + p * ldq, 0, n * sizeof *q);
-        else
-            dac_column(n, x + p * ldx, div ? div[p] : 1.0f, factor ? factor[p] : 1.0f, steps, step, q + p * ldq);
-    }
+void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps, float step, float *q,
+            size_t ldq) {
+    for (size_t p = 0; p < columns; p++)
+        dac_column(n, x + p * ldx, gain ? gain[p] : 1.0f, steps, step, q + p * ldq);
 }
 
 enum { CHUNK = RPU_GAUSS_GROUP * 16 };
 
 /* Up to CHUNK outputs of one column, noise given. Returns the number of saturated ones. */
-static uint32_t stage_chunk(size_t n, float *y, const float *xi, const struct rpu_output_stage *s) {
+static uint32_t stage_chunk(size_t n, float *y, const float *xi, const struct rpu_output_stage *s, float scale) {
+    const float step = s->step * scale;
     uint32_t saturated = 0;
     if (s->sigma > 0.0f)
         for (size_t i = 0; i < n; i++)
@@ -46,26 +43,27 @@ static uint32_t stage_chunk(size_t n, float *y, const float *xi, const struct rp
     }
     if (s->steps > 0.0f)
         for (size_t i = 0; i < n; i++)
-            y[i] = rpu_round(y[i] * s->steps) * s->step;
+            y[i] = rpu_round_product(y[i], s->steps) * step;
+    else
+        for (size_t i = 0; i < n; i++)
+            y[i] *= scale;
     return saturated;
 }
 
 void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
                  const float *scale, uint32_t *saturated) {
-    float xi[CHUNK];
+    float drawn[CHUNK];
     for (size_t p = 0; p < columns; p++) {
         float *column = y + p * ldy;
         saturated[p] = 0;
         for (size_t i = 0; i < n; i += CHUNK) {
             const size_t part = n - i < CHUNK ? n - i : CHUNK;
-            if (stage->sigma > 0.0f)
-                K(gaussian)(&stage->stream, first + p * n + i, part, xi);
-            saturated[p] += stage_chunk(part, column + i, xi, stage);
+            const float *xi = stage->noise ? stage->noise + p * n + i : drawn;
+            if (stage->sigma > 0.0f && !stage->noise)
+                K(gaussian)(&stage->stream, first + p * n + i, part, drawn);
+            saturated[p] += stage_chunk(part, column + i, xi, stage, scale ? scale[p] : 1.0f);
         }
         if (scale && scale[p] == 0.0f)
             memset(column, 0, n * sizeof *column);
-        else if (scale)
-            for (size_t i = 0; i < n; i++)
-                column[i] *= scale[p];
     }
 }

@@ -65,6 +65,7 @@ void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, 
 
 void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd, float *z,
                  size_t ldz) {
+    const int dense = rpu_backward_dense(m, n);
     for (size_t p = 0; p < columns; p++) {
         float *restrict out = z + p * ldz;
         for (size_t j = 0; j < n; j++)
@@ -72,7 +73,7 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
         for (size_t i = 0; i < m; i++) {
             const float v = d[p * ldd + i];
             const float *restrict row = w + i * ldw;
-            if (v == 0.0f)
+            if (v == 0.0f && !dense)
                 continue;
             for (size_t j = 0; j < n; j++)
                 out[j] = fmaf(row[j], v, out[j]);

@@ -31,62 +31,51 @@ void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out)
 /* ---- input converter ---- */
 
 struct dac {
-    float32x4_t div, factor, steps, step;
+    float32x4_t gain, steps, step;
 };
 
-INLINE float32x4_t dac4(float32x4_t x, const struct dac *c, int divide, int convert) {
-    const float32x4_t one = vdupq_n_f32(1.0f);
-    const float32x4_t v = clip_f32(vmulq_f32(divide ? vdivq_f32(x, c->div) : x, c->factor), one);
-    return convert ? clip_f32(vmulq_f32(round_f32(vmulq_f32(v, c->steps)), c->step), one) : v;
+INLINE float32x4_t dac4(float32x4_t x, const struct dac *c, int scaled, int convert) {
+    const float32x4_t v = clip_f32(scaled ? vmulq_f32(x, c->gain) : x, vdupq_n_f32(1.0f));
+    return convert ? vmulq_f32(round_product(v, c->steps), c->step) : v;
 }
 
-INLINE void dac_row(size_t n, const float *x, const struct dac *c, int divide, int convert, float *q) {
+INLINE void dac_row(size_t n, const float *x, const struct dac *c, int scaled, int convert, float *q) {
     size_t j = 0;
     for (; j + 2 * VEC <= n; j += 2 * VEC) {
-        vst1q_f32(q + j, dac4(vld1q_f32(x + j), c, divide, convert));
-        vst1q_f32(q + j + VEC, dac4(vld1q_f32(x + j + VEC), c, divide, convert));
+        vst1q_f32(q + j, dac4(vld1q_f32(x + j), c, scaled, convert));
+        vst1q_f32(q + j + VEC, dac4(vld1q_f32(x + j + VEC), c, scaled, convert));
     }
     for (; j < n; j += VEC)
-        store_upto(q + j, dac4(load_upto(x + j, n - j), c, divide, convert), n - j);
+        store_upto(q + j, dac4(load_upto(x + j, n - j), c, scaled, convert), n - j);
 }
 
-static void dac_column(size_t n, const float *x, const struct dac *c, int divide, int convert, float *q) {
-    if (divide && convert)
-        dac_row(n, x, c, 1, 1, q);
-    else if (divide)
-        dac_row(n, x, c, 1, 0, q);
-    else if (convert)
-        dac_row(n, x, c, 0, 1, q);
-    else
-        dac_row(n, x, c, 0, 0, q);
-}
-
-void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *div, const float *factor, float steps,
-            float step, float *q, size_t ldq) {
+void K(dac)(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps, float step, float *q,
+            size_t ldq) {
     for (size_t p = 0; p < columns; p++) {
-        const struct dac c = {vdupq_n_f32(div ? div[p] : 1.0f), vdupq_n_f32(factor ? factor[p] : 1.0f),
-                              vdupq_n_f32(steps), vdupq_n_f32(step)};
-        if (div && div[p] == 0.0f)
-            memset(q + p * ldq, 0, n * sizeof *q);
+        const struct dac c = {vdupq_n_f32(gain ? gain[p] : 1.0f), vdupq_n_f32(steps), vdupq_n_f32(step)};
+        if (gain && steps > 0.0f)
+            dac_row(n, x + p * ldx, &c, 1, 1, q + p * ldq);
+        else if (gain)
+            dac_row(n, x + p * ldx, &c, 1, 0, q + p * ldq);
+        else if (steps > 0.0f)
+            dac_row(n, x + p * ldx, &c, 0, 1, q + p * ldq);
         else
-            dac_column(n, x + p * ldx, &c, div != NULL, steps > 0.0f, q + p * ldq);
+            dac_row(n, x + p * ldx, &c, 0, 0, q + p * ldq);
     }
 }
 
 /* ---- output stage ---- */
 
 struct stage {
-    float32x4_t sigma, bound, steps, step, scale;
+    float32x4_t sigma, bound, steps, step; /* step: times the scale; without a converter the scale alone */
 };
 
 /* Four outputs; adds the saturated ones to `count`, lane by lane. */
 INLINE float32x4_t stage4(float32x4_t y, float32x4_t xi, const struct stage *s, int noisy, int convert,
                           uint32x4_t *over) {
-    float32x4_t v = clip_f32(noisy ? vfmaq_f32(y, s->sigma, xi) : y, s->bound);
+    const float32x4_t v = clip_f32(noisy ? vfmaq_f32(y, s->sigma, xi) : y, s->bound);
     *over = vcageq_f32(v, s->bound);
-    if (convert)
-        v = clip_f32(vmulq_f32(round_f32(vmulq_f32(v, s->steps)), s->step), s->bound);
-    return vmulq_f32(v, s->scale);
+    return vmulq_f32(convert ? round_product(v, s->steps) : v, s->step);
 }
 
 INLINE uint32_t stage_row(size_t n, float *y, const float *xi, const struct stage *s, int noisy, int convert) {
@@ -120,10 +109,8 @@ static uint32_t stage_part(size_t n, float *y, const float *xi, const struct sta
 }
 
 /* One column; its noise is the next n numbers of the window, which the columns share. */
-static uint32_t stage_column(size_t n, float *y, struct noise *z, const struct stage *s, int noisy, int convert) {
+static uint32_t stage_column(size_t n, float *y, struct noise *z, const struct stage *s, int convert) {
     uint32_t saturated = 0;
-    if (!noisy)
-        return stage_part(n, y, NULL, s, convert);
     for (size_t i = 0; i < n;) {
         if (noise_ready(z) == 0)
             noise_fill(z);
@@ -137,16 +124,19 @@ static uint32_t stage_column(size_t n, float *y, struct noise *z, const struct s
 
 void K(epilogue)(size_t columns, size_t n, float *y, size_t ldy, const struct rpu_output_stage *stage, uint64_t first,
                  const float *scale, uint32_t *saturated) {
-    const int noisy = stage->sigma > 0.0f, convert = stage->steps > 0.0f;
+    const int noisy = stage->sigma > 0.0f, convert = stage->steps > 0.0f, drawn = noisy && stage->noise;
     struct stage s = {vdupq_n_f32(stage->sigma), vdupq_n_f32(stage->bound), vdupq_n_f32(stage->steps),
-                      vdupq_n_f32(stage->step), vdupq_n_f32(1.0f)};
+                      vdupq_n_f32(convert ? stage->step : 1.0f)};
     const struct philox stream = philox_begin(&stage->stream);
     struct noise z;
     noise_begin(&z, &stream, first, (uint64_t)columns * n);
     for (size_t p = 0; p < columns; p++) {
         if (scale)
-            s.scale = vdupq_n_f32(scale[p]);
-        saturated[p] = stage_column(n, y + p * ldy, &z, &s, noisy, convert);
+            s.step = vdupq_n_f32(convert ? stage->step * scale[p] : scale[p]);
+        if (noisy && !drawn)
+            saturated[p] = stage_column(n, y + p * ldy, &z, &s, convert);
+        else
+            saturated[p] = stage_part(n, y + p * ldy, drawn ? stage->noise + p * n : NULL, &s, convert);
         if (scale && scale[p] == 0.0f)
             memset(y + p * ldy, 0, n * sizeof *y);
     }

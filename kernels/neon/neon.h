@@ -61,10 +61,10 @@ INLINE float32x4_t clip_f32(float32x4_t v, float32x4_t b) {
     return vmaxq_f32(vminq_f32(v, b), vnegq_f32(b));
 }
 
-/* Not FRINTN: the sum with the magic number makes -0.3 a positive zero. */
-INLINE float32x4_t round_f32(float32x4_t v) {
+/* round(v * s) of kernels.h. */
+INLINE float32x4_t round_product(float32x4_t v, float32x4_t s) {
     const float32x4_t magic = vdupq_n_f32(RPU_ROUND_MAGIC);
-    return vsubq_f32(vaddq_f32(v, magic), magic);
+    return vsubq_f32(vfmaq_f32(magic, v, s), magic);
 }
 
 /* ---- Philox ---- */

@@ -331,6 +331,7 @@ static size_t backward_chunk(size_t n, size_t columns) {
 void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd, float *z,
                  size_t ldz) {
     const size_t chunk = backward_chunk(n, columns);
+    const int dense = rpu_backward_dense(m, n);
     struct terms t;
     if (n == 0)
         return;
@@ -344,7 +345,7 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
                 const float v = d[p * ldd + i];
                 t.value[t.count] = v;
                 t.row[t.count] = w + i * ldw;
-                t.count += !(v == 0.0f);
+                t.count += dense || !(v == 0.0f);
             }
             if (i0 == 0)
                 add_first(&t, n, z + p * ldz);
