@@ -145,20 +145,26 @@ INLINE __m256i constant32(uint32_t value) {
     return v;
 }
 
-INLINE struct philox philox_begin(const struct rpu_stream *s) {
-    struct philox p;
+/* Sets what depends on the counter, for a stream with the key of philox_begin. */
+INLINE void philox_counter(struct philox *p, const struct rpu_stream *s) {
     const uint32_t k0 = s->key[0], k1 = s->key[1], step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const uint64_t a = (uint64_t)0xCD9E8D57u * s->ctr[2];
     const uint32_t c0 = (uint32_t)(a >> 32) ^ s->ctr[1] ^ k0;
     const uint64_t b = (uint64_t)0xD2511F53u * c0;
-    p.first = _mm256_add_epi64(_mm256_set1_epi64x(s->ctr[0]), _mm256_setr_epi64x(0, 1, 4, 5));
-    p.r1_c2 = _mm256_set1_epi32((int)(s->ctr[3] ^ k1));
-    p.r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (k0 + step0)));
-    p.r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (k1 + step1)));
-    p.r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
-    p.k0[0] = philox_keys(k0 + 2 * step0, step0);
-    p.k1[0] = philox_keys(k1 + 2 * step1, step1);
+    p->first = _mm256_add_epi64(_mm256_set1_epi64x(s->ctr[0]), _mm256_setr_epi64x(0, 1, 4, 5));
+    p->r1_c2 = _mm256_set1_epi32((int)(s->ctr[3] ^ k1));
+    p->r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (k0 + step0)));
+    p->r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (k1 + step1)));
+    p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
+}
+
+INLINE struct philox philox_begin(const struct rpu_stream *s) {
+    struct philox p;
+    const uint32_t step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const __m256i more0 = constant32(2 * step0), more1 = constant32(2 * step1);
+    philox_counter(&p, s);
+    p.k0[0] = philox_keys(s->key[0] + 2 * step0, step0);
+    p.k1[0] = philox_keys(s->key[1] + 2 * step1, step1);
     for (int r = 1; r < PHILOX_PAIRS; r++) {
         p.k0[r] = _mm256_add_epi32(p.k0[r - 1], more0);
         p.k1[r] = _mm256_add_epi32(p.k1[r - 1], more1);

@@ -55,11 +55,6 @@ INLINE __m256i silent16(__m256i r, __m256i hi) {
     return _mm256_cmpeq_epi16(_mm256_subs_epu16(hi, r), _mm256_setzero_si256());
 }
 
-INLINE uint32_t firing32(__m256i silent0, __m256i silent1) {
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi16(silent0, silent1), 0xd8);
-    return ~(uint32_t)_mm256_movemask_epi8(packed);
-}
-
 INLINE __m256i load16(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
@@ -75,65 +70,80 @@ INLINE __m256i load16_upto(const uint16_t *p, size_t n) {
     return _mm256_or_si256(pairs, _mm256_and_si256(last, _mm256_andnot_si256(lane_mask(n / 2), lane_mask(n / 2 + 1))));
 }
 
-/* What the 16 bits of 64 elements have to stay below to fire. */
+/* What the 16 bits of 64 elements have to stay below to fire. As in the words of eight blocks, register k holds
+ * elements 8 k .. 8 k + 7 and 32 + 8 k .. 32 + 8 k + 7. */
 struct limits {
     __m256i h[4];
 };
 
+INLINE __m256i load8and8(const uint16_t *p) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p)),
+                                   _mm_loadu_si128((const __m128i *)(const void *)(p + 32)), 1);
+}
+
 INLINE struct limits limits_load(const uint16_t *hi) {
-    struct limits l = {{load16(hi), load16(hi + 16), load16(hi + 32), load16(hi + 48)}};
+    struct limits l = {{load8and8(hi), load8and8(hi + 8), load8and8(hi + 16), load8and8(hi + 24)}};
     return l;
 }
 
-/* The first n; zeros, which never fire, behind. */
+/* The first n in order; zeros, which never fire, behind. */
+INLINE void load64_upto(const uint16_t *hi, size_t n, __m256i h[4]) {
+    for (size_t k = 0; k < 4; k++)
+        h[k] = n > 16 * k ? load16_upto(hi + 16 * k, n - 16 * k) : _mm256_setzero_si256();
+}
+
 INLINE struct limits limits_upto(const uint16_t *hi, size_t n) {
-    struct limits l;
+    __m256i h[4];
     if (n >= 64)
         return limits_load(hi);
-    for (size_t k = 0; k < 4; k++)
-        l.h[k] = n > 16 * k ? load16_upto(hi + 16 * k, n - 16 * k) : _mm256_setzero_si256();
+    load64_upto(hi, n, h);
+    struct limits l = {{_mm256_permute2x128_si256(h[0], h[2], 0x20), _mm256_permute2x128_si256(h[0], h[2], 0x31),
+                        _mm256_permute2x128_si256(h[1], h[3], 0x20), _mm256_permute2x128_si256(h[1], h[3], 0x31)}};
     return l;
 }
 
 /* The first n from element `skip` of 64 on; zeros before and behind. */
 INLINE struct limits limits_from(const uint16_t *hi, size_t skip, size_t n) {
     uint16_t h[2 * 64] = {0};
-    const struct limits l = limits_upto(hi, n);
-    memcpy(h + skip, l.h, sizeof l.h);
+    __m256i part[4];
+    load64_upto(hi, n, part);
+    memcpy(h + skip, part, sizeof part);
     return limits_load(h);
 }
 
 /* The rare element whose 16 bits equal its limit: eight more bits decide (contract of `bernoulli`). Elements `from` to
  * `to` of the 64 count, lo[0] is that of `from`. */
-static __attribute__((noinline, unused)) uint64_t resolve_ties(const __m256i r[4], const struct limits *limits,
+static __attribute__((noinline, unused)) uint64_t resolve_ties(const struct words *w, const struct limits *limits,
                                                                const struct rpu_stream *ties, uint64_t element,
                                                                size_t from, size_t to, const uint16_t *lo) {
     uint16_t bits[64], hi[64];
     uint64_t fires = 0;
-    memcpy(bits, r, sizeof bits);
-    memcpy(hi, limits->h, sizeof hi);
-    for (size_t i = from; i < to; i++)
-        if (bits[i] == hi[i] && lo[i - from] > 0) {
-            uint32_t w[4];
-            RPU_SYMBOL(philox, avx2)(ties, (uint32_t)(element + i), 1, w);
-            fires |= (uint64_t)((w[0] & 255u) < lo[i - from]) << i;
+    memcpy(bits, w, sizeof bits);
+    memcpy(hi, limits, sizeof hi);
+    for (size_t i = from; i < to; i++) {
+        const size_t at = i % 32 / 8 * 16 + i / 32 * 8 + i % 8; /* register, half, lane */
+        if (bits[at] == hi[at] && lo[i - from] > 0) {
+            uint32_t tie[4];
+            RPU_SYMBOL(philox, avx2)(ties, (uint32_t)(element + i), 1, tie);
+            fires |= (uint64_t)((tie[0] & 255u) < lo[i - from]) << i;
         }
+    }
     return fires;
 }
 
 /* Which of 64 elements fire; w: their words. Elements `from` to `to` count, lo[0] is that of `from`. */
 INLINE uint64_t fires64(const struct words *w, const struct limits *limits, const struct rpu_stream *ties,
                         uint64_t element, size_t from, size_t to, const uint16_t *lo) {
-    const __m256i r[4] = {
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x20), _mm256_permute2x128_si256(w->w2, w->w3, 0x20),
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x31), _mm256_permute2x128_si256(w->w2, w->w3, 0x31)};
     const __m256i h0 = limits->h[0], h1 = limits->h[1], h2 = limits->h[2], h3 = limits->h[3];
-    uint64_t fires = firing32(silent16(r[0], h0), silent16(r[1], h1)) |
-                     (uint64_t)firing32(silent16(r[2], h2), silent16(r[3], h3)) << 32;
-    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(r[0], h0), _mm256_cmpeq_epi16(r[1], h1)),
-                                          _mm256_or_si256(_mm256_cmpeq_epi16(r[2], h2), _mm256_cmpeq_epi16(r[3], h3)));
+    const __m256i silent0 = _mm256_packs_epi16(silent16(w->w0, h0), silent16(w->w1, h1)); /* 0 .. 15, 32 .. 47 */
+    const __m256i silent1 = _mm256_packs_epi16(silent16(w->w2, h2), silent16(w->w3, h3)); /* 16 .. 31, 48 .. 63 */
+    const uint32_t m0 = (uint32_t)_mm256_movemask_epi8(silent0), m1 = (uint32_t)_mm256_movemask_epi8(silent1);
+    uint64_t fires = ~((m0 & 0xffffu) | m1 << 16 | (uint64_t)(m0 >> 16 | (m1 & 0xffff0000u)) << 32);
+    const __m256i equal = _mm256_or_si256(
+        _mm256_or_si256(_mm256_cmpeq_epi16(w->w0, h0), _mm256_cmpeq_epi16(w->w1, h1)),
+        _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, h2), _mm256_cmpeq_epi16(w->w3, h3)));
     if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
-        fires |= resolve_ties(r, limits, ties, element, from, to, lo);
+        fires |= resolve_ties(w, limits, ties, element, from, to, lo);
     return fires;
 }
 
