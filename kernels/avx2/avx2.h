@@ -62,11 +62,6 @@ INLINE __m256 clip_ps(__m256 v, __m256 low, __m256 high) {
     return _mm256_max_ps(low, _mm256_min_ps(high, v));
 }
 
-INLINE __m256 round_magic(__m256 v) {
-    const __m256 magic = _mm256_set1_ps(RPU_ROUND_MAGIC);
-    return _mm256_sub_ps(_mm256_add_ps(v, magic), magic);
-}
-
 /* ---- Philox: eight blocks, as two registers of four 64-bit lanes, the value in each lane's low half. Even register:
  * blocks 0, 1, 4, 5; odd register: 2, 3, 6, 7, so that one shuffle a word puts eight words in order. ---- */
 
@@ -268,27 +263,13 @@ INLINE struct keys lanes_keys(const struct rpu_stream *s) {
 INLINE void lanes_first(struct keys *k, struct chains *a, struct chains *b) {
     a->e = philox_first(a->e, k->k0, k->k1);
     a->o = philox_first(a->o, k->k0, k->k1);
-    if (b != NULL) {
-        b->e = philox_first(b->e, k->k0, k->k1);
-        b->o = philox_first(b->o, k->k0, k->k1);
-    }
+    b->e = philox_first(b->e, k->k0, k->k1);
+    b->o = philox_first(b->o, k->k0, k->k1);
     k->k0 = _mm256_add_epi32(k->k0, _mm256_set1_epi32((int)(2 * 0x9E3779B9u)));
     k->k1 = _mm256_add_epi32(k->k1, _mm256_set1_epi32((int)(2 * 0xBB67AE85u)));
 }
 
-/* Eight blocks whose words 0 and 2 differ: c0 and c2 in order, spread over the two registers here. */
-INLINE struct words philox_lanes(const struct rpu_stream *s, __m256i c0, __m256i c2) {
-    struct keys k = lanes_keys(s);
-    struct chains c = lanes_open(s, c0, c2);
-    lanes_first(&k, &c, NULL);
-    for (int pair = 1; pair < 5; pair++) {
-        chains_second(&c);
-        lanes_first(&k, &c, NULL);
-    }
-    return chains_last(&c);
-}
-
-/* Sixteen such blocks: eight with a0 and a2, eight with b0 and b2. */
+/* Sixteen blocks whose words 0 and 2 differ: eight with a0 and a2, eight with b0 and b2, each in order. */
 INLINE struct words2 philox_lanes16(const struct rpu_stream *s, __m256i a0, __m256i a2, __m256i b0, __m256i b2) {
     struct keys k = lanes_keys(s);
     struct chains a = lanes_open(s, a0, a2), b = lanes_open(s, b0, b2);

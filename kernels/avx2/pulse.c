@@ -98,9 +98,9 @@ INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi) {
     return _mm256_or_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ), _mm256_cmp_ps(p1, one, _CMP_GT_OQ));
 }
 
-/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. `look`: returns whether a probability
+/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns lanes in which a probability
  * exceeds 1. */
-INLINE int upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int look) {
+INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi) {
     const __m256 gain = scaled(c);
     __m256 over = _mm256_setzero_ps();
     size_t i = 0;
@@ -109,7 +109,7 @@ INLINE int upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int
     if (i < n)
         over = _mm256_or_ps(over, upper16(gain, load_upto(v + i, n - i),
                                           n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i));
-    return look ? _mm256_movemask_ps(over) : 0;
+    return over;
 }
 
 /* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
@@ -121,21 +121,23 @@ struct source {
     size_t skip;    /* bits of the plane before the first value */
 };
 
-/* Elements e .. e + 63 whose sixteen bits equal their threshold's: eight more bits decide (contract of `bernoulli`). */
-static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, size_t e, size_t count, const __m256i r[4],
-                                                      const uint16_t *hi) {
-    uint16_t bits[64], upper, lower;
+/* Elements e .. e + 63 whose sixteen bits equal their limit: eight more bits decide (contract of `bernoulli`). */
+static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, size_t e, size_t count,
+                                                      const struct words *w, const struct limits *limits) {
+    uint16_t bits[64], hi[64], upper, lower;
     uint64_t fires = 0;
-    memcpy(bits, r, sizeof bits);
+    memcpy(bits, w, sizeof bits);
+    memcpy(hi, limits, sizeof hi);
     for (size_t i = 0; i < 64 && e + i < count; i++) {
-        if (bits[i] != hi[i] || e + i < s->skip)
+        const size_t at = limit_at(i);
+        if (bits[at] != hi[at] || e + i < s->skip)
             continue;
-        const size_t value = e + i - s->skip, row = value / s->width, at = row * s->ld + value % s->width;
-        RPU_SYMBOL(threshold, avx2)(1, s->gain[row], s->v + at, &upper, &lower);
+        const size_t value = e + i - s->skip, row = value / s->width, from = row * s->ld + value % s->width;
+        RPU_SYMBOL(threshold, avx2)(1, s->gain[row], s->v + from, &upper, &lower);
         if (lower > 0) {
-            uint32_t w[4];
-            RPU_SYMBOL(philox, avx2)(&s->ties, (uint32_t)(s->first + e + i), 1, w);
-            fires |= (uint64_t)((w[0] & 255u) < lower) << i;
+            uint32_t tie[4];
+            RPU_SYMBOL(philox, avx2)(&s->ties, (uint32_t)(s->first + e + i), 1, tie);
+            fires |= (uint64_t)((tie[0] & 255u) < lower) << i;
         }
     }
     return fires;
@@ -143,17 +145,9 @@ static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, si
 
 /* Sixty-four elements e .. e + 63 of a source with their random words. */
 INLINE uint64_t fire64(const struct source *s, size_t e, size_t count, const struct words *w, const uint16_t *hi) {
-    const __m256i r[4] = {
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x20), _mm256_permute2x128_si256(w->w2, w->w3, 0x20),
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x31), _mm256_permute2x128_si256(w->w2, w->w3, 0x31)};
-    const __m256i h0 = load16(hi), h1 = load16(hi + 16), h2 = load16(hi + 32), h3 = load16(hi + 48);
-    uint64_t fires = firing32(silent16(r[0], h0), silent16(r[1], h1)) |
-                     (uint64_t)firing32(silent16(r[2], h2), silent16(r[3], h3)) << 32;
-    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(r[0], h0), _mm256_cmpeq_epi16(r[1], h1)),
-                                          _mm256_or_si256(_mm256_cmpeq_epi16(r[2], h2), _mm256_cmpeq_epi16(r[3], h3)));
-    if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
-        fires |= settle_ties(s, e, count, r, hi);
-    return fires;
+    const struct limits limits = limits_load(hi);
+    const struct verdict v = judge64(w, &limits);
+    return __builtin_expect(v.ties, 0) ? v.fires | settle_ties(s, e, count, w, &limits) : v.fires;
 }
 
 /* A plane of `count` bits; the thresholds of those that are skipped, and of those behind the count up to a multiple of
@@ -173,31 +167,24 @@ static void draw_plane(const struct philox *p, const struct source *s, size_t co
     }
 }
 
-/* Sets what depends on the counter's word 2; keys and the other words are those of `s` at philox_begin. */
-INLINE void philox_column(struct philox *p, const struct rpu_stream *s, uint32_t word2) {
-    const uint64_t a = (uint64_t)0xCD9E8D57u * word2;
-    const uint32_t c0 = (uint32_t)(a >> 32) ^ s->ctr[1] ^ s->key[0];
-    const uint64_t b = (uint64_t)0xD2511F53u * c0;
-    p->r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (s->key[0] + 0x9E3779B9u)));
-    p->r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (s->key[1] + 0xBB67AE85u)));
-    p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
-}
-
 /* ---- row pulses ---- */
 
-static void count_row_clips(const struct rpu_pulse_args *a, size_t p, struct rpu_pulse_counts *counts) {
-    for (size_t i = a->row0; i < a->row1; i++)
-        counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
+static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    for (size_t p = 0; p < a->columns; p++)
+        for (size_t i = a->row0; i < a->row1; i++)
+            counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
 }
 
 static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
     const size_t flat = a->columns * a->m;
     const uint64_t first = (uint64_t)a->column * a->m - w->skip;
     uint16_t *hi = w->row_hi + w->skip;
+    __m256 over = _mm256_setzero_ps();
     memset(w->row_hi, 0, w->skip * sizeof *hi);
     for (size_t p = 0; p < a->columns; p++)
-        if (upper_thresholds(a->gain_d[p], a->d + p * a->ldd, a->m, hi + p * a->m, 1))
-            count_row_clips(a, p, counts);
+        over = _mm256_or_ps(over, upper_thresholds(a->gain_d[p], a->d + p * a->ldd, a->m, hi + p * a->m));
+    if (_mm256_movemask_ps(over))
+        count_row_clips(a, counts);
     memset(hi + flat, 0, 64 * sizeof *hi);
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
@@ -531,11 +518,12 @@ static void draw_columns(const struct rpu_pulse_args *a, const struct work *w, s
             v->begun = 1;
         }
         if (v->n == 0) {
-            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi, 0);
+            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi);
             memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
         }
         const struct source source = {a->gain_x + v->p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
-        philox_column(&v->columns, &a->col_bits, rpu_counter_column(column, s));
+        const struct rpu_stream bits = at_column(&a->col_bits, column, s);
+        philox_counter(&v->columns, &bits);
         draw_plane(&v->columns, &source, a->n, w->col_hi, h->plane);
         list_hits(a->n, x, h);
         counts->column_pulses += a->row0 == 0 ? h->count : 0;
@@ -602,7 +590,8 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
         draw_columns(a, w, &v, counts);
         if (v.hits == 0)
             continue;
-        philox_column(&v.noise, &a->noise, rpu_counter_column(a->column + (uint32_t)v.p, 0));
+        const struct rpu_stream noise = at_column(&a->noise, a->column + (uint32_t)v.p, 0);
+        philox_counter(&v.noise, &noise);
         if (a->ctoc > 0.0f)
             apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 1);
         else
@@ -652,7 +641,7 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
     const struct philox ph = philox_begin(&bits);
     uint16_t hi[128] = {0}; /* whole vectors, whatever n */
     uint64_t plane[2];
-    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi, 0);
+    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi);
     draw_plane(&ph, &source, a->n, hi, plane);
     return (uint32_t)plane[0];
 }
