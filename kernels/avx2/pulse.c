@@ -10,9 +10,8 @@
  *   the inputs fire, weights are worked off eight by eight instead and the noise is spread over them. The next row that
  *   fires is known and is fetched ahead where arrays are larger than a cache.
  * - Narrow arrays (the first convolution): vectors have a handful of coincidences each, so that nothing is worth doing
- *   for one vector alone. Column planes of several vectors are drawn at once, coincidences of many vectors are
- *   collected, their noise is drawn eight blocks at a time, each with its own counter, and all but the sum itself is
- *   worked out in vectors; the sums run one after the other, since a crosspoint may come more than once. */
+ *   for one vector alone. Column planes of several vectors are drawn at once, row pulses of many vectors are collected,
+ *   and the noise of their coincidences is drawn eight blocks at a time, each with its own counter. */
 #include "pulses.h"
 
 /* ---- work memory ---- */
@@ -604,6 +603,7 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
 /* Row pulses that are worked off together, and how much they can come to. */
 enum {
     STRIP = 64,
+    MANY = 5, /* coincidences of a row pulse, from which on they are worked off row pulse by row pulse */
     STRIP_HITS = STRIP * RPU_NARROW_INPUTS,
     STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
 };
@@ -750,18 +750,40 @@ INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, co
     }
 }
 
+/* Coincidences k .. k + n - 1 of the list, n <= 8, all of row pulse r. Inputs stand there as 32 r + j. */
+INLINE void apply_row(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t r, size_t k,
+                      size_t n, int noisy) {
+    uint32_t at[VEC] __attribute__((aligned(32)));
+    const __m256i last = _mm256_min_epu32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int)n - 1));
+    const __m256i from = _mm256_sub_epi32(load_words(b->list + k), _mm256_set1_epi32((int)(32 * r)));
+    const float *xi = b->xi + (uint32_t)(b->ahead[r] + k);
+    _mm256_store_si256((__m256i *)(void *)at, _mm256_permutevar8x32_epi32(from, last));
+    const __m256 signs = _mm256_xor_ps(gather8(a->x + b->x[r], at), _mm256_set1_ps(b->sign[r]));
+    hit8(d, a->w + b->row[r], a->dev + 4 * (size_t)b->row[r], at,
+         _mm256_castps_si256(_mm256_and_ps(signs, _mm256_set1_ps(-0.0f))),
+         noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), last) : d->ctoc, noisy);
+}
+
 /* The row pulses of a strip, which is empty afterwards. */
 static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
     const struct device d = device_make(a);
-    size_t n, k = 0;
+    size_t k = 0;
     if (noisy)
         draw_noise(a, b);
-    n = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
-    store_words(b->list + n, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
-    for (; k + VEC <= n; k += VEC)
-        apply_few(a, &d, b, k, VEC, noisy);
-    if (k < n)
-        apply_few(a, &d, b, k, n - k, noisy);
+    const size_t hits = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
+    store_words(b->list + hits, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
+    if (hits < MANY * b->count) {
+        for (; k + VEC <= hits; k += VEC)
+            apply_few(a, &d, b, k, VEC, noisy);
+        if (k < hits)
+            apply_few(a, &d, b, k, hits - k, noisy);
+    } else {
+        for (size_t r = 0; r < b->count; r++)
+            for (size_t left = (size_t)__builtin_popcount(b->columns[r]), n; left > 0; left -= n, k += n) {
+                n = left < VEC ? left : VEC;
+                apply_row(a, &d, b, r, k, n, noisy);
+            }
+    }
     b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
     b->count = b->lanes = b->hits = 0;
 }
