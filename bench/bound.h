@@ -23,9 +23,10 @@
  *
  *  Product and weights are the cycle's own: its inputs, its array where that lies. Random numbers, bits, thresholds,
  *  converters and extremes are streams: kernels called for some thousand numbers in the first-level cache, of whose
- * time a cycle's share is taken, so that a small array's bound holds no cost of calls. A bound is as good as the
- * kernels it is measured with; and where an array comes from memory, an update that draws numbers meanwhile can beat
- * the sum.
+ *  time a cycle's share is taken, so that a convolution's bound holds no cost of calls. An array of a single column is
+ *  read and updated once in an image, and the next image waits for it: there is nothing to share a call with, and its
+ *  parts (but for thresholds) are calls of its own size. A bound is as good as the kernels it is measured with; and
+ *  where an array comes from memory, an update that draws numbers meanwhile can beat the sum.
  */
 #ifndef RPU_BENCH_BOUND_H
 #define RPU_BENCH_BOUND_H
@@ -132,6 +133,7 @@ struct parts {
     struct block in, out; /* inputs and outputs of a read; x and d of an update */
     float *few, *peaks;
     struct rpu_stream stream, ties;
+    size_t noise_call, row_call, col_call; /* Gaussians and bits in a call */
     /* reads */
     size_t n_in, n_out, chunk; /* chunk: columns */
     int managed;               /* noise management */

@@ -22,7 +22,7 @@ static void run_gaussian(void *parts, uint64_t n) {
     struct parts *p = parts;
     for (uint64_t k = 0; k < n; k++) {
         p->stream.ctr[1]++;
-        p->k->gaussian(&p->stream, 0, FEW, p->few);
+        p->k->gaussian(&p->stream, 0, p->noise_call, p->few);
     }
 }
 
@@ -34,22 +34,22 @@ static void run_philox(void *parts, uint64_t n) {
     }
 }
 
-static void run_bits(const struct parts *p, struct rpu_stream *stream, uint64_t n, const uint16_t *hi,
+static void run_bits(const struct parts *p, struct rpu_stream *stream, uint64_t n, size_t count, const uint16_t *hi,
                      const uint16_t *lo) {
     for (uint64_t k = 0; k < n; k++) {
         stream->ctr[1]++;
-        p->k->bernoulli(stream, &p->ties, 0, FEW, hi, lo, p->plane);
+        p->k->bernoulli(stream, &p->ties, 0, count, hi, lo, p->plane);
     }
 }
 
 static void run_row_bits(void *parts, uint64_t n) {
     struct parts *p = parts;
-    run_bits(p, &p->stream, n, p->row_hi, p->row_lo);
+    run_bits(p, &p->stream, n, p->row_call, p->row_hi, p->row_lo);
 }
 
 static void run_column_bits(void *parts, uint64_t n) {
     struct parts *p = parts;
-    run_bits(p, &p->stream, n, p->col_hi, p->col_lo);
+    run_bits(p, &p->stream, n, p->col_call, p->col_hi, p->col_lo);
 }
 
 static void run_threshold(void *parts, uint64_t n) {
@@ -59,10 +59,10 @@ static void run_threshold(void *parts, uint64_t n) {
         p->k->threshold(BLOCK, 1.0f, p->in.v, hi, lo);
 }
 
-/* Vectors enough for one call, taken from a cycle's own in turn. */
+/* Vectors enough for one call, taken from a cycle's own in turn; a single one stays alone. */
 static void make_block(struct block *b, size_t n, const float *from, size_t ld, size_t vectors) {
     b->n = n;
-    b->vectors = n < BLOCK ? BLOCK / n : 1;
+    b->vectors = n < BLOCK && vectors > 1 ? BLOCK / n : 1;
     b->v = room((b->vectors * n + BLOCK) * sizeof *b->v);
     for (size_t v = 0; v < b->vectors; v++)
         memcpy(b->v + v * n, from + v % vectors * ld, n * sizeof *b->v);
@@ -91,14 +91,18 @@ static void add(struct parts *p, enum part_kind kind, gb_run_fn *run, double tim
 
 /* Gaussians, and the blocks of random words of which the contract uses only a part. */
 static void add_noise(struct parts *p, double count, double blocks, enum part_size size) {
-    add(p, PART_NOISE, run_gaussian, count / FEW, size);
+    p->noise_call = p->c->in->columns > 1 || count >= FEW || count < 1.0 ? FEW : (size_t)count;
+    add(p, PART_NOISE, run_gaussian, count / (double)p->noise_call, size);
     if (blocks > count / 6.0)
         add(p, PART_NOISE, run_philox, (blocks - count / 6.0) / (FEW / 4), size);
 }
 
-/* Bits stand in whole groups. */
-static double bits(size_t count) {
-    return (double)((count + RPU_BITS_GROUP - 1) / RPU_BITS_GROUP * RPU_BITS_GROUP) / FEW;
+/* Random bits of `count` elements in a call, or a share of a call where there are many vectors; bits stand in whole
+ * groups. Sets the size of a call, returns how many make up the elements. */
+static double bits(const struct parts *p, size_t count, size_t *call) {
+    const size_t whole = (count + RPU_BITS_GROUP - 1) / RPU_BITS_GROUP * RPU_BITS_GROUP;
+    *call = p->c->in->columns > 1 || count > FEW ? FEW : count;
+    return *call == count ? 1.0 : (double)whole / FEW;
 }
 
 /* ---- of a read ---- */
@@ -298,8 +302,9 @@ static void add_update_parts(struct parts *p) {
     add(p, PART_EXTREMES, run_out_extremes, columns / (double)p->out.vectors, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, columns * in->m / BLOCK, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, p->mean.vectors * in->n / BLOCK, BY_UNITS);
-    add(p, PART_BITS, run_row_bits, p->c->tile->params.update.bl * bits((size_t)in->columns * in->m), FIXED);
-    add(p, PART_BITS, run_column_bits, p->mean.units * bits(in->n), BY_UNITS);
+    const double rows = bits(p, (size_t)in->columns * in->m, &p->row_call), inputs = bits(p, in->n, &p->col_call);
+    add(p, PART_BITS, run_row_bits, p->c->tile->params.update.bl * rows, FIXED);
+    add(p, PART_BITS, run_column_bits, p->mean.units * inputs, BY_UNITS);
     if (p->touch.ctoc > 0.0f)
         add_noise(p, p->mean.coincidences, p->mean.blocks, BY_HITS);
     add(p, PART_WEIGHTS, run_weights, 1.0, BY_HITS);
