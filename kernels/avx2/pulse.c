@@ -432,10 +432,9 @@ INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev
 
 /* All hits of one row in one slot, where there are many. `ahead`: the row's way to the next that fires, which is
  * fetched meanwhile. */
-INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
+INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const unsigned char *bytes,
                         const float *x, uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
-    const unsigned char *bytes = (const unsigned char *)h->plane;
     size_t j = 0;
     for (; j + VEC <= n; j += VEC) {
         xi = plane8(d, w + j, dev + 4 * j, bytes[j / 8], _mm256_loadu_ps(x + j), flip, xi, noisy);
@@ -571,7 +570,7 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
                 continue;
             const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
             if (h->dense)
-                apply_plane(a->n, &d, row, dev, h, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
+                apply_plane(a->n, &d, row, dev, (const unsigned char *)h->plane, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
             else
                 apply_hits(&d, row, dev, h, sign_d, xi, noisy);
             ordinal += h->count;
@@ -603,7 +602,7 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
 /* Row pulses that are worked off together, and how much they can come to. */
 enum {
     STRIP = 64,
-    MANY = 5, /* coincidences of a row pulse, from which on they are worked off row pulse by row pulse */
+    MANY = 5, /* coincidences of a row pulse, from which on whole rows are worked off */
     STRIP_HITS = STRIP * RPU_NARROW_INPUTS,
     STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
 };
@@ -750,18 +749,16 @@ INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, co
     }
 }
 
-/* Coincidences k .. k + n - 1 of the list, n <= 8, all of row pulse r. Inputs stand there as 32 r + j. */
-INLINE void apply_row(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t r, size_t k,
-                      size_t n, int noisy) {
-    uint32_t at[VEC] __attribute__((aligned(32)));
-    const __m256i last = _mm256_min_epu32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int)n - 1));
-    const __m256i from = _mm256_sub_epi32(load_words(b->list + k), _mm256_set1_epi32((int)(32 * r)));
-    const float *xi = b->xi + (uint32_t)(b->ahead[r] + k);
-    _mm256_store_si256((__m256i *)(void *)at, _mm256_permutevar8x32_epi32(from, last));
-    const __m256 signs = _mm256_xor_ps(gather8(a->x + b->x[r], at), _mm256_set1_ps(b->sign[r]));
-    hit8(d, a->w + b->row[r], a->dev + 4 * (size_t)b->row[r], at,
-         _mm256_castps_si256(_mm256_and_ps(signs, _mm256_set1_ps(-0.0f))),
-         noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), last) : d->ctoc, noisy);
+/* All coincidences, row pulse by row pulse: whole rows of few inputs cost no more than lists of many hits. */
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, int noisy) {
+    uint32_t k = 0;
+    for (size_t r = 0; r < b->count; r++) {
+        const uint32_t sign = rpu_bits(b->sign[r]) & 0x80000000u;
+        apply_plane(a->n, d, a->w + b->row[r], a->dev + 4 * (size_t)b->row[r],
+                    (const unsigned char *)(b->columns + r), a->x + b->x[r], sign, b->xi + (uint32_t)(b->ahead[r] + k), 0,
+                    noisy);
+        k += (uint32_t)__builtin_popcount(b->columns[r]);
+    }
 }
 
 /* The row pulses of a strip, which is empty afterwards. */
@@ -770,19 +767,15 @@ static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
     size_t k = 0;
     if (noisy)
         draw_noise(a, b);
-    const size_t hits = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
-    store_words(b->list + hits, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
-    if (hits < MANY * b->count) {
+    if (b->hits < MANY * b->count) {
+        const size_t hits = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
+        store_words(b->list + hits, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
         for (; k + VEC <= hits; k += VEC)
             apply_few(a, &d, b, k, VEC, noisy);
         if (k < hits)
             apply_few(a, &d, b, k, hits - k, noisy);
     } else {
-        for (size_t r = 0; r < b->count; r++)
-            for (size_t left = (size_t)__builtin_popcount(b->columns[r]), n; left > 0; left -= n, k += n) {
-                n = left < VEC ? left : VEC;
-                apply_row(a, &d, b, r, k, n, noisy);
-            }
+        apply_strip(a, &d, b, noisy);
     }
     b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
     b->count = b->lanes = b->hits = 0;
