@@ -16,6 +16,8 @@
  *  | bits       | -                                            | a bit for each row, vector and slot; one for each    |
  *  |            |                                              | input of each vector and slot in which a row fires   |
  *  | thresholds | -                                            | of d, and of x for the vectors in which a row fires  |
+ *  | positions  | -                                            | which rows and which inputs fire, out of the planes  |
+ *  |            |                                              | (positions.c)                                        |
  *  | weights    | -                                            | one pass over the weights that are hit, with their   |
  *  |            |                                              | device parameters (touch.c)                          |
  *
@@ -55,14 +57,24 @@ struct hits {
     uint32_t *down;       /**< and the sign bit set where it goes down */
     struct hit_run *runs; /**< the same, rows with more than half of their inputs hit as planes */
     size_t n_runs;
-    uint64_t *planes; /**< of the units */
+    uint64_t *planes;  /**< of the units, col_words each */
+    uint8_t *is_dense; /**< of each unit: more than half of the inputs fire, which need no list */
+    uint64_t *rows;    /**< of the slots, one behind the other: row_words in all */
+    size_t col_words, row_words;
 };
 
 /** Draws the pulses of an image as the update does. */
 void hits_make(struct hits *h, const struct cycle *c, uint32_t image);
 void hits_free(struct hits *h);
-/** Blocks of random words that hold the first `count` Gaussians of a stream. */
+/** Blocks of random words that hold the first `count` Gaussians of a stream in the group layout (counter.h). */
 size_t hits_blocks(uint64_t count);
+
+/* ---- positions.c ---- */
+
+/** Lists the numbers of the rows that fire and of the inputs that fire in each unit but the dense ones. Returns how
+ * many; writes up to seven more. */
+typedef size_t positions_fn(const struct hits *h, uint32_t *list);
+positions_fn positions_by_bit, positions_by_byte;
 
 /* ---- touch.c: one pass over weights and their device parameters ---- */
 
@@ -97,6 +109,7 @@ enum part_kind {
     PART_EXTREMES,
     PART_BITS,
     PART_THRESHOLDS,
+    PART_POSITIONS,
     PART_WEIGHTS,
     PART_LAYERS,
     PART_KINDS
@@ -149,6 +162,7 @@ struct parts {
     touch_row_fn *touch_row;
     uint16_t *row_hi, *row_lo, *col_hi, *col_lo;
     uint64_t *plane;
+    uint32_t *list; /* of positions */
     float *noise;
 };
 

@@ -234,6 +234,36 @@ static void run_weights_listed(void *parts, uint64_t n) {
     }
 }
 
+static void run_positions(void *parts, uint64_t n) {
+    struct parts *p = parts;
+    for (uint64_t k = 0; k < n; k++)
+        positions_by_bit(hits_of(p, k), p->list);
+}
+
+static void run_positions_by_byte(void *parts, uint64_t n) {
+    struct parts *p = parts;
+    for (uint64_t k = 0; k < n; k++)
+        positions_by_byte(hits_of(p, k), p->list);
+}
+
+/* Room for the positions of any image; whether both ways find as many, and all pulses but those of dense units. */
+static int make_positions(struct parts *p) {
+    const size_t images = p->c->in->images;
+    size_t most = 0;
+    int good = 1;
+    for (size_t k = 0; k < images; k++) {
+        const size_t all = (size_t)(p->hits[k].row_pulses + p->hits[k].column_pulses);
+        most = all > most ? all : most;
+    }
+    p->list = room((most + 8) * sizeof *p->list);
+    for (size_t k = 0; k < images && good; k++) {
+        const struct hits *h = &p->hits[k];
+        const size_t n = positions_by_bit(h, p->list);
+        good = n == positions_by_byte(h, p->list) && n >= h->row_pulses && n <= h->row_pulses + h->column_pulses;
+    }
+    return good;
+}
+
 /* Whether the update of an image makes the pulses that were counted. */
 static int counts_agree(struct cycle *c, const struct hits *h, uint32_t image) {
     const struct rpu_update_counts before = c->updates;
@@ -307,6 +337,8 @@ static void add_update_parts(struct parts *p) {
     add(p, PART_BITS, run_column_bits, p->mean.units * inputs, BY_UNITS);
     if (p->touch.ctoc > 0.0f)
         add_noise(p, p->mean.coincidences, p->mean.blocks, BY_HITS);
+    add(p, PART_POSITIONS, run_positions, 1.0, BY_HITS);
+    p->part[p->count - 1].ways[1] = run_positions_by_byte;
     add(p, PART_WEIGHTS, run_weights, 1.0, BY_HITS);
     p->part[p->count - 1].ways[1] = run_weights_listed;
 }
@@ -362,7 +394,7 @@ static int make_update(struct parts *p, struct cycle *c) {
     make_block(&p->out, in->m, in->d, in->ldd, in->columns);
     make_bits(p);
     make_touch(p);
-    good = good && passes_agree(p, c);
+    good = make_positions(p) && good && passes_agree(p, c);
     cycle_prepare(c);
     add_update_parts(p);
     return good;
@@ -382,7 +414,7 @@ int parts_make(struct parts *p, struct cycle *c) {
 
 void parts_free(struct parts *p) {
     void *const all[] = {p->q,   p->y,      p->in.v,   p->out.v,  p->ones,   p->product, p->peaks, p->saturated,
-                         p->few, p->row_hi, p->row_lo, p->col_hi, p->col_lo, p->plane,   p->noise};
+                         p->few, p->row_hi, p->row_lo, p->col_hi, p->col_lo, p->plane,   p->noise, p->list};
     for (uint32_t k = 0; p->hits && k < p->c->in->images; k++)
         hits_free(&p->hits[k]);
     free(p->hits);
