@@ -6,12 +6,13 @@
  * - Wide arrays: for each vector and slot in which a row fires the column plane is drawn and turned into a list of hits
  *   (input index and sign), which all rows firing in that slot share. The noise of a vector's coincidences is one dense
  *   stream, so eight hits of a list meet eight consecutive Gaussians. Weights and device parameters are gathered by
- *   broadcasts and blends, which leave the shuffle port free, and put back by way of memory. Where more than half of
+ *   broadcasts and blends, which leave the shuffle port free. Where more than half of
  *   the inputs fire, weights are worked off eight by eight instead and the noise is spread over them. The next row that
  *   fires is known and is fetched ahead where arrays are larger than a cache.
  * - Narrow arrays (the first convolution): vectors have a handful of coincidences each, so that nothing is worth doing
  *   for one vector alone. Column planes of several vectors are drawn at once, row pulses of many vectors are collected,
- *   and the noise of their coincidences is drawn eight blocks at a time, each with its own counter. */
+ *   the noise of their coincidences is drawn eight blocks at a time, each with its own counter, and then row by row all
+ *   of a row's pulses are worked off, while its weights stay in registers. */
 #include "pulses.h"
 
 /* ---- work memory ---- */
@@ -599,12 +600,11 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
 
 /* ---- narrow arrays ---- */
 
-/* Row pulses that are worked off together, and how much they can come to. */
+/* Row pulses that are worked off together, and the blocks of noise that they may need. */
 enum {
-    STRIP = 64,
-    MANY = 5, /* coincidences of a row pulse, from which on whole rows are worked off */
-    STRIP_HITS = STRIP * RPU_NARROW_INPUTS,
+    STRIP = 256,
     STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
+    NARROW_VECTORS = RPU_NARROW_INPUTS / VEC
 };
 
 /* A vector and slot in which some row fires. */
@@ -613,20 +613,17 @@ struct unit {
     uint32_t p, slot, columns;
 };
 
-/* Row pulses in the order in which they are applied. What a row meets cannot be foreseen and is little: there is no
- * branch that depends on it. */
+/* Row pulses in order. What a row meets cannot be foreseen and is little: there is no branch that depends on it. */
 struct strip {
     size_t count, lanes;
     uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
     uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    uint32_t hits;    /* coincidences so far */
     /* of each row pulse */
     uint32_t columns[STRIP];
-    uint32_t row[STRIP];   /* of its first weight */
-    uint32_t x[STRIP];     /* of its first input */
-    uint32_t ahead[STRIP]; /* number of its first noise less that of its first coincidence */
-    float sign[STRIP];     /* d */
-    uint32_t list[STRIP_HITS + VEC]; /* coincidences: row pulse x 32 + input */
+    uint32_t x[STRIP];     /* index of its first input */
+    uint32_t first[STRIP]; /* number of its first noise */
+    float d[STRIP];
+    uint8_t row[STRIP];
     uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
     float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
 };
@@ -721,69 +718,90 @@ static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
     }
 }
 
-/* Up to eight coincidences, steps worked out at once, sums one after the other. The list goes on for eight more. */
-INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t first,
-                      size_t n, int noisy) {
-    uint32_t at[VEC], from[VEC], number[VEC], pulse[VEC];
-    float delta[VEC], factor[VEC], upper[VEC], lower[VEC];
-    for (size_t k = 0; k < VEC; k++) {
-        const uint32_t e = b->list[first + k], j = e % 32;
-        pulse[k] = e / 32;
-        at[k] = b->row[pulse[k]] + j;
-        from[k] = b->x[pulse[k]] + j;
-        number[k] = b->ahead[pulse[k]] + (uint32_t)(first + k);
-    }
-    const __m256 signs = _mm256_xor_ps(gather8(a->x, from), gather8(b->sign, pulse));
-    const __m256i down = _mm256_castps_si256(_mm256_and_ps(signs, _mm256_set1_ps(-0.0f)));
-    const struct steps s = steps8(d, devices4(a->dev, at[0], at[1], at[4], at[5]),
-                                  devices4(a->dev, at[2], at[3], at[6], at[7]), down);
-    _mm256_storeu_ps(delta, s.delta);
-    _mm256_storeu_ps(upper, s.upper);
-    _mm256_storeu_ps(lower, s.lower);
-    if (noisy)
-        _mm256_storeu_ps(factor, noise_factor(d, gather8(b->xi, number)));
-    for (size_t k = 0; k < n; k++) {
-        const __m128 w = _mm_load_ss(a->w + at[k]), step = _mm_load_ss(delta + k);
-        const __m128 v = noisy ? _mm_fmadd_ss(step, _mm_load_ss(factor + k), w) : _mm_add_ss(w, step);
-        _mm_store_ss(a->w + at[k], _mm_max_ss(_mm_load_ss(lower + k), _mm_min_ss(_mm_load_ss(upper + k), v)));
+/* Steps and bounds of a whole row, in vectors. */
+struct narrow_row {
+    __m256 w[NARROW_VECTORS], up[NARROW_VECTORS], down[NARROW_VECTORS], upper[NARROW_VECTORS], lower[NARROW_VECTORS];
+};
+
+INLINE void narrow_load(const struct rpu_pulse_args *a, const struct device *d, size_t at, size_t vectors,
+                        struct narrow_row *r) {
+    const __m256i rise = _mm256_setzero_si256(), fall = _mm256_set1_epi32((int)0x80000000u);
+    for (size_t v = 0; v < vectors; v++) {
+        const __m128i *from = (const __m128i *)(const void *)(a->dev + 4 * (at + VEC * v));
+        const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
+        const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
+        const struct steps up = steps8(d, dev0, dev1, rise), down = steps8(d, dev0, dev1, fall);
+        r->w[v] = _mm256_loadu_ps(a->w + at + VEC * v);
+        r->up[v] = up.delta;
+        r->down[v] = down.delta;
+        r->upper[v] = up.upper;
+        r->lower[v] = up.lower;
     }
 }
 
-/* All coincidences, row pulse by row pulse: whole rows of few inputs cost no more than lists of many hits. */
-INLINE void apply_strip(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, int noisy) {
-    uint32_t k = 0;
-    for (size_t r = 0; r < b->count; r++) {
-        const uint32_t sign = rpu_bits(b->sign[r]) & 0x80000000u;
-        apply_plane(a->n, d, a->w + b->row[r], a->dev + 4 * (size_t)b->row[r],
-                    (const unsigned char *)(b->columns + r), a->x + b->x[r], sign, b->xi + (uint32_t)(b->ahead[r] + k), 0,
-                    noisy);
-        k += (uint32_t)__builtin_popcount(b->columns[r]);
+/* Row pulse k on its row. */
+INLINE void narrow_pulse(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t k,
+                         size_t vectors, struct narrow_row *r, int noisy) {
+    const __m256 flip = _mm256_set1_ps(b->d[k]);
+    const float *xi = b->xi + b->first[k], *x = a->x + b->x[k];
+    const size_t left = a->n - (vectors - 1) * VEC;
+    for (size_t v = 0; v < vectors; v++) {
+        const unsigned byte = b->columns[k] >> (VEC * v) & 255u;
+        const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+        const __m256 in = v + 1 < vectors ? _mm256_loadu_ps(x + VEC * v) : load_part(x + VEC * v, left);
+        const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], _mm256_xor_ps(in, flip));
+        const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
+        const __m256 w = noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
+        r->w[v] = _mm256_blendv_ps(clip_ps(w, r->lower[v], r->upper[v]), r->w[v], _mm256_castsi256_ps(rank));
+        xi += __builtin_popcount(byte);
     }
+}
+
+/* The row pulses order[0 .. count) of row i: its weights stay in registers meanwhile. */
+INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t i,
+                       const uint16_t *order, size_t count, size_t vectors, int noisy) {
+    struct narrow_row r;
+    const size_t at = i * rpu_padded(a->n);
+    narrow_load(a, d, at, vectors, &r);
+    for (size_t k = 0; k < count; k++)
+        narrow_pulse(a, d, b, order[k], vectors, &r, noisy);
+    for (size_t v = 0; v < vectors; v++)
+        _mm256_storeu_ps(a->w + at + VEC * v, r.w[v]);
+}
+
+/* Rows share no weight: each in turn, its pulses in order. */
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t vectors, int noisy) {
+    const struct device d = device_make(a);
+    uint16_t end[RPU_NARROW_OUTPUTS + 1] = {0}, order[STRIP];
+    for (size_t k = 0; k < b->count; k++)
+        end[b->row[k] + 1]++;
+    for (size_t i = 0; i < a->m; i++)
+        end[i + 1] = (uint16_t)(end[i + 1] + end[i]);
+    for (size_t k = 0; k < b->count; k++)
+        order[end[b->row[k]]++] = (uint16_t)k;
+    for (size_t i = a->row0, first = i > 0 ? end[i - 1] : 0; i < a->row1; first = end[i++])
+        if (end[i] > first)
+            narrow_row(a, &d, b, i, order + first, end[i] - first, vectors, noisy);
 }
 
 /* The row pulses of a strip, which is empty afterwards. */
 static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
-    const struct device d = device_make(a);
-    size_t k = 0;
     if (noisy)
         draw_noise(a, b);
-    if (b->hits < MANY * b->count) {
-        const size_t hits = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
-        store_words(b->list + hits, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
-        for (; k + VEC <= hits; k += VEC)
-            apply_few(a, &d, b, k, VEC, noisy);
-        if (k < hits)
-            apply_few(a, &d, b, k, hits - k, noisy);
-    } else {
-        apply_strip(a, &d, b, noisy);
+    switch ((a->n + VEC - 1) / VEC) {
+    case 0: break;
+    case 1: apply_strip(a, b, 1, noisy); break;
+    case 2: apply_strip(a, b, 2, noisy); break;
+    case 3: apply_strip(a, b, 3, noisy); break;
+    default: apply_strip(a, b, 4, noisy); break;
     }
     b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    b->count = b->lanes = b->hits = 0;
+    b->count = b->lanes = 0;
 }
 
 INLINE void begin_strip(struct strip *b) {
     b->count = b->lanes = 0;
-    b->ordinal = b->base = b->hits = 0;
+    b->ordinal = b->base = 0;
 }
 
 /* If the next row pulse is one of another vector, its noise starts with a block of its own. */
@@ -799,26 +817,24 @@ INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struc
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
     const uint32_t mine = 0u - (i >= a->row0 && i < a->row1), ordinal = b->ordinal, number = b->base + ordinal;
-    const uint32_t lane = number / RPU_GAUSS_BLOCK, before = b->hits;
-    const size_t r = b->count;
-    const float sign = a->d[p * a->ldd + i];
+    const uint32_t lane = number / RPU_GAUSS_BLOCK, x = (uint32_t)(p * a->ldx);
+    const size_t k = b->count;
+    const float d = a->d[p * a->ldd + i];
     const __m256i c0 = _mm256_set1_epi32((int)(a->noise.ctr[0] + ordinal / RPU_GAUSS_BLOCK));
     const __m256i c2 = _mm256_set1_epi32((int)rpu_counter_column(a->column + p, 0));
-    const uint32_t row = (uint32_t)(i * rpu_padded(a->n)), x = (uint32_t)(p * a->ldx);
     b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
     b->ordinal = ordinal + hits;
-    b->hits = before + (hits & mine);
-    b->count = r + 1;
+    b->count = k + 1;
     counts->row_pulses += mine & 1u;
     counts->coincidences += hits & mine;
-    b->columns[r] = columns & mine;
-    b->row[r] = row;
-    b->sign[r] = sign;
-    b->x[r] = x;
-    b->ahead[r] = number - before;
+    b->columns[k] = columns;
+    b->x[k] = x;
+    b->first[k] = number;
+    b->d[k] = d;
+    b->row[k] = (uint8_t)i;
     store_words(b->c0 + lane, _mm256_add_epi32(c0, lanes));
     store_words(b->c2 + lane, c2);
-    if (r + 1 == STRIP)
+    if (k + 1 == STRIP)
         flush(a, b, noisy);
 }
 
