@@ -118,6 +118,7 @@ struct side {
     gb_run_fn *run;              /**< null: this side does nothing */
     void (*prepare)(void *user); /**< before each batch, not timed; may be null */
     void *user;
+    double batch; /**< seconds that a batch takes at least; 0: as said to pairing_run */
 };
 
 enum { PAIRS_MAX = 12, BESIDES_MAX = 160 };

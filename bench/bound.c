@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[PART_KINDS] = {"product", "noise",      "converters", "extremes",
-                                                   "bits",    "thresholds", "weights",    "layers"};
+static const char *const kind_names[PART_KINDS] = {
+    [PART_PRODUCT] = "product",     [PART_NOISE] = "noise",     [PART_CONVERTERS] = "converters",
+    [PART_EXTREMES] = "extremes",   [PART_BITS] = "bits",       [PART_THRESHOLDS] = "thresholds",
+    [PART_POSITIONS] = "positions", [PART_WEIGHTS] = "weights", [PART_LAYERS] = "layers"};
 
 int bound_add(struct bound *b, struct pairing *p, struct cycle *c, size_t pair) {
     const size_t k = b->cycles++;
@@ -18,14 +20,14 @@ int bound_add(struct bound *b, struct pairing *p, struct cycle *c, size_t pair) 
         return 0;
     for (size_t i = 0; i < b->parts[k].count; i++)
         for (size_t w = 0; w < WAYS_MAX && b->parts[k].part[i].ways[w]; w++) {
-            const struct side side = {b->parts[k].part[i].ways[w], NULL, &b->parts[k]};
+            const struct side side = {.run = b->parts[k].part[i].ways[w], .user = &b->parts[k]};
             b->beside[k][i][w] = pairing_beside(p, side);
         }
     return 1;
 }
 
 void bound_add_between(struct bound *b, struct pairing *p, struct between *between) {
-    const struct side side = {between_run, NULL, between};
+    const struct side side = {.run = between_run, .user = between};
     b->pairing = p;
     b->between = between;
     b->beside_between = pairing_beside(p, side);

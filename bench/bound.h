@@ -16,6 +16,8 @@
  *  | bits       | -                                            | a bit for each row, vector and slot; one for each    |
  *  |            |                                              | input of each vector and slot in which a row fires   |
  *  | thresholds | -                                            | of d, and of x for the vectors in which a row fires  |
+ *  | positions  | -                                            | which rows and which inputs fire, out of the planes  |
+ *  |            |                                              | (positions.c)                                        |
  *  | weights    | -                                            | one pass over the weights that are hit, with their   |
  *  |            |                                              | device parameters (touch.c)                          |
  *
@@ -23,9 +25,10 @@
  *
  *  Product and weights are the cycle's own: its inputs, its array where that lies. Random numbers, bits, thresholds,
  *  converters and extremes are streams: kernels called for some thousand numbers in the first-level cache, of whose
- * time a cycle's share is taken, so that a small array's bound holds no cost of calls. A bound is as good as the
- * kernels it is measured with; and where an array comes from memory, an update that draws numbers meanwhile can beat
- * the sum.
+ *  time a cycle's share is taken, so that a convolution's bound holds no cost of calls. An array of a single column is
+ *  read and updated once in an image, and the next image waits for it: there is nothing to share a call with, and its
+ *  parts (but for thresholds) are calls of its own size. A bound is as good as the kernels it is measured with; and
+ *  where an array comes from memory, an update that draws numbers meanwhile can beat the sum.
  */
 #ifndef RPU_BENCH_BOUND_H
 #define RPU_BENCH_BOUND_H
@@ -54,14 +57,24 @@ struct hits {
     uint32_t *down;       /**< and the sign bit set where it goes down */
     struct hit_run *runs; /**< the same, rows with more than half of their inputs hit as planes */
     size_t n_runs;
-    uint64_t *planes; /**< of the units */
+    uint64_t *planes;  /**< of the units, col_words each */
+    uint8_t *is_dense; /**< of each unit: more than half of the inputs fire, which need no list */
+    uint64_t *rows;    /**< of the slots, one behind the other: row_words in all */
+    size_t col_words, row_words;
 };
 
 /** Draws the pulses of an image as the update does. */
 void hits_make(struct hits *h, const struct cycle *c, uint32_t image);
 void hits_free(struct hits *h);
-/** Blocks of random words that hold the first `count` Gaussians of a stream. */
+/** Blocks of random words that hold the first `count` Gaussians of a stream in the group layout (counter.h). */
 size_t hits_blocks(uint64_t count);
+
+/* ---- positions.c ---- */
+
+/** Lists the numbers of the rows that fire and of the inputs that fire in each unit but the dense ones. Returns how
+ * many; writes up to seven more. */
+typedef size_t positions_fn(const struct hits *h, uint32_t *list);
+positions_fn positions_by_bit, positions_by_byte;
 
 /* ---- touch.c: one pass over weights and their device parameters ---- */
 
@@ -96,6 +109,7 @@ enum part_kind {
     PART_EXTREMES,
     PART_BITS,
     PART_THRESHOLDS,
+    PART_POSITIONS,
     PART_WEIGHTS,
     PART_LAYERS,
     PART_KINDS
@@ -132,6 +146,7 @@ struct parts {
     struct block in, out; /* inputs and outputs of a read; x and d of an update */
     float *few, *peaks;
     struct rpu_stream stream, ties;
+    size_t noise_call, row_call, col_call; /* Gaussians and bits in a call */
     /* reads */
     size_t n_in, n_out, chunk; /* chunk: columns */
     int managed;               /* noise management */
@@ -147,6 +162,7 @@ struct parts {
     touch_row_fn *touch_row;
     uint16_t *row_hi, *row_lo, *col_hi, *col_lo;
     uint64_t *plane;
+    uint32_t *list; /* of positions */
     float *noise;
 };
 

@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define ETA   0.01f
-#define BATCH 3e-4 /* seconds of a batch */
+#define BATCH 3e-4      /* seconds of a batch */
+#define STEP_BATCH 5e-3 /* the same, of training steps */
 
 const struct shape lenet_shapes[LENET_ARRAYS] = {
     {"K1", 16, 26, 576}, {"K2", 32, 401, 64}, {"W3", 128, 513, 1}, {"W4", 10, 129, 1}};
@@ -62,16 +63,16 @@ static void report_bound(struct gb_state *state, int at_least, double reached, d
 }
 
 static struct side cycle_side(struct cycle *c) {
-    const struct side s = {cycle_run, cycle_prepare, c};
+    const struct side s = {.run = cycle_run, .prepare = cycle_prepare, .user = c};
     return s;
 }
 
 static struct side blas_side(struct yardstick *y) {
-    const struct side s = {yardstick_run, NULL, y};
+    const struct side s = {.run = yardstick_run, .user = y};
     return s;
 }
 
-static const struct side no_side = {NULL, NULL, NULL};
+static const struct side no_side = {.run = NULL};
 
 /* The inputs of a row; 0 when they cannot be had. */
 static int find_inputs(const struct goal *g, struct inputs *own, const struct inputs **in) {
@@ -260,7 +261,8 @@ static void scale_step(struct bound *b, const struct rpu_network *network) {
 
 static void measure_step(const struct goal *g, struct gb_state *state, struct twelve *t, struct training *training,
                          struct between *between) {
-    const struct side step = {training_run, NULL, training};
+    /* a training goes on and on: its caches are its own but for the first steps of a batch */
+    const struct side step = {.run = training_run, .user = training, .batch = STEP_BATCH};
     struct inputs seen[LENET_ARRAYS] = {0};
     struct pairing p = {0};
     char text[512];
@@ -441,7 +443,7 @@ static void gaussian_row(struct gb_state *state, void *user) {
     const struct goal *g = user;
     struct gaussians ours = {&g->bench->engine->table.k, {{1, 2}, {0, 3, 4, 5}}, room(GAUSSIANS * sizeof(float))};
     struct gaussians right = {&g->bench->oracle->table.k, ours.stream, room(GAUSSIANS * sizeof(float))};
-    const struct side a = {gaussians_run, NULL, &ours}, b = {clock_run, NULL, NULL};
+    const struct side a = {.run = gaussians_run, .user = &ours}, b = {.run = clock_run};
     struct pairing p = {0};
     gaussians_run(&ours, 1);
     gaussians_run(&right, 1);

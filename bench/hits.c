@@ -104,6 +104,7 @@ static void draw_vector(struct drawing *w, struct hits *h, size_t p) {
         const struct rpu_stream ties = stream(w, RPU_RNG_COL_TIES, (uint32_t)p, s);
         w->k->threshold(in->n, w->c->gains.x[p], w->x + p * in->ldx, w->hi, w->lo);
         h->column_pulses += ones[s] = w->k->bernoulli(&bits, &ties, 0, in->n, w->hi, w->lo, plane);
+        h->is_dense[h->units - 1] = 2 * ones[s] > in->n;
         planes[s] = plane;
     }
     h->vectors += h->units > units;
@@ -111,7 +112,8 @@ static void draw_vector(struct drawing *w, struct hits *h, size_t p) {
         for (uint32_t s = 0; s < w->bl; s++)
             if (planes[s] && ones[s] > 0 && bit(w->rows + s * w->row_words, p * in->m + i))
                 add_row(w, h, p, i, planes[s], ones[s]);
-    h->blocks += hits_blocks(h->coincidences - before);
+    const uint64_t noise = h->coincidences - before;
+    h->blocks += rpu_pulse_narrow(in->m, in->n) ? (noise + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK : hits_blocks(noise);
 }
 
 void hits_make(struct hits *h, const struct cycle *c, uint32_t image) {
@@ -126,8 +128,11 @@ void hits_make(struct hits *h, const struct cycle *c, uint32_t image) {
     w.col_words = (in->n + 63) / 64;
     w.hi = room(longest * sizeof *w.hi);
     w.lo = room(longest * sizeof *w.lo);
-    w.rows = room(w.row_words * w.bl * sizeof *w.rows);
+    h->row_words = w.row_words * w.bl;
+    h->col_words = w.col_words;
+    h->rows = w.rows = room(h->row_words * sizeof *w.rows);
     h->planes = room((size_t)in->columns * w.bl * w.col_words * sizeof *h->planes);
+    h->is_dense = room((size_t)in->columns * w.bl);
     rpu_update_gains(c->tile, in->columns, w.x, in->ldx, w.d, in->ldd, c->eta, &c->gains);
     draw_rows(&w, h);
     for (size_t p = 0; p < in->columns; p++)
@@ -135,7 +140,6 @@ void hits_make(struct hits *h, const struct cycle *c, uint32_t image) {
             draw_vector(&w, h, p);
     free(w.hi);
     free(w.lo);
-    free(w.rows);
 }
 
 void hits_free(struct hits *h) {
@@ -143,5 +147,7 @@ void hits_free(struct hits *h) {
     free(h->down);
     free(h->runs);
     free(h->planes);
+    free(h->is_dense);
+    free(h->rows);
     *h = (struct hits){0};
 }

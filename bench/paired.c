@@ -31,9 +31,11 @@ static double batch(const struct side *s, uint64_t n) {
     return (seconds_used() - start) / (double)n;
 }
 
-/* Calls that take `seconds` or longer; warms caches up on the way. */
+/* Calls that take the side's batch, else `seconds`, or longer; warms caches up on the way. */
 static uint64_t calibrate(const struct side *s, double seconds) {
     uint64_t n = 1;
+    if (s->batch > 0.0)
+        seconds = s->batch;
     while (s->run && batch(s, n) * (double)n < seconds && n < UINT64_C(1) << 40)
         n *= 2;
     return n;

@@ -22,7 +22,7 @@ static void run_gaussian(void *parts, uint64_t n) {
     struct parts *p = parts;
     for (uint64_t k = 0; k < n; k++) {
         p->stream.ctr[1]++;
-        p->k->gaussian(&p->stream, 0, FEW, p->few);
+        p->k->gaussian(&p->stream, 0, p->noise_call, p->few);
     }
 }
 
@@ -34,22 +34,22 @@ static void run_philox(void *parts, uint64_t n) {
     }
 }
 
-static void run_bits(const struct parts *p, struct rpu_stream *stream, uint64_t n, const uint16_t *hi,
+static void run_bits(const struct parts *p, struct rpu_stream *stream, uint64_t n, size_t count, const uint16_t *hi,
                      const uint16_t *lo) {
     for (uint64_t k = 0; k < n; k++) {
         stream->ctr[1]++;
-        p->k->bernoulli(stream, &p->ties, 0, FEW, hi, lo, p->plane);
+        p->k->bernoulli(stream, &p->ties, 0, count, hi, lo, p->plane);
     }
 }
 
 static void run_row_bits(void *parts, uint64_t n) {
     struct parts *p = parts;
-    run_bits(p, &p->stream, n, p->row_hi, p->row_lo);
+    run_bits(p, &p->stream, n, p->row_call, p->row_hi, p->row_lo);
 }
 
 static void run_column_bits(void *parts, uint64_t n) {
     struct parts *p = parts;
-    run_bits(p, &p->stream, n, p->col_hi, p->col_lo);
+    run_bits(p, &p->stream, n, p->col_call, p->col_hi, p->col_lo);
 }
 
 static void run_threshold(void *parts, uint64_t n) {
@@ -59,10 +59,10 @@ static void run_threshold(void *parts, uint64_t n) {
         p->k->threshold(BLOCK, 1.0f, p->in.v, hi, lo);
 }
 
-/* Vectors enough for one call, taken from a cycle's own in turn. */
+/* Vectors enough for one call, taken from a cycle's own in turn; a single one stays alone. */
 static void make_block(struct block *b, size_t n, const float *from, size_t ld, size_t vectors) {
     b->n = n;
-    b->vectors = n < BLOCK ? BLOCK / n : 1;
+    b->vectors = n < BLOCK && vectors > 1 ? BLOCK / n : 1;
     b->v = room((b->vectors * n + BLOCK) * sizeof *b->v);
     for (size_t v = 0; v < b->vectors; v++)
         memcpy(b->v + v * n, from + v % vectors * ld, n * sizeof *b->v);
@@ -91,14 +91,18 @@ static void add(struct parts *p, enum part_kind kind, gb_run_fn *run, double tim
 
 /* Gaussians, and the blocks of random words of which the contract uses only a part. */
 static void add_noise(struct parts *p, double count, double blocks, enum part_size size) {
-    add(p, PART_NOISE, run_gaussian, count / FEW, size);
+    p->noise_call = p->c->in->columns > 1 || count >= FEW || count < 1.0 ? FEW : (size_t)count;
+    add(p, PART_NOISE, run_gaussian, count / (double)p->noise_call, size);
     if (blocks > count / 6.0)
         add(p, PART_NOISE, run_philox, (blocks - count / 6.0) / (FEW / 4), size);
 }
 
-/* Bits stand in whole groups. */
-static double bits(size_t count) {
-    return (double)((count + RPU_BITS_GROUP - 1) / RPU_BITS_GROUP * RPU_BITS_GROUP) / FEW;
+/* Random bits of `count` elements in a call, or a share of a call where there are many vectors; bits stand in whole
+ * groups. Sets the size of a call, returns how many make up the elements. */
+static double bits(const struct parts *p, size_t count, size_t *call) {
+    const size_t whole = (count + RPU_BITS_GROUP - 1) / RPU_BITS_GROUP * RPU_BITS_GROUP;
+    *call = p->c->in->columns > 1 || count > FEW ? FEW : count;
+    return *call == count ? 1.0 : (double)whole / FEW;
 }
 
 /* ---- of a read ---- */
@@ -230,6 +234,36 @@ static void run_weights_listed(void *parts, uint64_t n) {
     }
 }
 
+static void run_positions(void *parts, uint64_t n) {
+    struct parts *p = parts;
+    for (uint64_t k = 0; k < n; k++)
+        positions_by_bit(hits_of(p, k), p->list);
+}
+
+static void run_positions_by_byte(void *parts, uint64_t n) {
+    struct parts *p = parts;
+    for (uint64_t k = 0; k < n; k++)
+        positions_by_byte(hits_of(p, k), p->list);
+}
+
+/* Room for the positions of any image; whether both ways find as many, and all pulses but those of dense units. */
+static int make_positions(struct parts *p) {
+    const size_t images = p->c->in->images;
+    size_t most = 0;
+    int good = 1;
+    for (size_t k = 0; k < images; k++) {
+        const size_t all = (size_t)(p->hits[k].row_pulses + p->hits[k].column_pulses);
+        most = all > most ? all : most;
+    }
+    p->list = room((most + 8) * sizeof *p->list);
+    for (size_t k = 0; k < images && good; k++) {
+        const struct hits *h = &p->hits[k];
+        const size_t n = positions_by_bit(h, p->list);
+        good = n == positions_by_byte(h, p->list) && n >= h->row_pulses && n <= h->row_pulses + h->column_pulses;
+    }
+    return good;
+}
+
 /* Whether the update of an image makes the pulses that were counted. */
 static int counts_agree(struct cycle *c, const struct hits *h, uint32_t image) {
     const struct rpu_update_counts before = c->updates;
@@ -298,10 +332,13 @@ static void add_update_parts(struct parts *p) {
     add(p, PART_EXTREMES, run_out_extremes, columns / (double)p->out.vectors, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, columns * in->m / BLOCK, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, p->mean.vectors * in->n / BLOCK, BY_UNITS);
-    add(p, PART_BITS, run_row_bits, p->c->tile->params.update.bl * bits((size_t)in->columns * in->m), FIXED);
-    add(p, PART_BITS, run_column_bits, p->mean.units * bits(in->n), BY_UNITS);
+    const double rows = bits(p, (size_t)in->columns * in->m, &p->row_call), inputs = bits(p, in->n, &p->col_call);
+    add(p, PART_BITS, run_row_bits, p->c->tile->params.update.bl * rows, FIXED);
+    add(p, PART_BITS, run_column_bits, p->mean.units * inputs, BY_UNITS);
     if (p->touch.ctoc > 0.0f)
         add_noise(p, p->mean.coincidences, p->mean.blocks, BY_HITS);
+    add(p, PART_POSITIONS, run_positions, 1.0, BY_HITS);
+    p->part[p->count - 1].ways[1] = run_positions_by_byte;
     add(p, PART_WEIGHTS, run_weights, 1.0, BY_HITS);
     p->part[p->count - 1].ways[1] = run_weights_listed;
 }
@@ -357,7 +394,7 @@ static int make_update(struct parts *p, struct cycle *c) {
     make_block(&p->out, in->m, in->d, in->ldd, in->columns);
     make_bits(p);
     make_touch(p);
-    good = good && passes_agree(p, c);
+    good = make_positions(p) && good && passes_agree(p, c);
     cycle_prepare(c);
     add_update_parts(p);
     return good;
@@ -377,7 +414,7 @@ int parts_make(struct parts *p, struct cycle *c) {
 
 void parts_free(struct parts *p) {
     void *const all[] = {p->q,   p->y,      p->in.v,   p->out.v,  p->ones,   p->product, p->peaks, p->saturated,
-                         p->few, p->row_hi, p->row_lo, p->col_hi, p->col_lo, p->plane,   p->noise};
+                         p->few, p->row_hi, p->row_lo, p->col_hi, p->col_lo, p->plane,   p->noise, p->list};
     for (uint32_t k = 0; p->hits && k < p->c->in->images; k++)
         hits_free(&p->hits[k]);
     free(p->hits);

@@ -62,11 +62,6 @@ INLINE __m256 clip_ps(__m256 v, __m256 low, __m256 high) {
     return _mm256_max_ps(low, _mm256_min_ps(high, v));
 }
 
-INLINE __m256 round_magic(__m256 v) {
-    const __m256 magic = _mm256_set1_ps(RPU_ROUND_MAGIC);
-    return _mm256_sub_ps(_mm256_add_ps(v, magic), magic);
-}
-
 /* ---- Philox: eight blocks, as two registers of four 64-bit lanes, the value in each lane's low half. Even register:
  * blocks 0, 1, 4, 5; odd register: 2, 3, 6, 7, so that one shuffle a word puts eight words in order. ---- */
 
@@ -145,20 +140,26 @@ INLINE __m256i constant32(uint32_t value) {
     return v;
 }
 
-INLINE struct philox philox_begin(const struct rpu_stream *s) {
-    struct philox p;
+/* Sets what depends on the counter, for a stream with the key of philox_begin. */
+INLINE void philox_counter(struct philox *p, const struct rpu_stream *s) {
     const uint32_t k0 = s->key[0], k1 = s->key[1], step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const uint64_t a = (uint64_t)0xCD9E8D57u * s->ctr[2];
     const uint32_t c0 = (uint32_t)(a >> 32) ^ s->ctr[1] ^ k0;
     const uint64_t b = (uint64_t)0xD2511F53u * c0;
-    p.first = _mm256_add_epi64(_mm256_set1_epi64x(s->ctr[0]), _mm256_setr_epi64x(0, 1, 4, 5));
-    p.r1_c2 = _mm256_set1_epi32((int)(s->ctr[3] ^ k1));
-    p.r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (k0 + step0)));
-    p.r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (k1 + step1)));
-    p.r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
-    p.k0[0] = philox_keys(k0 + 2 * step0, step0);
-    p.k1[0] = philox_keys(k1 + 2 * step1, step1);
+    p->first = _mm256_add_epi64(_mm256_set1_epi64x(s->ctr[0]), _mm256_setr_epi64x(0, 1, 4, 5));
+    p->r1_c2 = _mm256_set1_epi32((int)(s->ctr[3] ^ k1));
+    p->r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (k0 + step0)));
+    p->r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (k1 + step1)));
+    p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
+}
+
+INLINE struct philox philox_begin(const struct rpu_stream *s) {
+    struct philox p;
+    const uint32_t step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const __m256i more0 = constant32(2 * step0), more1 = constant32(2 * step1);
+    philox_counter(&p, s);
+    p.k0[0] = philox_keys(s->key[0] + 2 * step0, step0);
+    p.k1[0] = philox_keys(s->key[1] + 2 * step1, step1);
     for (int r = 1; r < PHILOX_PAIRS; r++) {
         p.k0[r] = _mm256_add_epi32(p.k0[r - 1], more0);
         p.k1[r] = _mm256_add_epi32(p.k1[r - 1], more1);
@@ -262,27 +263,13 @@ INLINE struct keys lanes_keys(const struct rpu_stream *s) {
 INLINE void lanes_first(struct keys *k, struct chains *a, struct chains *b) {
     a->e = philox_first(a->e, k->k0, k->k1);
     a->o = philox_first(a->o, k->k0, k->k1);
-    if (b != NULL) {
-        b->e = philox_first(b->e, k->k0, k->k1);
-        b->o = philox_first(b->o, k->k0, k->k1);
-    }
+    b->e = philox_first(b->e, k->k0, k->k1);
+    b->o = philox_first(b->o, k->k0, k->k1);
     k->k0 = _mm256_add_epi32(k->k0, _mm256_set1_epi32((int)(2 * 0x9E3779B9u)));
     k->k1 = _mm256_add_epi32(k->k1, _mm256_set1_epi32((int)(2 * 0xBB67AE85u)));
 }
 
-/* Eight blocks whose words 0 and 2 differ: c0 and c2 in order, spread over the two registers here. */
-INLINE struct words philox_lanes(const struct rpu_stream *s, __m256i c0, __m256i c2) {
-    struct keys k = lanes_keys(s);
-    struct chains c = lanes_open(s, c0, c2);
-    lanes_first(&k, &c, NULL);
-    for (int pair = 1; pair < 5; pair++) {
-        chains_second(&c);
-        lanes_first(&k, &c, NULL);
-    }
-    return chains_last(&c);
-}
-
-/* Sixteen such blocks: eight with a0 and a2, eight with b0 and b2. */
+/* Sixteen blocks whose words 0 and 2 differ: eight with a0 and a2, eight with b0 and b2, each in order. */
 INLINE struct words2 philox_lanes16(const struct rpu_stream *s, __m256i a0, __m256i a2, __m256i b0, __m256i b2) {
     struct keys k = lanes_keys(s);
     struct chains a = lanes_open(s, a0, a2), b = lanes_open(s, b0, b2);

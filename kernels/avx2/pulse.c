@@ -6,13 +6,13 @@
  * - Wide arrays: for each vector and slot in which a row fires the column plane is drawn and turned into a list of hits
  *   (input index and sign), which all rows firing in that slot share. The noise of a vector's coincidences is one dense
  *   stream, so eight hits of a list meet eight consecutive Gaussians. Weights and device parameters are gathered by
- *   broadcasts and blends, which leave the shuffle port free, and put back by way of memory. Where more than half of
+ *   broadcasts and blends, which leave the shuffle port free. Where more than half of
  *   the inputs fire, weights are worked off eight by eight instead and the noise is spread over them. The next row that
  *   fires is known and is fetched ahead where arrays are larger than a cache.
  * - Narrow arrays (the first convolution): vectors have a handful of coincidences each, so that nothing is worth doing
- *   for one vector alone. Column planes of several vectors are drawn at once, coincidences of many vectors are
- *   collected, their noise is drawn eight blocks at a time, each with its own counter, and all but the sum itself is
- *   worked out in vectors; the sums run one after the other, since a crosspoint may come more than once. */
+ *   for one vector alone. Column planes of several vectors are drawn at once, row pulses of many vectors are collected,
+ *   the noise of their coincidences is drawn eight blocks at a time, each with its own counter, and then row by row all
+ *   of a row's pulses are worked off, while its weights stay in registers. */
 #include "pulses.h"
 
 /* ---- work memory ---- */
@@ -98,9 +98,9 @@ INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi) {
     return _mm256_or_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ), _mm256_cmp_ps(p1, one, _CMP_GT_OQ));
 }
 
-/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. `look`: returns whether a probability
+/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns lanes in which a probability
  * exceeds 1. */
-INLINE int upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int look) {
+INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi) {
     const __m256 gain = scaled(c);
     __m256 over = _mm256_setzero_ps();
     size_t i = 0;
@@ -109,7 +109,7 @@ INLINE int upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, int
     if (i < n)
         over = _mm256_or_ps(over, upper16(gain, load_upto(v + i, n - i),
                                           n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i));
-    return look ? _mm256_movemask_ps(over) : 0;
+    return over;
 }
 
 /* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
@@ -121,21 +121,23 @@ struct source {
     size_t skip;    /* bits of the plane before the first value */
 };
 
-/* Elements e .. e + 63 whose sixteen bits equal their threshold's: eight more bits decide (contract of `bernoulli`). */
-static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, size_t e, size_t count, const __m256i r[4],
-                                                      const uint16_t *hi) {
-    uint16_t bits[64], upper, lower;
+/* Elements e .. e + 63 whose sixteen bits equal their limit: eight more bits decide (contract of `bernoulli`). */
+static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, size_t e, size_t count,
+                                                      const struct words *w, const struct limits *limits) {
+    uint16_t bits[64], hi[64], upper, lower;
     uint64_t fires = 0;
-    memcpy(bits, r, sizeof bits);
+    memcpy(bits, w, sizeof bits);
+    memcpy(hi, limits, sizeof hi);
     for (size_t i = 0; i < 64 && e + i < count; i++) {
-        if (bits[i] != hi[i] || e + i < s->skip)
+        const size_t at = limit_at(i);
+        if (bits[at] != hi[at] || e + i < s->skip)
             continue;
-        const size_t value = e + i - s->skip, row = value / s->width, at = row * s->ld + value % s->width;
-        RPU_SYMBOL(threshold, avx2)(1, s->gain[row], s->v + at, &upper, &lower);
+        const size_t value = e + i - s->skip, row = value / s->width, from = row * s->ld + value % s->width;
+        RPU_SYMBOL(threshold, avx2)(1, s->gain[row], s->v + from, &upper, &lower);
         if (lower > 0) {
-            uint32_t w[4];
-            RPU_SYMBOL(philox, avx2)(&s->ties, (uint32_t)(s->first + e + i), 1, w);
-            fires |= (uint64_t)((w[0] & 255u) < lower) << i;
+            uint32_t tie[4];
+            RPU_SYMBOL(philox, avx2)(&s->ties, (uint32_t)(s->first + e + i), 1, tie);
+            fires |= (uint64_t)((tie[0] & 255u) < lower) << i;
         }
     }
     return fires;
@@ -143,17 +145,9 @@ static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, si
 
 /* Sixty-four elements e .. e + 63 of a source with their random words. */
 INLINE uint64_t fire64(const struct source *s, size_t e, size_t count, const struct words *w, const uint16_t *hi) {
-    const __m256i r[4] = {
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x20), _mm256_permute2x128_si256(w->w2, w->w3, 0x20),
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x31), _mm256_permute2x128_si256(w->w2, w->w3, 0x31)};
-    const __m256i h0 = load16(hi), h1 = load16(hi + 16), h2 = load16(hi + 32), h3 = load16(hi + 48);
-    uint64_t fires = firing32(silent16(r[0], h0), silent16(r[1], h1)) |
-                     (uint64_t)firing32(silent16(r[2], h2), silent16(r[3], h3)) << 32;
-    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(r[0], h0), _mm256_cmpeq_epi16(r[1], h1)),
-                                          _mm256_or_si256(_mm256_cmpeq_epi16(r[2], h2), _mm256_cmpeq_epi16(r[3], h3)));
-    if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
-        fires |= settle_ties(s, e, count, r, hi);
-    return fires;
+    const struct limits limits = limits_load(hi);
+    const struct verdict v = judge64(w, &limits);
+    return __builtin_expect(v.ties, 0) ? v.fires | settle_ties(s, e, count, w, &limits) : v.fires;
 }
 
 /* A plane of `count` bits; the thresholds of those that are skipped, and of those behind the count up to a multiple of
@@ -173,31 +167,24 @@ static void draw_plane(const struct philox *p, const struct source *s, size_t co
     }
 }
 
-/* Sets what depends on the counter's word 2; keys and the other words are those of `s` at philox_begin. */
-INLINE void philox_column(struct philox *p, const struct rpu_stream *s, uint32_t word2) {
-    const uint64_t a = (uint64_t)0xCD9E8D57u * word2;
-    const uint32_t c0 = (uint32_t)(a >> 32) ^ s->ctr[1] ^ s->key[0];
-    const uint64_t b = (uint64_t)0xD2511F53u * c0;
-    p->r2_c0 = _mm256_set1_epi32((int)((uint32_t)a ^ (s->key[0] + 0x9E3779B9u)));
-    p->r2_c2 = _mm256_set1_epi32((int)((uint32_t)(b >> 32) ^ (s->key[1] + 0xBB67AE85u)));
-    p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
-}
-
 /* ---- row pulses ---- */
 
-static void count_row_clips(const struct rpu_pulse_args *a, size_t p, struct rpu_pulse_counts *counts) {
-    for (size_t i = a->row0; i < a->row1; i++)
-        counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
+static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    for (size_t p = 0; p < a->columns; p++)
+        for (size_t i = a->row0; i < a->row1; i++)
+            counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
 }
 
 static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
     const size_t flat = a->columns * a->m;
     const uint64_t first = (uint64_t)a->column * a->m - w->skip;
     uint16_t *hi = w->row_hi + w->skip;
+    __m256 over = _mm256_setzero_ps();
     memset(w->row_hi, 0, w->skip * sizeof *hi);
     for (size_t p = 0; p < a->columns; p++)
-        if (upper_thresholds(a->gain_d[p], a->d + p * a->ldd, a->m, hi + p * a->m, 1))
-            count_row_clips(a, p, counts);
+        over = _mm256_or_ps(over, upper_thresholds(a->gain_d[p], a->d + p * a->ldd, a->m, hi + p * a->m));
+    if (_mm256_movemask_ps(over))
+        count_row_clips(a, counts);
     memset(hi + flat, 0, 64 * sizeof *hi);
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
@@ -446,10 +433,9 @@ INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev
 
 /* All hits of one row in one slot, where there are many. `ahead`: the row's way to the next that fires, which is
  * fetched meanwhile. */
-INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
+INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const unsigned char *bytes,
                         const float *x, uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
-    const unsigned char *bytes = (const unsigned char *)h->plane;
     size_t j = 0;
     for (; j + VEC <= n; j += VEC) {
         xi = plane8(d, w + j, dev + 4 * j, bytes[j / 8], _mm256_loadu_ps(x + j), flip, xi, noisy);
@@ -531,11 +517,12 @@ static void draw_columns(const struct rpu_pulse_args *a, const struct work *w, s
             v->begun = 1;
         }
         if (v->n == 0) {
-            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi, 0);
+            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi);
             memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
         }
         const struct source source = {a->gain_x + v->p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
-        philox_column(&v->columns, &a->col_bits, rpu_counter_column(column, s));
+        const struct rpu_stream bits = at_column(&a->col_bits, column, s);
+        philox_counter(&v->columns, &bits);
         draw_plane(&v->columns, &source, a->n, w->col_hi, h->plane);
         list_hits(a->n, x, h);
         counts->column_pulses += a->row0 == 0 ? h->count : 0;
@@ -584,7 +571,7 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
                 continue;
             const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
             if (h->dense)
-                apply_plane(a->n, &d, row, dev, h, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
+                apply_plane(a->n, &d, row, dev, (const unsigned char *)h->plane, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
             else
                 apply_hits(&d, row, dev, h, sign_d, xi, noisy);
             ordinal += h->count;
@@ -602,7 +589,8 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
         draw_columns(a, w, &v, counts);
         if (v.hits == 0)
             continue;
-        philox_column(&v.noise, &a->noise, rpu_counter_column(a->column + (uint32_t)v.p, 0));
+        const struct rpu_stream noise = at_column(&a->noise, a->column + (uint32_t)v.p, 0);
+        philox_counter(&v.noise, &noise);
         if (a->ctoc > 0.0f)
             apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 1);
         else
@@ -612,11 +600,11 @@ static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, str
 
 /* ---- narrow arrays ---- */
 
-/* Row pulses that are worked off together, and how much they can come to. */
+/* Row pulses that are worked off together, and the blocks of noise that they may need. */
 enum {
-    STRIP = 64,
-    STRIP_HITS = STRIP * RPU_NARROW_INPUTS,
+    STRIP = 256,
     STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
+    NARROW_VECTORS = RPU_NARROW_INPUTS / VEC
 };
 
 /* A vector and slot in which some row fires. */
@@ -625,20 +613,17 @@ struct unit {
     uint32_t p, slot, columns;
 };
 
-/* Row pulses in the order in which they are applied. What a row meets cannot be foreseen and is little: there is no
- * branch that depends on it. */
+/* Row pulses in order. What a row meets cannot be foreseen and is little: there is no branch that depends on it. */
 struct strip {
     size_t count, lanes;
     uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
     uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    uint32_t hits;    /* coincidences so far */
     /* of each row pulse */
     uint32_t columns[STRIP];
-    uint32_t row[STRIP];   /* of its first weight */
-    uint32_t x[STRIP];     /* of its first input */
-    uint32_t ahead[STRIP]; /* number of its first noise less that of its first coincidence */
-    float sign[STRIP];     /* d */
-    uint32_t list[STRIP_HITS + VEC]; /* coincidences: row pulse x 32 + input */
+    uint32_t x[STRIP];     /* index of its first input */
+    uint32_t first[STRIP]; /* number of its first noise */
+    float d[STRIP];
+    uint8_t row[STRIP];
     uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
     float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
 };
@@ -652,7 +637,7 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
     const struct philox ph = philox_begin(&bits);
     uint16_t hi[128] = {0}; /* whole vectors, whatever n */
     uint64_t plane[2];
-    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi, 0);
+    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi);
     draw_plane(&ph, &source, a->n, hi, plane);
     return (uint32_t)plane[0];
 }
@@ -733,53 +718,90 @@ static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
     }
 }
 
-/* Up to eight coincidences, steps worked out at once, sums one after the other. The list goes on for eight more. */
-INLINE void apply_few(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t first,
-                      size_t n, int noisy) {
-    uint32_t at[VEC], from[VEC], number[VEC], pulse[VEC];
-    float delta[VEC], factor[VEC], upper[VEC], lower[VEC];
-    for (size_t k = 0; k < VEC; k++) {
-        const uint32_t e = b->list[first + k], j = e % 32;
-        pulse[k] = e / 32;
-        at[k] = b->row[pulse[k]] + j;
-        from[k] = b->x[pulse[k]] + j;
-        number[k] = b->ahead[pulse[k]] + (uint32_t)(first + k);
+/* Steps and bounds of a whole row, in vectors. */
+struct narrow_row {
+    __m256 w[NARROW_VECTORS], up[NARROW_VECTORS], down[NARROW_VECTORS], upper[NARROW_VECTORS], lower[NARROW_VECTORS];
+};
+
+INLINE void narrow_load(const struct rpu_pulse_args *a, const struct device *d, size_t at, size_t vectors,
+                        struct narrow_row *r) {
+    const __m256i rise = _mm256_setzero_si256(), fall = _mm256_set1_epi32((int)0x80000000u);
+    for (size_t v = 0; v < vectors; v++) {
+        const __m128i *from = (const __m128i *)(const void *)(a->dev + 4 * (at + VEC * v));
+        const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
+        const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
+        const struct steps up = steps8(d, dev0, dev1, rise), down = steps8(d, dev0, dev1, fall);
+        r->w[v] = _mm256_loadu_ps(a->w + at + VEC * v);
+        r->up[v] = up.delta;
+        r->down[v] = down.delta;
+        r->upper[v] = up.upper;
+        r->lower[v] = up.lower;
     }
-    const __m256 signs = _mm256_xor_ps(gather8(a->x, from), gather8(b->sign, pulse));
-    const __m256i down = _mm256_castps_si256(_mm256_and_ps(signs, _mm256_set1_ps(-0.0f)));
-    const struct steps s = steps8(d, devices4(a->dev, at[0], at[1], at[4], at[5]),
-                                  devices4(a->dev, at[2], at[3], at[6], at[7]), down);
-    _mm256_storeu_ps(delta, s.delta);
-    _mm256_storeu_ps(upper, s.upper);
-    _mm256_storeu_ps(lower, s.lower);
-    if (noisy)
-        _mm256_storeu_ps(factor, noise_factor(d, gather8(b->xi, number)));
-    for (size_t k = 0; k < n; k++) {
-        const __m128 w = _mm_load_ss(a->w + at[k]), step = _mm_load_ss(delta + k);
-        const __m128 v = noisy ? _mm_fmadd_ss(step, _mm_load_ss(factor + k), w) : _mm_add_ss(w, step);
-        _mm_store_ss(a->w + at[k], _mm_max_ss(_mm_load_ss(lower + k), _mm_min_ss(_mm_load_ss(upper + k), v)));
+}
+
+/* Row pulse k on its row. */
+INLINE void narrow_pulse(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t k,
+                         size_t vectors, struct narrow_row *r, int noisy) {
+    const __m256 flip = _mm256_set1_ps(b->d[k]);
+    const float *xi = b->xi + b->first[k], *x = a->x + b->x[k];
+    const size_t left = a->n - (vectors - 1) * VEC;
+    for (size_t v = 0; v < vectors; v++) {
+        const unsigned byte = b->columns[k] >> (VEC * v) & 255u;
+        const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+        const __m256 in = v + 1 < vectors ? _mm256_loadu_ps(x + VEC * v) : load_part(x + VEC * v, left);
+        const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], _mm256_xor_ps(in, flip));
+        const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
+        const __m256 w = noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
+        r->w[v] = _mm256_blendv_ps(clip_ps(w, r->lower[v], r->upper[v]), r->w[v], _mm256_castsi256_ps(rank));
+        xi += __builtin_popcount(byte);
     }
+}
+
+/* The row pulses order[0 .. count) of row i: its weights stay in registers meanwhile. */
+INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t i,
+                       const uint16_t *order, size_t count, size_t vectors, int noisy) {
+    struct narrow_row r;
+    const size_t at = i * rpu_padded(a->n);
+    narrow_load(a, d, at, vectors, &r);
+    for (size_t k = 0; k < count; k++)
+        narrow_pulse(a, d, b, order[k], vectors, &r, noisy);
+    for (size_t v = 0; v < vectors; v++)
+        _mm256_storeu_ps(a->w + at + VEC * v, r.w[v]);
+}
+
+/* Rows share no weight: each in turn, its pulses in order. */
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t vectors, int noisy) {
+    const struct device d = device_make(a);
+    uint16_t end[RPU_NARROW_OUTPUTS + 1] = {0}, order[STRIP];
+    for (size_t k = 0; k < b->count; k++)
+        end[b->row[k] + 1]++;
+    for (size_t i = 0; i < a->m; i++)
+        end[i + 1] = (uint16_t)(end[i + 1] + end[i]);
+    for (size_t k = 0; k < b->count; k++)
+        order[end[b->row[k]]++] = (uint16_t)k;
+    for (size_t i = a->row0, first = i > 0 ? end[i - 1] : 0; i < a->row1; first = end[i++])
+        if (end[i] > first)
+            narrow_row(a, &d, b, i, order + first, end[i] - first, vectors, noisy);
 }
 
 /* The row pulses of a strip, which is empty afterwards. */
 static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
-    const struct device d = device_make(a);
-    size_t n, k = 0;
     if (noisy)
         draw_noise(a, b);
-    n = compress_bytes(b->columns, b->count * sizeof *b->columns, b->list);
-    store_words(b->list + n, _mm256_setzero_si256()); /* in place of what is not there: row pulse 0, input 0 */
-    for (; k + VEC <= n; k += VEC)
-        apply_few(a, &d, b, k, VEC, noisy);
-    if (k < n)
-        apply_few(a, &d, b, k, n - k, noisy);
+    switch ((a->n + VEC - 1) / VEC) {
+    case 0: break;
+    case 1: apply_strip(a, b, 1, noisy); break;
+    case 2: apply_strip(a, b, 2, noisy); break;
+    case 3: apply_strip(a, b, 3, noisy); break;
+    default: apply_strip(a, b, 4, noisy); break;
+    }
     b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    b->count = b->lanes = b->hits = 0;
+    b->count = b->lanes = 0;
 }
 
 INLINE void begin_strip(struct strip *b) {
     b->count = b->lanes = 0;
-    b->ordinal = b->base = b->hits = 0;
+    b->ordinal = b->base = 0;
 }
 
 /* If the next row pulse is one of another vector, its noise starts with a block of its own. */
@@ -795,26 +817,24 @@ INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struc
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
     const uint32_t mine = 0u - (i >= a->row0 && i < a->row1), ordinal = b->ordinal, number = b->base + ordinal;
-    const uint32_t lane = number / RPU_GAUSS_BLOCK, before = b->hits;
-    const size_t r = b->count;
-    const float sign = a->d[p * a->ldd + i];
+    const uint32_t lane = number / RPU_GAUSS_BLOCK, x = (uint32_t)(p * a->ldx);
+    const size_t k = b->count;
+    const float d = a->d[p * a->ldd + i];
     const __m256i c0 = _mm256_set1_epi32((int)(a->noise.ctr[0] + ordinal / RPU_GAUSS_BLOCK));
     const __m256i c2 = _mm256_set1_epi32((int)rpu_counter_column(a->column + p, 0));
-    const uint32_t row = (uint32_t)(i * rpu_padded(a->n)), x = (uint32_t)(p * a->ldx);
     b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
     b->ordinal = ordinal + hits;
-    b->hits = before + (hits & mine);
-    b->count = r + 1;
+    b->count = k + 1;
     counts->row_pulses += mine & 1u;
     counts->coincidences += hits & mine;
-    b->columns[r] = columns & mine;
-    b->row[r] = row;
-    b->sign[r] = sign;
-    b->x[r] = x;
-    b->ahead[r] = number - before;
+    b->columns[k] = columns;
+    b->x[k] = x;
+    b->first[k] = number;
+    b->d[k] = d;
+    b->row[k] = (uint8_t)i;
     store_words(b->c0 + lane, _mm256_add_epi32(c0, lanes));
     store_words(b->c2 + lane, c2);
-    if (r + 1 == STRIP)
+    if (k + 1 == STRIP)
         flush(a, b, noisy);
 }
 

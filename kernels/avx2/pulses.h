@@ -29,35 +29,9 @@ INLINE size_t threshold16(float c, __m256 v0, __m256 v1, uint16_t *hi, uint16_t 
     return (size_t)__builtin_popcount((unsigned)(over0 | over1 << 8));
 }
 
-/* Thresholds of n values into arrays with room for whole sixteens behind n. */
-INLINE size_t thresholds_padded(float c, const float *v, size_t n, uint16_t *hi, uint16_t *lo) {
-    size_t over = 0, i = 0;
-    for (; i + 16 <= n; i += 16)
-        over += threshold16(c, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i, lo + i);
-    if (i < n)
-        over += threshold16(c, load_upto(v + i, n - i), n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(),
-                            hi + i, lo + i);
-    return over;
-}
-
-/* The same, zeros behind them up to the next multiple of 64. */
-INLINE size_t thresholds_padded64(float c, const float *v, size_t n, uint16_t *hi, uint16_t *lo) {
-    const size_t over = thresholds_padded(c, v, n, hi, lo);
-    for (size_t i = (n + 15) / 16 * 16; i % 64 != 0; i += 16) {
-        _mm256_storeu_si256((__m256i *)(void *)(hi + i), _mm256_setzero_si256());
-        _mm256_storeu_si256((__m256i *)(void *)(lo + i), _mm256_setzero_si256());
-    }
-    return over;
-}
-
 /* Sixteen-bit lanes that do not fire: r >= hi. */
 INLINE __m256i silent16(__m256i r, __m256i hi) {
     return _mm256_cmpeq_epi16(_mm256_subs_epu16(hi, r), _mm256_setzero_si256());
-}
-
-INLINE uint32_t firing32(__m256i silent0, __m256i silent1) {
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi16(silent0, silent1), 0xd8);
-    return ~(uint32_t)_mm256_movemask_epi8(packed);
 }
 
 INLINE __m256i load16(const uint16_t *p) {
@@ -75,74 +49,96 @@ INLINE __m256i load16_upto(const uint16_t *p, size_t n) {
     return _mm256_or_si256(pairs, _mm256_and_si256(last, _mm256_andnot_si256(lane_mask(n / 2), lane_mask(n / 2 + 1))));
 }
 
-/* What the 16 bits of 64 elements have to stay below to fire. */
+/* What the 16 bits of 64 elements have to stay below to fire. As in the words of eight blocks, register k holds
+ * elements 8 k .. 8 k + 7 and 32 + 8 k .. 32 + 8 k + 7. */
 struct limits {
     __m256i h[4];
 };
 
+INLINE __m256i load8and8(const uint16_t *p) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p)),
+                                   _mm_loadu_si128((const __m128i *)(const void *)(p + 32)), 1);
+}
+
 INLINE struct limits limits_load(const uint16_t *hi) {
-    struct limits l = {{load16(hi), load16(hi + 16), load16(hi + 32), load16(hi + 48)}};
+    struct limits l = {{load8and8(hi), load8and8(hi + 8), load8and8(hi + 16), load8and8(hi + 24)}};
     return l;
 }
 
-/* The first n; zeros, which never fire, behind. */
+/* The first n in order; zeros, which never fire, behind. */
+INLINE void load64_upto(const uint16_t *hi, size_t n, __m256i h[4]) {
+    for (size_t k = 0; k < 4; k++)
+        h[k] = n > 16 * k ? load16_upto(hi + 16 * k, n - 16 * k) : _mm256_setzero_si256();
+}
+
 INLINE struct limits limits_upto(const uint16_t *hi, size_t n) {
-    struct limits l;
+    __m256i h[4];
     if (n >= 64)
         return limits_load(hi);
-    for (size_t k = 0; k < 4; k++)
-        l.h[k] = n > 16 * k ? load16_upto(hi + 16 * k, n - 16 * k) : _mm256_setzero_si256();
+    load64_upto(hi, n, h);
+    struct limits l = {{_mm256_permute2x128_si256(h[0], h[2], 0x20), _mm256_permute2x128_si256(h[0], h[2], 0x31),
+                        _mm256_permute2x128_si256(h[1], h[3], 0x20), _mm256_permute2x128_si256(h[1], h[3], 0x31)}};
     return l;
 }
 
 /* The first n from element `skip` of 64 on; zeros before and behind. */
 INLINE struct limits limits_from(const uint16_t *hi, size_t skip, size_t n) {
     uint16_t h[2 * 64] = {0};
-    const struct limits l = limits_upto(hi, n);
-    memcpy(h + skip, l.h, sizeof l.h);
+    __m256i part[4];
+    load64_upto(hi, n, part);
+    memcpy(h + skip, part, sizeof part);
     return limits_load(h);
+}
+
+/* Where element i of 64 stands in them. */
+INLINE size_t limit_at(size_t i) {
+    return i % 32 / 8 * 16 + i / 32 * 8 + i % 8; /* register, half, lane */
+}
+
+/* Which of 64 elements fire, but for those whose bits equal their limit; whether there are such. */
+struct verdict {
+    uint64_t fires;
+    int ties;
+};
+
+INLINE struct verdict judge64(const struct words *w, const struct limits *limits) {
+    const __m256i h0 = limits->h[0], h1 = limits->h[1], h2 = limits->h[2], h3 = limits->h[3];
+    const __m256i silent0 = _mm256_packs_epi16(silent16(w->w0, h0), silent16(w->w1, h1)); /* 0 .. 15, 32 .. 47 */
+    const __m256i silent1 = _mm256_packs_epi16(silent16(w->w2, h2), silent16(w->w3, h3)); /* 16 .. 31, 48 .. 63 */
+    const uint32_t m0 = (uint32_t)_mm256_movemask_epi8(silent0), m1 = (uint32_t)_mm256_movemask_epi8(silent1);
+    const __m256i equal = _mm256_or_si256(
+        _mm256_or_si256(_mm256_cmpeq_epi16(w->w0, h0), _mm256_cmpeq_epi16(w->w1, h1)),
+        _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, h2), _mm256_cmpeq_epi16(w->w3, h3)));
+    const struct verdict v = {~((m0 & 0xffffu) | m1 << 16 | (uint64_t)(m0 >> 16 | (m1 & 0xffff0000u)) << 32),
+                              !_mm256_testz_si256(equal, equal)};
+    return v;
 }
 
 /* The rare element whose 16 bits equal its limit: eight more bits decide (contract of `bernoulli`). Elements `from` to
  * `to` of the 64 count, lo[0] is that of `from`. */
-static __attribute__((noinline, unused)) uint64_t resolve_ties(const __m256i r[4], const struct limits *limits,
+static __attribute__((noinline, unused)) uint64_t resolve_ties(const struct words *w, const struct limits *limits,
                                                                const struct rpu_stream *ties, uint64_t element,
                                                                size_t from, size_t to, const uint16_t *lo) {
     uint16_t bits[64], hi[64];
     uint64_t fires = 0;
-    memcpy(bits, r, sizeof bits);
-    memcpy(hi, limits->h, sizeof hi);
-    for (size_t i = from; i < to; i++)
-        if (bits[i] == hi[i] && lo[i - from] > 0) {
-            uint32_t w[4];
-            RPU_SYMBOL(philox, avx2)(ties, (uint32_t)(element + i), 1, w);
-            fires |= (uint64_t)((w[0] & 255u) < lo[i - from]) << i;
+    memcpy(bits, w, sizeof bits);
+    memcpy(hi, limits, sizeof hi);
+    for (size_t i = from; i < to; i++) {
+        const size_t at = limit_at(i);
+        if (bits[at] == hi[at] && lo[i - from] > 0) {
+            uint32_t tie[4];
+            RPU_SYMBOL(philox, avx2)(ties, (uint32_t)(element + i), 1, tie);
+            fires |= (uint64_t)((tie[0] & 255u) < lo[i - from]) << i;
         }
+    }
     return fires;
 }
 
 /* Which of 64 elements fire; w: their words. Elements `from` to `to` count, lo[0] is that of `from`. */
 INLINE uint64_t fires64(const struct words *w, const struct limits *limits, const struct rpu_stream *ties,
                         uint64_t element, size_t from, size_t to, const uint16_t *lo) {
-    const __m256i r[4] = {
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x20), _mm256_permute2x128_si256(w->w2, w->w3, 0x20),
-        _mm256_permute2x128_si256(w->w0, w->w1, 0x31), _mm256_permute2x128_si256(w->w2, w->w3, 0x31)};
-    const __m256i h0 = limits->h[0], h1 = limits->h[1], h2 = limits->h[2], h3 = limits->h[3];
-    uint64_t fires = firing32(silent16(r[0], h0), silent16(r[1], h1)) |
-                     (uint64_t)firing32(silent16(r[2], h2), silent16(r[3], h3)) << 32;
-    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(r[0], h0), _mm256_cmpeq_epi16(r[1], h1)),
-                                          _mm256_or_si256(_mm256_cmpeq_epi16(r[2], h2), _mm256_cmpeq_epi16(r[3], h3)));
-    if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0))
-        fires |= resolve_ties(r, limits, ties, element, from, to, lo);
-    return fires;
-}
-
-/* Elements element .. element + 63, `element` a multiple of 32: bits that fire, thresholds at hi and lo. */
-INLINE uint64_t bernoulli64(const struct philox *p, const struct rpu_stream *ties, uint64_t element,
-                            const uint16_t *hi, const uint16_t *lo) {
-    const struct words w = philox8(p, (uint32_t)(element / RPU_BITS_GROUP) * 4);
-    const struct limits l = limits_load(hi);
-    return fires64(&w, &l, ties, element, 0, 64, lo);
+    const struct verdict v = judge64(w, limits);
+    return __builtin_expect(v.ties, 0) ? v.fires | resolve_ties(w, limits, ties, element, from, to, lo) : v.fires;
 }
 
 /* Planes are written word after word: bits that did not fit into the last one wait for the next. */
@@ -158,14 +154,14 @@ INLINE void plane_add(struct plane *to, uint64_t bits) {
     to->ones += (size_t)__builtin_popcountll(bits);
 }
 
-/* `element` is a multiple of 32. `padded`: thresholds can be read to the next multiple of 64 and are 0 behind count. */
+/* `element` is a multiple of 32. */
 INLINE void bernoulli_aligned(const struct philox *p, const struct rpu_stream *ties, uint64_t element, size_t count,
-                              const uint16_t *hi, const uint16_t *lo, int padded, struct plane *to) {
+                              const uint16_t *hi, const uint16_t *lo, struct plane *to) {
     __m256i at = philox_at(p, (uint32_t)(element / RPU_BITS_GROUP) * 4);
     for (; count > 64; element += 128, hi += 128, lo += 128) {
         const size_t rest = count < 128 ? count - 64 : 64;
         const struct words2 w = philox16(p, at);
-        const struct limits a = limits_load(hi), b = limits_upto(hi + 64, padded ? 64 : rest);
+        const struct limits a = limits_load(hi), b = limits_upto(hi + 64, rest);
         at = _mm256_add_epi64(at, _mm256_set1_epi64x(16));
         plane_add(to, fires64(&w.a, &a, ties, element, 0, 64, lo));
         plane_add(to, fires64(&w.b, &b, ties, element + 64, 0, rest, lo + 64));
@@ -173,7 +169,7 @@ INLINE void bernoulli_aligned(const struct philox *p, const struct rpu_stream *t
     }
     if (count > 0) {
         const struct words w = philox8_at(p, at);
-        const struct limits a = limits_upto(hi, padded ? 64 : count);
+        const struct limits a = limits_upto(hi, count);
         plane_add(to, fires64(&w, &a, ties, element, 0, count, lo));
     }
 }
@@ -194,18 +190,9 @@ INLINE size_t bernoulli_plane(const struct philox *p, const struct rpu_stream *t
         hi += head;
         lo += head;
     }
-    bernoulli_aligned(p, ties, first, count, hi, lo, 0, &to);
+    bernoulli_aligned(p, ties, first, count, hi, lo, &to);
     if (skip > 0 && head + count > (size_t)(to.next - plane) * 64)
         *to.next = to.waiting;
-    return to.ones;
-}
-
-/* The same for `first` a multiple of 32 and thresholds that can be read to the next multiple of 64 and are 0 behind
- * count, see thresholds_padded64. */
-INLINE size_t bernoulli_padded(const struct philox *p, const struct rpu_stream *ties, uint64_t first, size_t count,
-                               const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
-    struct plane to = {plane, 0, 0, 0};
-    bernoulli_aligned(p, ties, first, count, hi, lo, 1, &to);
     return to.ones;
 }
 

@@ -7,10 +7,17 @@ void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, ui
     const struct philox p = philox_begin(stream);
     uint32_t rest[4 * VEC];
     size_t b = 0;
-    for (; b + VEC <= count; b += VEC) {
+    for (; b + 2 * VEC <= count; b += 2 * VEC) {
+        const struct words s = philox4(&p, first + (uint32_t)b), t = philox4(&p, first + (uint32_t)b + VEC);
+        const uint32x4x4_t blocks = {{s.w0, s.w1, s.w2, s.w3}}, more = {{t.w0, t.w1, t.w2, t.w3}};
+        vst4q_u32(out + 4 * b, blocks);
+        vst4q_u32(out + 4 * b + 4 * VEC, more);
+    }
+    if (b + VEC <= count) {
         const struct words s = philox4(&p, first + (uint32_t)b);
         const uint32x4x4_t blocks = {{s.w0, s.w1, s.w2, s.w3}};
         vst4q_u32(out + 4 * b, blocks);
+        b += VEC;
     }
     if (b < count) {
         const struct words s = philox4(&p, first + (uint32_t)b);
@@ -26,15 +33,16 @@ void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, ui
 INLINE float32x4_t gauss_radius(uint32x4_t k) {
     const float32x4_t u = vfmaq_f32(vdupq_n_f32(RPU_U_OFFSET), vcvtq_f32_u32(k), vdupq_n_f32(RPU_U_SCALE));
     const int32x4_t bits = vreinterpretq_s32_f32(u);
-    const int32x4_t e = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32((int32_t)RPU_SQRT_HALF)), 23);
-    const int32x4_t mantissa = vsubq_s32(bits, vshlq_n_s32(e, 23));
+    /* the exponent stays at bit 23, and its factor is smaller by that power of two: the product is the same */
+    const int32x4_t e = vandq_s32(vsubq_s32(bits, vdupq_n_s32((int32_t)RPU_SQRT_HALF)), vdupq_n_s32(-0x800000));
+    const int32x4_t mantissa = vsubq_s32(bits, e);
     const float32x4_t t = vsubq_f32(vreinterpretq_f32_s32(mantissa), vdupq_n_f32(1.0f));
     float32x4_t q = vfmaq_f32(vdupq_n_f32(RPU_LQ4), t, vdupq_n_f32(RPU_LQ5));
     q = vfmaq_f32(vdupq_n_f32(RPU_LQ3), q, t);
     q = vfmaq_f32(vdupq_n_f32(RPU_LQ2), q, t);
     q = vfmaq_f32(vdupq_n_f32(RPU_LQ1), q, t);
     q = vfmaq_f32(vdupq_n_f32(RPU_LQ0), q, t);
-    return vsqrtq_f32(vfmaq_f32(vmulq_f32(vcvtq_f32_s32(e), vdupq_n_f32(RPU_M2LN2)), t, q));
+    return vsqrtq_f32(vfmaq_f32(vmulq_f32(vcvtq_f32_s32(e), vdupq_n_f32(RPU_M2LN2 * 0x1p-23f)), t, q));
 }
 
 /* One pair on four blocks, stored at out and out + 8. `angle`: the lower 16 bits count. */
