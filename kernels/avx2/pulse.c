@@ -176,13 +176,14 @@ static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_arg
 }
 
 static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
-    const size_t flat = a->columns * a->m;
-    const uint64_t first = (uint64_t)a->column * a->m - w->skip;
+    const size_t columns = a->columns, m = a->m, ldd = a->ldd, flat = columns * m;
+    const uint64_t first = (uint64_t)a->column * m - w->skip;
+    const float *gain = a->gain_d, *d = a->d;
     uint16_t *hi = w->row_hi + w->skip;
     __m256 over = _mm256_setzero_ps();
     memset(w->row_hi, 0, w->skip * sizeof *hi);
-    for (size_t p = 0; p < a->columns; p++)
-        over = _mm256_or_ps(over, upper_thresholds(a->gain_d[p], a->d + p * a->ldd, a->m, hi + p * a->m));
+    for (size_t p = 0; p < columns; p++)
+        over = _mm256_or_ps(over, upper_thresholds(gain[p], d + p * ldd, m, hi + p * m));
     if (_mm256_movemask_ps(over))
         count_row_clips(a, counts);
     memset(hi + flat, 0, 64 * sizeof *hi);
@@ -615,17 +616,22 @@ struct unit {
 
 /* Row pulses in order. What a row meets cannot be foreseen and is little: there is no branch that depends on it. */
 struct strip {
+    uint32_t columns[STRIP];
+    uint32_t x[STRIP];     /* index of the first input */
+    uint32_t first[STRIP]; /* number of the first noise */
+    uint32_t row[STRIP];
+    float d[STRIP];
+    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
+};
+
+/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
+ * it has to take vectors that are stored for anything they might point to. */
+struct cursor {
     size_t count, lanes;
     uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
     uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    /* of each row pulse */
-    uint32_t columns[STRIP];
-    uint32_t x[STRIP];     /* index of its first input */
-    uint32_t first[STRIP]; /* number of its first noise */
-    float d[STRIP];
-    uint8_t row[STRIP];
-    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
-    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
+    uint64_t row_pulses, coincidences;
 };
 
 /* A tie somewhere: the plane of one unit the exact way. */
@@ -704,16 +710,16 @@ INLINE void store_blocks(const struct words *w, float *out) {
     }
 }
 
-static void draw_noise(const struct rpu_pulse_args *a, struct strip *b) {
-    for (size_t l = b->lanes; l < b->lanes + 2 * VEC; l += VEC) {
+static void draw_noise(const struct rpu_pulse_args *a, struct strip *b, size_t lanes) {
+    for (size_t l = lanes; l < lanes + 2 * VEC; l += VEC) {
         store_words(b->c0 + l, _mm256_setzero_si256());
         store_words(b->c2 + l, _mm256_setzero_si256());
     }
-    for (size_t l = 0; l < b->lanes; l += 2 * VEC) {
+    for (size_t l = 0; l < lanes; l += 2 * VEC) {
         const struct words2 w = philox_lanes16(&a->noise, load_words(b->c0 + l), load_words(b->c2 + l),
                                                load_words(b->c0 + l + VEC), load_words(b->c2 + l + VEC));
         store_blocks(&w.a, b->xi + RPU_GAUSS_BLOCK * l);
-        if (l + VEC < b->lanes)
+        if (l + VEC < lanes)
             store_blocks(&w.b, b->xi + RPU_GAUSS_BLOCK * (l + VEC));
     }
 }
@@ -770,72 +776,71 @@ INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, c
 }
 
 /* Rows share no weight: each in turn, its pulses in order. */
-INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t vectors, int noisy) {
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t count, size_t vectors, int noisy) {
     const struct device d = device_make(a);
     uint16_t end[RPU_NARROW_OUTPUTS + 1] = {0}, order[STRIP];
-    for (size_t k = 0; k < b->count; k++)
+    for (size_t k = 0; k < count; k++)
         end[b->row[k] + 1]++;
     for (size_t i = 0; i < a->m; i++)
         end[i + 1] = (uint16_t)(end[i + 1] + end[i]);
-    for (size_t k = 0; k < b->count; k++)
+    for (size_t k = 0; k < count; k++)
         order[end[b->row[k]]++] = (uint16_t)k;
     for (size_t i = a->row0, first = i > 0 ? end[i - 1] : 0; i < a->row1; first = end[i++])
         if (end[i] > first)
             narrow_row(a, &d, b, i, order + first, end[i] - first, vectors, noisy);
 }
 
-/* The row pulses of a strip, which is empty afterwards. */
-static void flush(const struct rpu_pulse_args *a, struct strip *b, int noisy) {
+/* Works off the row pulses of a strip. */
+static void work_off(const struct rpu_pulse_args *a, struct strip *b, size_t count, size_t lanes, int noisy) {
     if (noisy)
-        draw_noise(a, b);
+        draw_noise(a, b, lanes);
     switch ((a->n + VEC - 1) / VEC) {
     case 0: break;
-    case 1: apply_strip(a, b, 1, noisy); break;
-    case 2: apply_strip(a, b, 2, noisy); break;
-    case 3: apply_strip(a, b, 3, noisy); break;
-    default: apply_strip(a, b, 4, noisy); break;
+    case 1: apply_strip(a, b, count, 1, noisy); break;
+    case 2: apply_strip(a, b, count, 2, noisy); break;
+    case 3: apply_strip(a, b, count, 3, noisy); break;
+    default: apply_strip(a, b, count, 4, noisy); break;
     }
-    b->base = 0u - b->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    b->count = b->lanes = 0;
-}
-
-INLINE void begin_strip(struct strip *b) {
-    b->count = b->lanes = 0;
-    b->ordinal = b->base = 0;
 }
 
 /* If the next row pulse is one of another vector, its noise starts with a block of its own. */
-INLINE void next_vector(struct strip *b, int is_next) {
-    const uint32_t base = (b->base + b->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    b->base = is_next ? base : b->base;
-    b->ordinal = is_next ? 0 : b->ordinal;
+INLINE void next_vector(struct cursor *c, int is_next) {
+    const uint32_t base = (c->base + c->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+    c->base = is_next ? base : c->base;
+    c->ordinal = is_next ? 0 : c->ordinal;
 }
 
-/* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. */
-INLINE void add_row(const struct rpu_pulse_args *a, struct strip *b, const struct unit *u, size_t i,
-                    struct rpu_pulse_counts *counts, int noisy) {
+/* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. `l`: a copy of *a. */
+INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, struct strip *b, struct cursor *c,
+                    const struct unit *u, size_t i, int noisy) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
-    const uint32_t mine = 0u - (i >= a->row0 && i < a->row1), ordinal = b->ordinal, number = b->base + ordinal;
-    const uint32_t lane = number / RPU_GAUSS_BLOCK, x = (uint32_t)(p * a->ldx);
-    const size_t k = b->count;
-    const float d = a->d[p * a->ldd + i];
-    const __m256i c0 = _mm256_set1_epi32((int)(a->noise.ctr[0] + ordinal / RPU_GAUSS_BLOCK));
-    const __m256i c2 = _mm256_set1_epi32((int)rpu_counter_column(a->column + p, 0));
-    b->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
-    b->ordinal = ordinal + hits;
-    b->count = k + 1;
-    counts->row_pulses += mine & 1u;
-    counts->coincidences += hits & mine;
+    const uint32_t mine = 0u - (i >= l->row0 && i < l->row1), number = c->base + c->ordinal;
+    const uint32_t lane = number / RPU_GAUSS_BLOCK, block = l->noise.ctr[0] + c->ordinal / RPU_GAUSS_BLOCK;
+    const size_t k = c->count++;
+    c->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
+    c->ordinal += hits;
+    c->row_pulses += mine & 1u;
+    c->coincidences += hits & mine;
     b->columns[k] = columns;
-    b->x[k] = x;
+    b->x[k] = (uint32_t)(p * l->ldx);
     b->first[k] = number;
-    b->d[k] = d;
-    b->row[k] = (uint8_t)i;
-    store_words(b->c0 + lane, _mm256_add_epi32(c0, lanes));
-    store_words(b->c2 + lane, c2);
-    if (k + 1 == STRIP)
-        flush(a, b, noisy);
+    b->row[k] = (uint32_t)i;
+    b->d[k] = l->d[p * l->ldd + i];
+    store_words(b->c0 + lane, _mm256_add_epi32(_mm256_set1_epi32((int)block), lanes));
+    store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(l->column + p, 0)));
+    if (c->count == STRIP) {
+        work_off(a, b, c->count, c->lanes, noisy);
+        c->base = 0u - c->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+        c->count = c->lanes = 0;
+    }
+}
+
+INLINE void end_strip(const struct rpu_pulse_args *a, struct strip *b, const struct cursor *c,
+                      struct rpu_pulse_counts *counts, int noisy) {
+    work_off(a, b, c->count, c->lanes, noisy);
+    counts->row_pulses += c->row_pulses;
+    counts->coincidences += c->coincidences;
 }
 
 static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_t n, struct rpu_pulse_counts *counts) {
@@ -869,6 +874,8 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, 
     uint32_t *pulse = (uint32_t *)(void *)(units + a->columns + 4);
     const size_t end = w->skip + a->columns * a->m;
     const struct divisor rows = divisor_make(a->m);
+    const struct rpu_pulse_args l = *a;
+    struct cursor c = {0};
     struct strip b;
     size_t found = 0;
     uint32_t last = UINT32_MAX;
@@ -881,29 +888,28 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, 
         pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + (flat - p * rows.m);
     }
     draw_units(a, units, found, counts);
-    begin_strip(&b);
     last = 0;
     for (size_t k = 0; k < n; k++) {
         const uint32_t u = pulse[k] / RPU_NARROW_OUTPUTS;
-        next_vector(&b, u != last);
+        next_vector(&c, u != last);
         last = u;
-        add_row(a, &b, units + u, pulse[k] % RPU_NARROW_OUTPUTS, counts, noisy);
+        add_row(a, &l, &b, &c, units + u, pulse[k] % RPU_NARROW_OUTPUTS, noisy);
     }
-    flush(a, &b, noisy);
+    end_strip(a, &b, &c, counts, noisy);
 }
 
 /* All coincidences of one vector, whose units are u[0..n). */
-INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, size_t n, struct strip *b,
-                          struct rpu_pulse_counts *counts, int noisy) {
+INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, const struct unit *u, size_t n,
+                          struct strip *b, struct cursor *c, int noisy) {
     uint64_t any = 0;
     for (size_t k = 0; k < n; k++)
         any |= u[k].rows;
-    next_vector(b, 1);
+    next_vector(c, 1);
     for (; any; any &= any - 1) {
         const size_t i = (size_t)__builtin_ctzll(any);
         for (size_t k = 0; k < n; k++)
             if (u[k].rows >> i & 1)
-                add_row(a, b, u + k, i, counts, noisy);
+                add_row(a, l, b, c, u + k, i, noisy);
     }
 }
 
@@ -911,6 +917,8 @@ INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct unit *u, 
 INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
                          int noisy) {
     struct unit *units = (struct unit *)(void *)w->rest;
+    const struct rpu_pulse_args l = *a;
+    struct cursor c = {0};
     struct strip b;
     size_t n = 0;
     for (size_t p = 0; p < a->columns; p++)
@@ -919,13 +927,12 @@ INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, s
             n += units[n].rows != 0;
         }
     draw_units(a, units, n, counts);
-    begin_strip(&b);
     for (size_t k = 0, end; k < n; k = end) {
         for (end = k + 1; end < n && units[end].p == units[k].p;)
             end++;
-        narrow_vector(a, units + k, end - k, &b, counts, noisy);
+        narrow_vector(a, &l, units + k, end - k, &b, &c, noisy);
     }
-    flush(a, &b, noisy);
+    end_strip(a, &b, &c, counts, noisy);
 }
 
 static void pulse_narrow(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
