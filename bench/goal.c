@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ETA   0.01f
-#define BATCH 3e-4      /* seconds of a batch */
+#define ETA        0.01f
+#define BATCH      3e-4 /* seconds of a batch */
 #define STEP_BATCH 5e-3 /* the same, of training steps */
 
 const struct shape lenet_shapes[LENET_ARRAYS] = {
