@@ -107,6 +107,10 @@ static const struct rpu_key keys[] = {
      .help = "bit length of the pulse trains"},
     {ARRAY(update.um, "update.um"), .type = RPU_KEY_BOOL, .fallback = "false",
      .help = "update management: balance the pulse probabilities of rows and columns"},
+    {ARRAY(max_rows, "max_rows"), INTEGER(1, 1048576), .or_off = 1, .unit = "outputs", .fallback = "4096",
+     .help = "an array with more is divided among tiles, each with a periphery of its own; 0: never"},
+    {ARRAY(max_cols, "max_cols"), INTEGER(1, 1048576), .or_off = 1, .unit = "inputs", .fallback = "4096",
+     .help = "the same for inputs, the bias included; what the tiles read is added digitally"},
 
     {.scope = RPU_SCOPE_TOP, .path = "training", .type = RPU_KEY_MAP, .help = "the training"},
     {TOP(epochs, "training.epochs"), INTEGER(1, 1000000), .unit = "epochs", .fallback = "30",
