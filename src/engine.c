@@ -69,6 +69,10 @@ int rpu_engine_place(const struct rpu_engine *engine, int thread, struct rpu_pla
     return engine && place ? rpu_topo_place_of(engine->topo, thread, place) : 0;
 }
 
+int rpu_engine_processor(const struct rpu_engine *engine, int index, struct rpu_place *place) {
+    return engine && place ? rpu_topo_processor(engine->topo, index, place) : 0;
+}
+
 const char *rpu_bind_name(enum rpu_bind bind) {
     static const char *const names[] = {"auto", "none", "compact", "spread"};
     return (unsigned)bind < sizeof names / sizeof names[0] ? names[bind] : NULL;

@@ -91,6 +91,8 @@ static void filter(hwloc_topology_t t) {
     hwloc_topology_set_all_types_filter(t, HWLOC_TYPE_FILTER_KEEP_NONE);
     hwloc_topology_set_type_filter(t, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
     hwloc_topology_set_type_filter(t, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    /* without its group a NUMA node that is part of a package would seem to be all of it */
+    hwloc_topology_set_type_filter(t, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
 }
 
 static int count(hwloc_topology_t t, hwloc_obj_type_t type) {
@@ -131,9 +133,20 @@ static void list_processors(struct rpu_topo *topo) {
     qsort(topo->order, (size_t)topo->n_order, sizeof *topo->order, by_core);
 }
 
+/* What the process's cgroup forbids was left out in loading; the caller's affinity is left to do. */
+static void respect_affinity(hwloc_topology_t t) {
+    hwloc_bitmap_t set = hwloc_topology_is_thissystem(t) ? hwloc_bitmap_alloc() : NULL;
+    if (set && hwloc_get_cpubind(t, set, HWLOC_CPUBIND_THREAD) == 0)
+        hwloc_topology_restrict(t, set, 0); /* refuses what would leave nothing */
+    hwloc_bitmap_free(set);
+}
+
 static enum rpu_status look(struct rpu_topo *topo, struct rpu_error *err) {
     hwloc_topology_t t = topo->hwloc;
     struct rpu_machine *m = &topo->machine;
+    const int all = t ? hwloc_bitmap_weight(hwloc_topology_get_complete_cpuset(t)) : 0;
+    if (t)
+        respect_affinity(t);
     const int n = t ? count(t, HWLOC_OBJ_PU) : (int)sysconf(_SC_NPROCESSORS_ONLN);
     topo->order = calloc((size_t)(n > 0 ? n : 1), sizeof *topo->order);
     if (!topo->order)
@@ -141,7 +154,6 @@ static enum rpu_status look(struct rpu_topo *topo, struct rpu_error *err) {
     *m = (struct rpu_machine){.packages = 1, .nodes = 1, .cores = n > 0 ? n : 1, .processors = n > 0 ? n : 1};
     m->all_processors = m->processors;
     if (t) {
-        const int all = hwloc_bitmap_weight(hwloc_topology_get_complete_cpuset(t));
         m->packages = count(t, HWLOC_OBJ_PACKAGE);
         m->nodes = count(t, HWLOC_OBJ_NUMANODE);
         m->cores = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE);
@@ -160,8 +172,6 @@ enum rpu_status rpu_topo_create(struct rpu_topo **topo, struct rpu_error *err) {
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     if (hwloc_topology_init(&p->hwloc) == 0) {
         filter(p->hwloc);
-        /* by default what the process's cgroup forbids is left out; its affinity has to be asked for */
-        hwloc_topology_set_flags(p->hwloc, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING);
         if (hwloc_topology_load(p->hwloc) != 0) {
             hwloc_topology_destroy(p->hwloc);
             p->hwloc = NULL;
@@ -275,6 +285,13 @@ int rpu_topo_place_of(const struct rpu_topo *topo, int thread, struct rpu_place 
     if (thread < 0 || thread >= topo->threads)
         return 0;
     *place = topo->order[topo->places[thread]];
+    return 1;
+}
+
+int rpu_topo_processor(const struct rpu_topo *topo, int index, struct rpu_place *place) {
+    if (index < 0 || index >= topo->n_order)
+        return 0;
+    *place = topo->order[index];
     return 1;
 }
 

@@ -28,6 +28,9 @@ enum rpu_status rpu_topo_place(struct rpu_topo *topo, enum rpu_bind bind, int th
 enum rpu_bind rpu_topo_decided(const struct rpu_topo *topo);
 int rpu_topo_place_of(const struct rpu_topo *topo, int thread, struct rpu_place *place);
 
+/** Processor `index` in the order of `compact`; 0 when out of range. */
+int rpu_topo_processor(const struct rpu_topo *topo, int index, struct rpu_place *place);
+
 /** What a thread was bound to before. */
 struct rpu_topo_bound {
     void *before; /* null: it was not bound here */

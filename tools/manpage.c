@@ -205,6 +205,11 @@ static void files(void) {
            "The images and labels in the folder data.source, each plain or with .gz; idx4 in the place of idx3 for "
            "images with channels.");
     tagged("DIR/result.json, DIR/config.yaml", "What --out=DIR writes: the results, and the effective configuration.");
+    tagged("FILE of --trace=FILE",
+           "A JSON object with the list traceEvents. Each piece of work is an event with ph = X: name (what was done, "
+           "and of which array), ts and dur (microseconds since the training began), tid (the thread, from 0), and "
+           "args.item (which of the pieces that the work was divided into). otherData.lost counts the pieces that were "
+           "not kept.");
 }
 
 static void example(const char *text, const char *command) {

@@ -69,6 +69,9 @@ RPU_API void rpu_engine_machine(const struct rpu_engine *engine, struct rpu_mach
 RPU_API enum rpu_bind rpu_engine_bind(const struct rpu_engine *engine);
 /** The place of a thread (0..threads-1); 0 where it has none. */
 RPU_API int rpu_engine_place(const struct rpu_engine *engine, int thread, struct rpu_place *place);
+/** Processor `index` of those that the process may use, core by core, first those that stand first in their core; 0
+ * when out of range. */
+RPU_API int rpu_engine_processor(const struct rpu_engine *engine, int index, struct rpu_place *place);
 /** "auto", "none", "compact", "spread"; null when out of range. */
 RPU_API const char *rpu_bind_name(enum rpu_bind bind);
 
