@@ -179,17 +179,16 @@ void rpu_array_read(const struct rpu_array *a, enum rpu_array_read which, const 
 
 /* ---- a column in parts ---- */
 
-struct rpu_array_parts rpu_array_divide(const struct rpu_array *a, enum rpu_array_read which, size_t most) {
+struct rpu_array_parts rpu_array_divide(const struct rpu_array *a, enum rpu_array_read which, size_t threads) {
     const size_t outputs = which == RPU_ARRAY_BACKWARD ? a->n : a->m,
                  inputs = which == RPU_ARRAY_BACKWARD ? a->m : a->n;
     const struct rpu_array_parts whole = {1, 0};
-    struct rpu_array_parts d;
-    if (most <= 1 || rpu_parts(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, most) == 1)
+    const size_t parts = rpu_parts_for(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
+    struct rpu_array_parts d = {parts, 0};
+    if (threads <= 1 || parts == 1)
         return whole;
-    if (rpu_array_tiles(a) == 1) {
-        d = (struct rpu_array_parts){rpu_parts(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, most), 0};
+    if (rpu_array_tiles(a) == 1)
         return d;
-    }
     d.parts = rpu_array_tiles(a);
     d.floats = ((which == RPU_ARRAY_BACKWARD ? a->rows : a->cols) - (size_t)1) * outputs;
     return d;

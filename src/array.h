@@ -47,8 +47,8 @@ struct rpu_array_parts {
     size_t floats; /**< that the parts need to store results in, beside the output */
 };
 
-/** How to divide a column's read among up to `most` threads; by the array's shape alone, where the work is worth it. */
-struct rpu_array_parts rpu_array_divide(const struct rpu_array *array, enum rpu_array_read which, size_t most);
+/** How to divide a column's read among `threads` threads; by the array's shape alone, where the work is worth it. */
+struct rpu_array_parts rpu_array_divide(const struct rpu_array *array, enum rpu_array_read which, size_t threads);
 
 /** Reads part `part`. `stored` is room for the floats asked for; `counts`, cleared by the caller, is the part's own. */
 void rpu_array_read_part(const struct rpu_array *array, enum rpu_array_read which, const struct rpu_block *where,

@@ -481,7 +481,7 @@ static size_t update_parts(const struct rpu_network *n, const struct rpu_layer *
     if (n->n_workers == 1 ||
         (t->params.device.kind != RPU_DEVICE_PERFECT && crosspoints / ((size_t)t->m + t->n) < UPDATE_RATIO))
         return 1;
-    return rpu_parts(t->m, UPDATE_ROWS, (size_t)t->n * l->columns, UPDATE_WORK, n->n_workers);
+    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * l->columns, UPDATE_WORK, n->n_workers);
 }
 
 /* What an update costs, roughly: numbers drawn for a whole image. */

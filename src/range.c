@@ -16,3 +16,9 @@ size_t rpu_parts(size_t n, size_t grain, size_t work, size_t least, size_t most)
     parts = parts < most ? parts : most;
     return parts ? parts : 1;
 }
+
+size_t rpu_parts_for(size_t n, size_t grain, size_t work, size_t least, size_t threads) {
+    const size_t one = rpu_parts(n, grain, work, least, threads);
+    const size_t more = rpu_parts(n, grain, work, (size_t)1 << 20, 4 * threads);
+    return threads > 1 && more > one ? more : one;
+}

@@ -32,4 +32,8 @@ size_t rpu_range(size_t n, size_t parts, size_t part);
  */
 size_t rpu_parts(size_t n, size_t grain, size_t work, size_t least, size_t most);
 
+/** The same for `threads` threads: one part for each, or where every part still has 2^20 units of work, up to four, so
+ *  that a thread that is held up does not hold up the others. */
+size_t rpu_parts_for(size_t n, size_t grain, size_t work, size_t least, size_t threads);
+
 #endif

@@ -34,6 +34,8 @@ struct entry {
 struct seat {
     _Alignas(64) _Atomic uint32_t inside; /* it may be looking at the list */
     unsigned spin;                        /* pauses before it sleeps */
+    uint32_t number;                      /* of the list that it saw last, ... */
+    size_t first;                         /* ...of which all items of the entries before this one are claimed */
     struct rpu_sched_event *events;
     size_t n_events, most_events;
     uint64_t lost;
@@ -304,26 +306,30 @@ static void finish_item(struct rpu_sched *s, size_t k) {
 
 /* Works on the list until nothing more is to be had; 0 if nothing was. */
 static int take_part(struct rpu_sched *s, int me) {
+    struct seat *seat = &s->seats[me];
     int worked = 0;
-    atomic_store(&s->seats[me].inside, 1);
+    atomic_store(&seat->inside, 1);
     if (atomic_load(&s->open)) {
-        size_t first = 0; /* entries before it are claimed */
-        for (size_t k = 0; k < s->entries;) {
+        if (seat->number != s->number) {
+            seat->number = s->number;
+            seat->first = 0;
+        }
+        for (size_t k = seat->first; k < s->entries;) {
             size_t item;
             if (is_ready(s, k)) {
                 if (claim(s, k, me, &item)) {
                     do_item(s, &s->list[k], item, me);
                     finish_item(s, k);
                     worked = 1;
-                    k = first; /* what comes first may have become ready */
+                    k = seat->first; /* what comes first may have become ready */
                     continue;
                 }
-                first += k == first;
+                seat->first += k == seat->first;
             }
             k++;
         }
     }
-    atomic_store_explicit(&s->seats[me].inside, 0, memory_order_release);
+    atomic_store_explicit(&seat->inside, 0, memory_order_release);
     return worked;
 }
 

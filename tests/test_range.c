@@ -69,11 +69,20 @@ static void parts_keep_their_promises(void **state) {
             }
 }
 
+static void parts_for_threads(void **state) {
+    (void)state;
+    assert_int_equal(rpu_parts_for(128, 1, 513, 16384, 1), 1);
+    assert_int_equal(rpu_parts_for(128, 1, 513, 16384, 2), 2);     /* one each */
+    assert_int_equal(rpu_parts_for(4096, 16, 4096, 16384, 1), 1);  /* nobody to share with */
+    assert_int_equal(rpu_parts_for(4096, 16, 4096, 16384, 2), 8);  /* four each */
+    assert_int_equal(rpu_parts_for(4096, 16, 4096, 16384, 8), 16); /* as many as have 2^20 */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_of_the_table),           cmocka_unit_test(every_division_is_whole_ordered_and_even),
         cmocka_unit_test(large_numbers_do_not_overflow), cmocka_unit_test(parts_of_the_table),
-        cmocka_unit_test(parts_keep_their_promises),
+        cmocka_unit_test(parts_keep_their_promises),     cmocka_unit_test(parts_for_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
