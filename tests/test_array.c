@@ -338,6 +338,40 @@ static void networks_of_divided_arrays(void **state) {
     assert_true(divided != whole);
 }
 
+/* The weights of a network, and its digest, do not show how its arrays are divided. */
+static void weights_of_a_network(void **state) {
+    enum { OUT = 12, IN = 81 };
+    struct rpu_config c;
+    struct rpu_network *n[2];
+    uint64_t digest[2];
+    float w[OUT * IN], back[OUT * IN];
+    (void)state;
+    memset(&c, 0, sizeof c);
+    c.n_layers = 2;
+    c.layers[0] = (struct rpu_layer_spec){.kind = RPU_LAYER_FC, .name = "W", .outputs = OUT, .tile = lively()};
+    c.layers[0].tile.device.bound_dtod = 0.0f; /* so that nothing is clipped */
+    c.layers[1] = (struct rpu_layer_spec){.kind = RPU_LAYER_SOFTMAX};
+    c.eta = 0.1f;
+    c.batch = 1;
+    fill(w, OUT * IN, 4);
+    for (size_t i = 0; i < OUT * IN; i++)
+        w[i] *= 0.5f;
+    for (int k = 0; k < 2; k++) {
+        if (k == 1)
+            c.layers[0].tile.max_rows = c.layers[0].tile.max_cols = 0;
+        assert_int_equal(rpu_network_create(&n[k], engine, &c, 9, 9, 1, OUT, NULL), RPU_OK);
+        assert_int_equal(rpu_network_set_weights(n[k], 0, w), RPU_OK);
+        assert_int_equal(rpu_network_get_weights(n[k], 0, back), RPU_OK);
+        assert_memory_equal(w, back, sizeof w);
+        assert_int_equal(rpu_network_digest(n[k], &digest[k]), RPU_OK);
+        assert_true(rpu_network_at_bound(n[k], 0) == 0.0);
+        assert_int_equal(rpu_network_get_weights(n[k], 1, back), RPU_ERR_ARG);
+        assert_int_equal(rpu_network_set_weights(n[k], 0, NULL), RPU_ERR_ARG);
+        rpu_network_destroy(n[k]);
+    }
+    assert_true(digest[0] == digest[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_and_updates_of_a_grid),
@@ -346,6 +380,7 @@ int main(void) {
         cmocka_unit_test(limits_decide_the_grid),
         cmocka_unit_test(weights_across_tiles),
         cmocka_unit_test(networks_of_divided_arrays),
+        cmocka_unit_test(weights_of_a_network),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }
