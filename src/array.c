@@ -11,9 +11,10 @@
 /* Floats of a split array's read that wait to be added: enough for whole groups of columns, few enough for the cache.
  */
 enum { WAITING_FLOATS = 32768, GROUP = 6 };
-/* A column's read is divided where each part has at least so many crosspoints (a microsecond or two), in whole cache
- * lines of outputs. */
-enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16 };
+/* A column's read is divided where each part has at least so many crosspoints (a few microseconds: halves of 128 x 513
+ * took as long as the whole, because each thread had to fetch what the other had changed), in whole cache lines of
+ * outputs. A backward read goes down the rows: where there is a choice, with whole pages of weights from each. */
+enum { LEAST_WORK = 49152, OUTPUT_GRAIN = 16, PAGE = 1024 };
 
 /* ---- construction ---- */
 
@@ -182,13 +183,19 @@ void rpu_array_read(const struct rpu_array *a, enum rpu_array_read which, const 
 struct rpu_array_parts rpu_array_divide(const struct rpu_array *a, enum rpu_array_read which, size_t threads) {
     const size_t outputs = which == RPU_ARRAY_BACKWARD ? a->n : a->m,
                  inputs = which == RPU_ARRAY_BACKWARD ? a->m : a->n;
-    const struct rpu_array_parts whole = {1, 0};
-    const size_t parts = rpu_parts_for(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
-    struct rpu_array_parts d = {parts, 0};
+    const struct rpu_array_parts whole = {1, 0, 0};
+    const size_t one = rpu_parts(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
+    const size_t more =
+        rpu_parts_for(outputs, which == RPU_ARRAY_BACKWARD ? PAGE : OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
+    const size_t parts = more > one ? more : one;
+    struct rpu_array_parts d = {parts, 0, 1};
     if (threads <= 1 || parts == 1)
         return whole;
-    if (rpu_array_tiles(a) == 1)
+    if (rpu_array_tiles(a) == 1) {
+        d.needs_finish = a->tiles[0]->params.device.kind != RPU_DEVICE_PERFECT &&
+                         read_of(a->tiles[0], which).periphery->bm != RPU_BM_NONE;
         return d;
+    }
     d.parts = rpu_array_tiles(a);
     d.floats = ((which == RPU_ARRAY_BACKWARD ? a->rows : a->cols) - (size_t)1) * outputs;
     return d;
@@ -266,6 +273,11 @@ void rpu_array_read_finish(const struct rpu_array *a, enum rpu_array_read which,
     counts->columns += sum.columns;
     counts->rereads += sum.rereads;
     counts->saturated += sum.saturated;
+}
+
+void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, struct rpu_read_counts *counts) {
+    counts->columns += part == 0 ? of_part->columns : 0; /* all parts read the same columns */
+    counts->saturated += of_part->saturated;
 }
 
 /* ---- updates ---- */

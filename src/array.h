@@ -43,8 +43,9 @@ void rpu_array_read(const struct rpu_array *array, enum rpu_array_read which, co
 /** A read of a single column in parts that several threads can do at a time: ranges of outputs of a single tile, or
  *  tiles. The bits are those of rpu_array_read. */
 struct rpu_array_parts {
-    size_t parts;  /**< 1: the column is read as a whole */
-    size_t floats; /**< that the parts need to store results in, beside the output */
+    size_t parts;     /**< 1: the column is read as a whole */
+    size_t floats;    /**< that the parts need to store results in, beside the output */
+    int needs_finish; /**< 0: rpu_array_read_finish has nothing to do but to count, see rpu_array_count_part */
 };
 
 /** How to divide a column's read among `threads` threads; by the array's shape alone, where the work is worth it. */
@@ -60,6 +61,9 @@ void rpu_array_read_part(const struct rpu_array *array, enum rpu_array_read whic
 void rpu_array_read_finish(const struct rpu_array *array, enum rpu_array_read which, const struct rpu_block *where,
                            const float *in, float *out, const struct rpu_array_parts *division, const float *stored,
                            const struct rpu_read_counts *of_parts, void *scratch, struct rpu_read_counts *counts);
+
+/** Where rpu_array_read_finish is not needed: adds the counts of part `part` to those of the read. */
+void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, struct rpu_read_counts *counts);
 
 /** Floats of the gains of `columns` vectors; 0 for a perfect array. */
 size_t rpu_array_gain_floats(const struct rpu_array *array, size_t columns);

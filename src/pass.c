@@ -241,7 +241,10 @@ static void read_part(const struct job *j, int backward) {
     rpu_array_read_part(l->array, backward ? RPU_ARRAY_BACKWARD : forward_of(j), &where, in, out,
                         division_of(j, backward), j->part, stored_of(j, l, backward), j->n->workers[j->thread].scratch,
                         &counts);
-    part_counts_of(j, l, backward)[j->part] = counts;
+    if (division_of(j, backward)->needs_finish)
+        part_counts_of(j, l, backward)[j->part] = counts;
+    else
+        rpu_array_count_part(j->part, &counts, counts_of(j, backward));
     spend(j, backward ? RPU_CYCLE_BACKWARD : RPU_CYCLE_FORWARD, start);
 }
 
@@ -279,7 +282,8 @@ static void do_step(enum rpu_step_kind kind, const struct job *j) {
         break;
     case RPU_STEP_FORWARD_READ: read_part(j, 0); break;
     case RPU_STEP_FORWARD_FINISH:
-        read_finish(j, 0);
+        if (j->segment->forward.needs_finish)
+            read_finish(j, 0);
         rest_forward(j);
         break;
     case RPU_STEP_LOSS: loss(j); break;
@@ -404,7 +408,7 @@ static void make_segments(struct rpu_network *n) {
             ;
         s->last = i;
         s->bands = bands_of(n, s, threads);
-        s->forward = s->backward = (struct rpu_array_parts){1, 0};
+        s->forward = s->backward = (struct rpu_array_parts){1, 0, 0};
         if (s->has_array && n->layers[s->first].spec->kind == RPU_LAYER_FC) {
             s->forward = rpu_array_divide(n->layers[s->first].array, RPU_ARRAY_FORWARD, threads);
             s->backward = rpu_array_divide(n->layers[s->first].array, RPU_ARRAY_BACKWARD, threads);
@@ -437,7 +441,8 @@ static void make_steps(struct rpu_network *n) {
         } else {
             add_step(p, RPU_STEP_BACKWARD_BEFORE, s, 1);
             add_step(p, RPU_STEP_BACKWARD_READ, s, s->backward.parts);
-            add_step(p, RPU_STEP_BACKWARD_FINISH, s, 1);
+            if (s->backward.needs_finish)
+                add_step(p, RPU_STEP_BACKWARD_FINISH, s, 1);
         }
         if (s->has_array && s->array == 0)
             break;
@@ -510,6 +515,7 @@ static void list_updates(struct rpu_network *n, const uint32_t last_of_array[RPU
         const size_t parts = update_parts(n, l);
         const uint32_t k = add_entry(n, update_item, &(struct rpu_entry){n, 0, 0, a, parts});
         p->list[k].items = parts * rpu_array_tiles(l->array);
+        p->list[k].filler = 1;
         p->list[k].name = "update";
         p->list[k].of = l->spec->name;
         follow(p, k, 0);

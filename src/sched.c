@@ -6,9 +6,11 @@
  * the list in its upper half: words of an older list read as 0, and nothing has to be cleared between lists. Thread 0
  * waits until all entries are finished and nobody looks at the list any more.
  *
- * Waiting: `event` rises whenever something may have become ready. A thread that found nothing spins on it, and goes to
- * sleep when that takes long; the limit adapts to how its waits have ended. Lost wake-ups cannot happen: a thread first
- * announces that it sleeps and then looks at `event` again, whoever changes `event` looks for sleepers after that. */
+ * Waiting: `event` rises whenever something may have become ready. A thread that found nothing spins on it for some
+ * tens of microseconds, then sleeps. Having slept, it spins only shortly for its next waits: on a machine that is busy
+ * with other work, what it waits for may need the very processor that it spins on. Lost wake-ups cannot happen: a
+ * thread first announces that it sleeps and then looks at `event` again, whoever changes `event` looks for sleepers
+ * after that. */
 #include "scheduler.h"
 
 #include "error.h"
@@ -23,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = 1024, SPIN_LEAST = 16, SPIN_MOST = 2048 };
+enum { THREADS_MAX = 1024, FILL_AFTER = 24, SPIN_MOST = 1024, SPIN_LEAST = 32, LEAST_WAITS = 16 };
 
 /* State of an entry beside the claims of each thread's share. */
 struct entry {
@@ -33,7 +35,7 @@ struct entry {
 /* What a thread has for itself. */
 struct seat {
     _Alignas(64) _Atomic uint32_t inside; /* it may be looking at the list */
-    unsigned spin;                        /* pauses before it sleeps */
+    unsigned short_waits;                 /* waits for which it is to spin shortly only */
     uint32_t number;                      /* of the list that it saw last, ... */
     size_t first;                         /* ...of which all items of the entries before this one are claimed */
     struct rpu_sched_event *events;
@@ -47,7 +49,7 @@ struct rpu_sched {
     int team; /* threads of the running team, 0 outside */
     /* the list in work; changed by thread 0 while nobody is inside */
     const struct rpu_work *list;
-    size_t entries, room;
+    size_t entries, fillers, room; /* fillers: index of the first */
     uint32_t number;
     struct entry *state;      /* of each entry */
     _Atomic uint64_t *claims; /* of each entry, one for each thread's share */
@@ -95,8 +97,6 @@ enum rpu_status rpu_sched_create(struct rpu_sched **sched, const struct rpu_sche
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     }
     memset(s->seats, 0, (size_t)threads * sizeof *s->seats);
-    for (int t = 0; t < threads; t++)
-        s->seats[t].spin = SPIN_MOST;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     pthread_cond_init(&s->wake_first, NULL);
@@ -224,20 +224,6 @@ static void doze(struct rpu_sched *s, int me, uint32_t event) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Returns when `event` is not the current one any more. A thread whose waits end while it spins may spin longer. */
-static void wait_for(struct rpu_sched *s, int me, uint32_t event) {
-    struct seat *seat = &s->seats[me];
-    for (unsigned i = 0; i < seat->spin; i++) {
-        if (atomic_load_explicit(&s->event, memory_order_acquire) != event) {
-            seat->spin = seat->spin < SPIN_MOST ? seat->spin + seat->spin / 8 + 1 : SPIN_MOST;
-            return;
-        }
-        relax();
-    }
-    seat->spin = seat->spin / 2 > SPIN_LEAST ? seat->spin / 2 : SPIN_LEAST;
-    doze(s, me, event);
-}
-
 /* ---- a list ---- */
 
 static uint32_t count_of(uint64_t word, uint32_t number) {
@@ -304,8 +290,9 @@ static void finish_item(struct rpu_sched *s, size_t k) {
     }
 }
 
-/* Works on the list until nothing more is to be had; 0 if nothing was. */
-static int take_part(struct rpu_sched *s, int me) {
+/* Works on the list until nothing more is to be had; 0 if nothing was. `fill`: at most one filler, even though other
+ * work may come up. */
+static int take_part(struct rpu_sched *s, int me, int fill) {
     struct seat *seat = &s->seats[me];
     int worked = 0;
     atomic_store(&seat->inside, 1);
@@ -316,6 +303,8 @@ static int take_part(struct rpu_sched *s, int me) {
         }
         for (size_t k = seat->first; k < s->entries;) {
             size_t item;
+            if (k >= s->fillers && seat->first < s->fillers && (!fill || worked))
+                break;
             if (is_ready(s, k)) {
                 if (claim(s, k, me, &item)) {
                     do_item(s, &s->list[k], item, me);
@@ -331,6 +320,23 @@ static int take_part(struct rpu_sched *s, int me) {
     }
     atomic_store_explicit(&seat->inside, 0, memory_order_release);
     return worked;
+}
+
+/* Returns when `event` is not the current one any more, or when there was a filler to do. */
+static void wait_for(struct rpu_sched *s, int me, uint32_t event) {
+    struct seat *seat = &s->seats[me];
+    const unsigned spin = seat->short_waits > 0 ? SPIN_LEAST : SPIN_MOST;
+    for (unsigned i = 0; i < spin; i++) {
+        if (i == FILL_AFTER && take_part(s, me, 1))
+            return;
+        if (atomic_load_explicit(&s->event, memory_order_acquire) != event) {
+            seat->short_waits -= seat->short_waits > 0;
+            return;
+        }
+        relax();
+    }
+    seat->short_waits = seat->short_waits > 1 ? seat->short_waits - 1 : spin == SPIN_MOST ? LEAST_WAITS : 0;
+    doze(s, me, event);
 }
 
 /* Room for the state of a list. */
@@ -366,7 +372,9 @@ static void run_alone(struct rpu_sched *s, const struct rpu_work *list, size_t e
 static size_t publish(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
     size_t items = 0;
     uint32_t left = 0;
-    for (size_t k = 0; k < entries; k++) {
+    s->fillers = entries;
+    for (size_t k = entries; k-- > 0;) {
+        s->fillers = list[k].filler ? k : s->fillers;
         left += list[k].items > 0;
         items += list[k].n_after ? 0 : list[k].items;
     }
@@ -396,7 +404,7 @@ static void run_in_team(struct rpu_sched *s, const struct rpu_work *list, size_t
         const uint32_t event = atomic_load(&s->event);
         if (atomic_load(&s->left) == 0)
             break;
-        if (!take_part(s, 0))
+        if (!take_part(s, 0, 0))
             wait_for(s, 0, event);
     }
     close_list(s);
@@ -414,7 +422,7 @@ static void serve(struct rpu_sched *s, int me) {
     pthread_mutex_unlock(&s->lock);
     while (!atomic_load(&s->quit)) {
         const uint32_t event = atomic_load(&s->event);
-        if (!take_part(s, me) && !atomic_load(&s->quit))
+        if (!take_part(s, me, 0) && !atomic_load(&s->quit))
             wait_for(s, me, event);
     }
 }

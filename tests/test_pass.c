@@ -49,11 +49,12 @@ static void segments_are_arrays_and_what_follows(void **state) {
         assert_int_equal(n->plan.segments[i].last, last[i]);
         assert_int_equal(n->plan.segments[i].array, i);
     }
-    assert_int_equal(n->plan.segments[0].bands, 6); /* three for each thread, of four rows: 96 columns */
-    assert_int_equal(n->plan.segments[1].bands, 4); /* its pooled rows */
-    assert_int_equal(n->plan.segments[2].forward.parts, 2);
-    assert_int_equal(n->plan.segments[2].backward.parts, 2);
-    assert_int_equal(n->plan.segments[3].forward.parts, 1); /* 10 x 129: not worth it */
+    assert_int_equal(n->plan.segments[0].bands, 6);         /* three for each thread, of four rows: 96 columns */
+    assert_int_equal(n->plan.segments[1].bands, 4);         /* its pooled rows */
+    assert_int_equal(n->plan.segments[2].forward.parts, 1); /* 128 x 513: not worth it */
+    assert_int_equal(n->plan.segments[3].forward.parts, 1);
+    assert_int_equal(n->plan.n_passes,
+                     6); /* whole images; forward twice, the rest up to the second convolution, back */
     rpu_network_destroy(n);
     rpu_engine_destroy(engine);
 }
