@@ -11,10 +11,9 @@
 /* Floats of a split array's read that wait to be added: enough for whole groups of columns, few enough for the cache.
  */
 enum { WAITING_FLOATS = 32768, GROUP = 6 };
-/* A column's read is divided where each part has at least so many crosspoints (a few microseconds: halves of 128 x 513
- * took as long as the whole, because each thread had to fetch what the other had changed), in whole cache lines of
+/* A column's read is divided where each part has at least so many crosspoints (a microsecond), in whole cache lines of
  * outputs. A backward read goes down the rows: where there is a choice, with whole pages of weights from each. */
-enum { LEAST_WORK = 49152, OUTPUT_GRAIN = 16, PAGE = 1024 };
+enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, PAGE = 1024 };
 
 /* ---- construction ---- */
 
