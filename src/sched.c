@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLAIM_WORDS = 64 / sizeof(uint64_t) }; /* a cache line for each thread's share */
 enum { THREADS_MAX = 1024, FILL_AFTER = 24, SPIN_MOST = 1024, SPIN_LEAST = 32, LEAST_WAITS = 16 };
 
 /* State of an entry beside the claims of each thread's share. */
@@ -62,7 +63,7 @@ struct rpu_sched {
     _Alignas(64) _Atomic uint32_t sleepers;
     _Atomic uint32_t quit;
     pthread_mutex_t lock;
-    pthread_cond_t wake, wake_first; /* of the others; of thread 0 */
+    pthread_cond_t wake_others, wake_first; /* of the others; of thread 0 */
     /* under the lock: threads that have a seat, sleep without one, and are about to get one */
     int awake, asleep, tokens;
 };
@@ -90,7 +91,7 @@ enum rpu_status rpu_sched_create(struct rpu_sched **sched, const struct rpu_sche
     s->threads = threads;
     s->seats_most = options->seats < 1 ? 1 : options->seats;
     s->topo = options->topo;
-    s->stride = ((size_t)threads + 7) / 8 * 8;
+    s->stride = (size_t)threads * CLAIM_WORDS;
     s->seats = aligned_alloc(64, (size_t)threads * sizeof *s->seats);
     if (!s->seats) {
         free(s);
@@ -98,7 +99,7 @@ enum rpu_status rpu_sched_create(struct rpu_sched **sched, const struct rpu_sche
     }
     memset(s->seats, 0, (size_t)threads * sizeof *s->seats);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
+    pthread_cond_init(&s->wake_others, NULL);
     pthread_cond_init(&s->wake_first, NULL);
     *sched = s;
     return RPU_OK;
@@ -108,7 +109,7 @@ void rpu_sched_destroy(struct rpu_sched *sched) {
     if (!sched)
         return;
     pthread_cond_destroy(&sched->wake_first);
-    pthread_cond_destroy(&sched->wake);
+    pthread_cond_destroy(&sched->wake_others);
     pthread_mutex_destroy(&sched->lock);
     for (int t = 0; t < sched->threads; t++)
         free(sched->seats[t].events);
@@ -183,17 +184,14 @@ static void do_item(struct rpu_sched *s, const struct rpu_work *w, size_t item, 
 
 /* ---- sleeping and waking ---- */
 
-/* Something may have become ready that `more` further threads could do. */
-static void announce(struct rpu_sched *s, size_t more) {
-    atomic_fetch_add(&s->event, 1);
-    if (atomic_load(&s->sleepers) == 0)
-        return;
+/* There are sleepers, and `items` pieces of work may have become ready, of which the calling thread can do one. */
+static void wake(struct rpu_sched *s, size_t items) {
     pthread_mutex_lock(&s->lock);
     pthread_cond_signal(&s->wake_first);
-    for (; more > 0 && s->awake < s->seats_most && s->tokens < s->asleep; more--) {
+    for (; items > 1 && s->awake < s->seats_most && s->tokens < s->asleep; items--) {
         s->tokens++;
         s->awake++;
-        pthread_cond_signal(&s->wake);
+        pthread_cond_signal(&s->wake_others);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -203,7 +201,7 @@ static void sleep_without_seat(struct rpu_sched *s) {
     s->awake--;
     s->asleep++;
     while (s->tokens == 0 && !atomic_load(&s->quit))
-        pthread_cond_wait(&s->wake, &s->lock);
+        pthread_cond_wait(&s->wake_others, &s->lock);
     if (s->tokens > 0)
         s->tokens--; /* whoever gave it has counted this thread as awake */
     else
@@ -246,7 +244,7 @@ static int is_ready(const struct rpu_sched *s, size_t k) {
 static int claim_share(struct rpu_sched *s, size_t k, size_t share, size_t *item) {
     const size_t items = s->list[k].items, team = (size_t)s->team;
     const size_t start = rpu_range(items, team, share), size = rpu_range(items, team, share + 1) - start;
-    _Atomic uint64_t *word = &s->claims[k * s->stride + share];
+    _Atomic uint64_t *word = &s->claims[k * s->stride + share * CLAIM_WORDS];
     uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
     for (;;) {
         const uint32_t taken = count_of(seen, s->number);
@@ -284,9 +282,10 @@ static void finish_item(struct rpu_sched *s, size_t k) {
         next = (uint64_t)s->number << 32 | (count_of(seen, s->number) + 1);
     while (!atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_acq_rel, memory_order_relaxed));
     if ((uint32_t)next == s->list[k].items) {
-        const size_t more = unlocked(s, k);
         atomic_fetch_sub(&s->left, 1);
-        announce(s, more > 1 ? more - 1 : 0);
+        atomic_fetch_add(&s->event, 1);
+        if (atomic_load(&s->sleepers) > 0)
+            wake(s, unlocked(s, k));
     }
 }
 
@@ -399,7 +398,9 @@ static void close_list(struct rpu_sched *s) {
 
 static void run_in_team(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
     const size_t items = publish(s, list, entries);
-    announce(s, items > 1 ? items - 1 : 0);
+    atomic_fetch_add(&s->event, 1);
+    if (atomic_load(&s->sleepers) > 0)
+        wake(s, items);
     for (;;) {
         const uint32_t event = atomic_load(&s->event);
         if (atomic_load(&s->left) == 0)
@@ -431,7 +432,7 @@ static void dismiss(struct rpu_sched *s) {
     atomic_store(&s->quit, 1);
     atomic_fetch_add(&s->event, 1);
     pthread_mutex_lock(&s->lock);
-    pthread_cond_broadcast(&s->wake);
+    pthread_cond_broadcast(&s->wake_others);
     pthread_mutex_unlock(&s->lock);
 }
 
