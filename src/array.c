@@ -333,19 +333,9 @@ enum rpu_status rpu_array_get_weights(const struct rpu_array *a, float *weights)
     return RPU_OK;
 }
 
-static void set_tile(struct rpu_tile *t, const float *weights, size_t ld) {
-    for (size_t i = 0; i < t->m; i++)
-        for (size_t j = 0; j < t->n; j++) {
-            const float v = weights[i * ld + j];
-            float lower, upper;
-            rpu_device_bounds(t, i, j, &lower, &upper);
-            t->w[i * t->ldw + j] = v > upper ? upper : (v < lower ? lower : v);
-        }
-}
-
 enum rpu_status rpu_array_set_weights(struct rpu_array *a, const float *weights) {
     for (size_t t = 0; t < rpu_array_tiles(a); t++)
-        set_tile(a->tiles[t], weights + row_of(a, t / a->cols) * a->n + col_of(a, t % a->cols), a->n);
+        rpu_tile_put(a->tiles[t], weights + row_of(a, t / a->cols) * a->n + col_of(a, t % a->cols), a->n);
     return RPU_OK;
 }
 

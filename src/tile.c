@@ -307,16 +307,20 @@ enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights
     return RPU_OK;
 }
 
-enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights) {
-    if (!is_tile(tile) || !weights)
-        return RPU_ERR_ARG;
+void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld) {
     for (size_t i = 0; i < tile->m; i++)
         for (size_t j = 0; j < tile->n; j++) {
-            const float v = weights[i * tile->n + j];
+            const float v = weights[i * ld + j];
             float lower, upper;
             rpu_device_bounds(tile, i, j, &lower, &upper);
             tile->w[i * tile->ldw + j] = v > upper ? upper : (v < lower ? lower : v);
         }
+}
+
+enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights) {
+    if (!is_tile(tile) || !weights)
+        return RPU_ERR_ARG;
+    rpu_tile_put(tile, weights, tile->n);
     return RPU_OK;
 }
 

@@ -64,6 +64,9 @@ void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, size_t row0, size_t
 /** Upper and lower bound of a crosspoint in weight units (infinite for a perfect tile). */
 void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *lower, float *upper);
 
+/** Sets the weights from rows of `weights`, `ld` apart, each clipped to its crosspoint's bounds. */
+void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
+
 /** Bytes of scratch (64-byte aligned) that a read of up to `count` columns needs. */
 size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count);
 /** Bytes of scratch that an update of `count` columns needs. */
