@@ -12,8 +12,9 @@
  */
 enum { WAITING_FLOATS = 32768, GROUP = 6 };
 /* A column's read is divided where each part has at least so many crosspoints (a microsecond), in whole cache lines of
- * outputs. A backward read goes down the rows: where there is a choice, with whole pages of weights from each. */
-enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, PAGE = 1024 };
+ * outputs. A backward read goes down the rows: its parts are wide, so that no kernel takes one for a narrow array, and
+ * where there is a choice they have whole pages of weights from each row. */
+enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, BACKWARD_GRAIN = 128, PAGE = 1024 };
 
 /* ---- construction ---- */
 
@@ -183,9 +184,9 @@ struct rpu_array_parts rpu_array_divide(const struct rpu_array *a, enum rpu_arra
     const size_t outputs = which == RPU_ARRAY_BACKWARD ? a->n : a->m,
                  inputs = which == RPU_ARRAY_BACKWARD ? a->m : a->n;
     const struct rpu_array_parts whole = {1, 0, 0};
-    const size_t one = rpu_parts(outputs, OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
-    const size_t more =
-        rpu_parts_for(outputs, which == RPU_ARRAY_BACKWARD ? PAGE : OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
+    const int backward = which == RPU_ARRAY_BACKWARD;
+    const size_t one = rpu_parts(outputs, backward ? BACKWARD_GRAIN : OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
+    const size_t more = rpu_parts_for(outputs, backward ? PAGE : OUTPUT_GRAIN, inputs, LEAST_WORK, threads);
     const size_t parts = more > one ? more : one;
     struct rpu_array_parts d = {parts, 0, 1};
     if (threads <= 1 || parts == 1)
