@@ -20,12 +20,12 @@ static size_t noise_count(size_t outputs) {
 }
 
 struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
-    struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
+    struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward, 0};
     return r;
 }
 
 struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
-    struct rpu_read r = {RPU_RNG_BACKWARD, 1, &tile->params.backward};
+    struct rpu_read r = {RPU_RNG_BACKWARD, 1, &tile->params.backward, 0};
     return r;
 }
 
@@ -158,7 +158,7 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const struct rpu_kernels *k = r->t->k;
     const struct rpu_periphery *p = r->read->periphery;
     const int nm = p->nm == RPU_NM_ABS_MAX;
-    const uint64_t first = (uint64_t)column * r->n_out;
+    const uint64_t first = r->read->first + (uint64_t)column * r->n_out;
     float noise[NOISE_FIRST];
     int any;
     r->output.noise = NULL;

@@ -6,8 +6,8 @@ import e2e
 PRESETS = ["lenet-rpu", "lenet-rpu-baseline", "lenet-fp"]
 # 19 images: minibatches of 8 leave an incomplete one.
 SHORT = ["--limit-train", "19", "--limit-test", "10", "--epochs", "2"]
-VARYING = {"seconds", "train_seconds", "images_per_second", "cycles", "date", "threads", "isa", "kernels", "run",
-           "config"}
+VARYING = {"seconds", "train_seconds", "images_per_second", "cycles", "date", "threads", "places", "isa", "kernels", "run",
+           "config", "bind"}
 
 
 def bits(value):
@@ -32,6 +32,33 @@ def test_variants_and_threads_batch_1():
 
 def test_variants_and_threads_batch_8():
     compare("8")
+
+
+def test_any_number_of_threads():
+    """More threads than most test machines have cores, minibatches that they do not divide evenly, bound and not."""
+    for preset in ("lenet-rpu", "lenet-fp"):
+        for batch, images in (("1", "12"), ("8", "20"), ("64", "70")):
+            short = ["--limit-train", images, "--limit-test", "9", "--epochs", "1", "--batch", batch]
+            first = bits(e2e.train(preset, *short, "--threads", "1"))
+            for threads in ("2", "3", "4", "7"):
+                for bind in ("none", "compact") if threads == "2" else ("none",):
+                    again = bits(e2e.train(preset, *short, "--threads", threads, "--bind", bind))
+                    assert again == first, f"{preset}, batch {batch}: {threads} threads, bind {bind} differ"
+
+
+def test_divided_arrays():
+    """Arrays of several tiles; the limits matter to RPU arrays only."""
+    divided = ["--set", "arrays.default.max_rows=20", "--set", "arrays.default.max_cols=200"]
+    for batch in ("1", "4"):
+        short = ["--limit-train", "10", "--limit-test", "5", "--epochs", "1", "--batch", batch]
+        runs = [e2e.train("lenet-rpu", *short, *divided, "--threads", threads, "--isa", isa)
+                for threads in ("1", "2", "3") for isa in ("generic", e2e.variants()[-1])]
+        assert all(bits(r) == bits(runs[0]) for r in runs)
+        assert [a["tiles"] for a in runs[0]["arrays"]] == [1, 2 * 3, 7 * 3, 1]
+        assert runs[0]["weights_digest"] != e2e.train("lenet-rpu", *short)["weights_digest"]
+        exact = e2e.train("lenet-fp", *short, *divided)
+        assert exact["weights_digest"] == e2e.train("lenet-fp", *short)["weights_digest"]
+        assert [a["tiles"] for a in exact["arrays"]] == [1] * 4
 
 
 def test_repeated_runs():

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The work list of a minibatch: what it is divided into, what waits for what, and that a run keeps to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pass.h"
+
+#include <rpu/network.h>
+
+static struct rpu_config config; /* of the preset */
+static struct rpu_dataset data;
+
+static int load(void **state) {
+    (void)state;
+    return rpu_config_load(&config, "lenet-rpu", NULL, 0, NULL) != RPU_OK ||
+           rpu_digits_generate(&data, 12, 4, 1, NULL) != RPU_OK;
+}
+
+static int unload(void **state) {
+    (void)state;
+    rpu_dataset_free(&data);
+    return 0;
+}
+
+static struct rpu_network *make(struct rpu_engine **engine, int threads, uint32_t batch) {
+    struct rpu_network *n;
+    config.batch = batch;
+    assert_int_equal(rpu_engine_create(engine, NULL, threads, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&n, *engine, &config, 28, 28, 1, 10, NULL), RPU_OK);
+    return n;
+}
+
+static void segments_are_arrays_and_what_follows(void **state) {
+    static const uint32_t first[] = {0, 3, 6, 8}, last[] = {3, 6, 8, 9};
+    struct rpu_engine *engine;
+    struct rpu_network *n = make(&engine, 2, 1);
+    (void)state;
+    assert_int_equal(n->plan.n_segments, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(n->plan.segments[i].first, first[i]);
+        assert_int_equal(n->plan.segments[i].last, last[i]);
+        assert_int_equal(n->plan.segments[i].array, i);
+    }
+    assert_int_equal(n->plan.segments[0].bands, 6); /* three for each thread, of four rows: 96 columns */
+    assert_int_equal(n->plan.segments[1].bands, 4); /* its pooled rows */
+    assert_int_equal(n->plan.segments[2].forward.parts, 2);
+    assert_int_equal(n->plan.segments[2].backward.parts, 2);
+    assert_int_equal(n->plan.segments[3].forward.parts, 1); /* 10 x 129: not worth it */
+    /* whole images; forward K1, K2, W3; from there to W3's errors; backward W3, K2, K1: no end, no bound management */
+    assert_int_equal(n->plan.n_passes, 8);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+}
+
+/* The last entry that has a backward step of an array. */
+static uint32_t backward_entry(const struct rpu_plan *p, uint32_t array) {
+    uint32_t last = 0;
+    for (uint32_t k = 1; k < p->n_passes; k++)
+        for (uint32_t s = p->entries[k].first; s < p->entries[k].last; s++)
+            if (p->steps[s].segment && p->steps[s].segment->array == array && p->steps[s].kind >= RPU_STEP_BACKWARD)
+                last = k;
+    assert_true(last > 0);
+    return last;
+}
+
+static void updates_wait_for_their_own_array_alone(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 8; threads++) {
+        struct rpu_engine *engine;
+        struct rpu_network *n = make(&engine, threads, 1);
+        const struct rpu_plan *p = &n->plan;
+        const uint32_t k2 = backward_entry(p, 1);
+        assert_int_equal(p->n_list, p->n_passes + 4);
+        for (uint32_t k = p->n_passes; k < p->n_list; k++) {
+            const uint32_t array = p->entries[k].array;
+            const uint32_t own = backward_entry(p, array);
+            assert_int_equal(p->list[k].n_after, 2);
+            assert_int_equal(p->list[k].after[0], 0); /* images that were done as a whole */
+            assert_int_equal(p->list[k].after[1], own);
+            if (threads > 1 && array > 1)
+                assert_true(own < k2); /* so it overlaps the second convolution's backward pass */
+        }
+        rpu_network_destroy(n);
+        rpu_engine_destroy(engine);
+    }
+}
+
+static void images_are_whole_or_shared(void **state) {
+    static const struct {
+        int threads;
+        uint32_t batch, whole, shared;
+    } rows[] = {{1, 5, 5, 0}, {2, 1, 0, 1}, {2, 4, 4, 0}, {2, 5, 4, 1}, {3, 8, 6, 2}, {7, 6, 0, 6}};
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        static const uint32_t order[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+        struct rpu_engine *engine;
+        struct rpu_network *n = make(&engine, rows[r].threads, rows[r].batch);
+        assert_int_equal(rpu_network_train(n, &data.train, order, rows[r].batch, 0, NULL), RPU_OK);
+        assert_int_equal(n->plan.list[0].items, rows[r].whole);
+        assert_int_equal(n->plan.list[1].items, rows[r].shared * n->plan.entries[1].parts);
+        rpu_network_destroy(n);
+        rpu_engine_destroy(engine);
+    }
+}
+
+/* Start of the first and end of the last event whose name begins so, over all threads. */
+static void span(const struct rpu_engine *engine, const char *name, const char *layer, double *first, double *last) {
+    *first = 1e9;
+    *last = 0.0;
+    for (int t = 0; t < rpu_engine_threads(engine); t++)
+        for (size_t i = 0; i < rpu_engine_trace_count(engine, t); i++) {
+            struct rpu_trace_event e;
+            assert_int_equal(rpu_engine_trace_event(engine, t, i, &e), RPU_OK);
+            if (strncmp(e.name, name, strlen(name)) != 0 || strcmp(e.layer, layer) != 0)
+                continue;
+            *first = e.start < *first ? e.start : *first;
+            *last = e.end > *last ? e.end : *last;
+        }
+    assert_true(*last > 0.0);
+}
+
+static void a_run_keeps_the_order(void **state) {
+    static const char *const arrays[] = {"K1", "K2", "W3", "W4"};
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        struct rpu_engine *engine;
+        struct rpu_network *n = make(&engine, threads, 1);
+        for (uint32_t i = 0; i < 10; i++) {
+            double first, last, before = 0.0;
+            assert_int_equal(rpu_engine_trace(engine, 1000, NULL), RPU_OK);
+            assert_int_equal(rpu_network_train(n, &data.train, &i, 1, i, NULL), RPU_OK);
+            assert_int_equal(rpu_engine_trace_lost(engine), 0);
+            for (int a = 0; a < 4; a++) {
+                span(engine, "forward", arrays[a], &first, &last);
+                assert_true(first >= before);
+                before = last;
+            }
+            span(engine, "loss", "", &first, &last);
+            assert_true(first >= before);
+            for (int a = 4; a-- > 0;) {
+                double start, end;
+                before = last;
+                span(engine, "backward", arrays[a], &first, &last);
+                assert_true(first >= before);
+                span(engine, "update", arrays[a], &start, &end);
+                assert_true(start >= last);
+            }
+        }
+        rpu_network_destroy(n);
+        rpu_engine_destroy(engine);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(segments_are_arrays_and_what_follows),
+        cmocka_unit_test(updates_wait_for_their_own_array_alone),
+        cmocka_unit_test(images_are_whole_or_shared),
+        cmocka_unit_test(a_run_keeps_the_order),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
