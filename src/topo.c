@@ -172,6 +172,8 @@ enum rpu_status rpu_topo_create(struct rpu_topo **topo, struct rpu_error *err) {
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     if (hwloc_topology_init(&p->hwloc) == 0) {
         filter(p->hwloc);
+        /* the x86 component asks each processor by running there, outside of what the process may use for a moment */
+        hwloc_topology_set_components(p->hwloc, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
         if (hwloc_topology_load(p->hwloc) != 0) {
             hwloc_topology_destroy(p->hwloc);
             p->hwloc = NULL;
