@@ -46,6 +46,14 @@ enum rpu_status rpu_results_json(char **text, const struct rpu_results *results,
 /** Build and machine as JSON text with a final newline, malloc'd. */
 enum rpu_status rpu_info_json(char **text, const struct rpu_engine *engine, struct rpu_error *err);
 
+/* ---- trace.c ---- */
+
+/** Pieces of work that a trace keeps. */
+#define RPU_TRACE_EVENTS ((size_t)100000)
+
+/** What an engine recorded (rpu_engine_trace), in Chrome's trace-event format, malloc'd. */
+enum rpu_status rpu_trace_json(char **text, const struct rpu_engine *engine, struct rpu_error *err);
+
 /* ---- outfile.c ---- */
 
 /** A file in the making. */

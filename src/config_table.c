@@ -12,6 +12,7 @@ const char *const rpu_layer_kinds[] = {"conv", "fc", "maxpool", "tanh", "relu", 
 
 static const char *const device_kinds[] = {"perfect", "constant-step", NULL};
 static const char *const nm_kinds[] = {"none", "abs-max", NULL};
+static const char *const bind_kinds[] = {"auto", "none", "compact", "spread", NULL};
 static const char *const bm_kinds[] = {"none", "iterative", NULL};
 
 #define ALL_LAYERS          0x7fu
@@ -107,6 +108,10 @@ static const struct rpu_key keys[] = {
      .help = "bit length of the pulse trains"},
     {ARRAY(update.um, "update.um"), .type = RPU_KEY_BOOL, .fallback = "false",
      .help = "update management: balance the pulse probabilities of rows and columns"},
+    {ARRAY(max_rows, "max_rows"), INTEGER(1, 1048576), .or_off = 1, .unit = "outputs", .fallback = "4096",
+     .help = "arrays with more are divided among tiles; 0: never"},
+    {ARRAY(max_cols, "max_cols"), INTEGER(1, 1048576), .or_off = 1, .unit = "inputs", .fallback = "4096",
+     .help = "the same for inputs, the bias included"},
 
     {.scope = RPU_SCOPE_TOP, .path = "training", .type = RPU_KEY_MAP, .help = "the training"},
     {TOP(epochs, "training.epochs"), INTEGER(1, 1000000), .unit = "epochs", .fallback = "30",
@@ -128,6 +133,8 @@ static const struct rpu_key keys[] = {
     {.scope = RPU_SCOPE_TOP, .path = "run", .type = RPU_KEY_MAP, .help = "how it is computed; changes no result"},
     {TOP(threads, "run.threads"), INTEGER(0, 1024), .unit = "threads", .fallback = "0",
      .help = "0: as many as the process may use"},
+    {TOP(bind, "run.bind"), CHOICE(bind_kinds), .fallback = "auto",
+     .help = "places of the threads: auto binds where it pays"},
     {TOP(isa, "run.isa"), TEXT(0, 15), .fallback = "",
      .help = "highest kernel variant to use; empty: the best there is"},
 };

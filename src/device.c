@@ -6,6 +6,7 @@
 #include "rng.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Value to 16-bit fixed point; larger spreads than the format holds end at its limits. */
 static uint16_t to_fixed(float v) {
@@ -63,10 +64,18 @@ static void draw_weights(struct rpu_tile *t, size_t i, uint32_t fan_in) {
     }
 }
 
-void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, float *row) {
-    for (size_t i = 0; i < tile->m; i++) {
+/* What is behind the end of a row is 0. */
+static void clear_padding(struct rpu_tile *t, size_t i) {
+    memset(t->w + i * t->ldw + t->n, 0, (t->ldw - t->n) * sizeof *t->w);
+    if (t->dev)
+        memset(t->dev + (i * t->ldw + t->n) * 4, 0, (t->ldw - t->n) * 4 * sizeof *t->dev);
+}
+
+void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, size_t row0, size_t row1, float *row) {
+    for (size_t i = row0; i < row1; i++) {
         if (tile->dev)
             draw_devices(tile, i, row);
         draw_weights(tile, i, fan_in);
+        clear_padding(tile, i);
     }
 }

@@ -5,31 +5,100 @@
 
 #include <stdlib.h>
 
-enum rpu_status rpu_engine_create(struct rpu_engine **engine, const char *isa, int threads, struct rpu_error *err) {
+/* Threads asked for, else what the environment says, else one for each core. */
+static enum rpu_status make_threads(struct rpu_engine *e, const struct rpu_engine_options *o, struct rpu_error *err) {
+    struct rpu_sched_options s = {.threads = o->threads, .topo = e->topo};
+    enum rpu_status status;
+    if (o->threads < 0 || o->threads > 1024)
+        return rpu_fail(err, RPU_ERR_RANGE, "threads is %d; allowed is 0 (all available) to 1024", o->threads);
+    if (s.threads == 0)
+        s.threads = rpu_sched_environment();
+    if (s.threads == 0)
+        s.threads = rpu_topo_threads(e->topo);
+    s.seats = rpu_topo_seats(e->topo);
+    status = rpu_topo_place(e->topo, o->bind, s.threads, err);
+    return status == RPU_OK ? rpu_sched_create(&e->sched, &s, err) : status;
+}
+
+enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct rpu_engine_options *options,
+                                       struct rpu_error *err) {
     struct rpu_engine *e;
     enum rpu_status status;
-    if (!engine)
-        return rpu_fail(err, RPU_ERR_ARG, "no place for the engine");
+    if (!engine || !options)
+        return rpu_fail(err, RPU_ERR_ARG, "no options, or no place for the engine");
     *engine = NULL;
     e = calloc(1, sizeof *e);
     if (!e)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
-    status = rpu_table_fill(&e->table, rpu_cpu_flags(), isa, err);
+    status = rpu_table_fill(&e->table, rpu_cpu_flags(), options->isa, err);
     if (status == RPU_OK)
-        status = rpu_sched_create(&e->sched, threads, err);
+        status = rpu_topo_create(&e->topo, err);
+    if (status == RPU_OK)
+        status = make_threads(e, options, err);
     if (status != RPU_OK) {
-        free(e);
+        rpu_engine_destroy(e);
         return status;
     }
     *engine = e;
     return RPU_OK;
 }
 
+enum rpu_status rpu_engine_create(struct rpu_engine **engine, const char *isa, int threads, struct rpu_error *err) {
+    const struct rpu_engine_options options = {.isa = isa, .threads = threads};
+    return rpu_engine_create_with(engine, &options, err);
+}
+
 void rpu_engine_destroy(struct rpu_engine *engine) {
     if (engine) {
         rpu_sched_destroy(engine->sched);
+        rpu_topo_destroy(engine->topo);
         free(engine);
     }
+}
+
+void rpu_engine_machine(const struct rpu_engine *engine, struct rpu_machine *machine) {
+    if (engine && machine)
+        rpu_topo_describe(engine->topo, machine);
+}
+
+enum rpu_bind rpu_engine_bind(const struct rpu_engine *engine) {
+    return engine ? rpu_topo_decided(engine->topo) : RPU_BIND_NONE;
+}
+
+int rpu_engine_place(const struct rpu_engine *engine, int thread, struct rpu_place *place) {
+    return engine && place ? rpu_topo_place_of(engine->topo, thread, place) : 0;
+}
+
+int rpu_engine_processor(const struct rpu_engine *engine, int index, struct rpu_place *place) {
+    return engine && place ? rpu_topo_processor(engine->topo, index, place) : 0;
+}
+
+const char *rpu_bind_name(enum rpu_bind bind) {
+    static const char *const names[] = {"auto", "none", "compact", "spread"};
+    return (unsigned)bind < sizeof names / sizeof names[0] ? names[bind] : NULL;
+}
+
+enum rpu_status rpu_engine_trace(struct rpu_engine *engine, size_t most, struct rpu_error *err) {
+    return engine ? rpu_sched_record(engine->sched, most, err) : rpu_fail(err, RPU_ERR_ARG, "no engine");
+}
+
+size_t rpu_engine_trace_count(const struct rpu_engine *engine, int thread) {
+    const struct rpu_sched_event *events;
+    return engine ? rpu_sched_events(engine->sched, thread, &events) : 0;
+}
+
+enum rpu_status rpu_engine_trace_event(const struct rpu_engine *engine, int thread, size_t index,
+                                       struct rpu_trace_event *event) {
+    const struct rpu_sched_event *events;
+    if (!engine || !event || index >= rpu_sched_events(engine->sched, thread, &events))
+        return RPU_ERR_ARG;
+    *event = (struct rpu_trace_event){events[index].name, events[index].of, events[index].item, events[index].start,
+                                      events[index].end};
+    return RPU_OK;
+}
+
+uint64_t rpu_engine_trace_lost(const struct rpu_engine *engine) {
+    return engine ? rpu_sched_events_lost(engine->sched) : 0;
 }
 
 int rpu_engine_threads(const struct rpu_engine *engine) {

@@ -5,11 +5,13 @@
 
 #include "dispatch.h"
 #include "scheduler.h"
+#include "topo.h"
 
 #include <rpu/engine.h>
 
 struct rpu_engine {
     struct rpu_table table;
+    struct rpu_topo *topo;
     struct rpu_sched *sched;
 };
 

@@ -104,10 +104,6 @@ float *rpu_buffer(size_t images, size_t size, size_t *stride) {
 /* Vectors of the array: a matrix of its own for a convolution, the activations themselves otherwise. */
 static int allocate_vectors(struct rpu_layer *l, size_t capacity, int needs_gradient) {
     size_t unused;
-    float *gains = malloc(3 * capacity * l->columns * sizeof *gains);
-    if (!gains)
-        return 0;
-    l->gains = (struct rpu_gains){gains, gains + capacity * l->columns, gains + 2 * capacity * l->columns};
     if (l->spec->kind == RPU_LAYER_FC) {
         l->vectors = l->x;
         l->gradients = l->dx;
@@ -154,7 +150,9 @@ void rpu_layer_free(struct rpu_layer *layer) {
         free(layer->vectors);
         free(layer->gradients);
     }
-    free(layer->gains.x);
+    free(layer->gains);
+    free(layer->stored);
+    free(layer->part_counts);
     free(layer->where);
-    rpu_tile_destroy(layer->tile);
+    rpu_array_destroy(layer->array);
 }

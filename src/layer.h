@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file layer.h
  *  A layer: its shapes, its buffers for up to `capacity` images at once, and, for a convolution or a fully connected
- *  layer, its array. A new kind of layer is a case in rpu_layer_shape and in the passes of network.c. */
+ *  layer, its array. A new kind of layer is a case in rpu_layer_shape and in the passes of pass.c. */
 #ifndef RPU_SRC_LAYER_H
 #define RPU_SRC_LAYER_H
 
-#include "tile.h"
+#include "array.h"
 
 #include <rpu/config.h>
 #include <rpu/network.h>
@@ -30,15 +30,18 @@ struct rpu_layer {
     size_t x_stride, y_stride;
     int owns_y;
     /* arrays */
-    struct rpu_tile *tile; /* null for other kinds */
-    uint32_t columns;      /* ws */
+    struct rpu_array *array; /* null for other kinds */
+    uint32_t columns;        /* ws */
     struct rpu_conv_shape conv;
-    float *vectors;         /* input vectors: columns x n for each image; x itself where fully connected */
-    float *gradients;       /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
-    size_t ld;              /* from one vector to the next */
-    size_t block;           /* from one image's vectors to the next */
-    struct rpu_gains gains; /* columns for each image */
-    struct rpu_array_stats stats;
+    float *vectors;     /* input vectors: columns x n for each image; x itself where fully connected */
+    float *gradients;   /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
+    size_t ld;          /* from one vector to the next */
+    size_t block;       /* from one image's vectors to the next */
+    float *gains;       /* of each image, see rpu_array_gains; null for a perfect array */
+    size_t gain_stride; /* from one image's gains to the next */
+    /* reads in parts, of each image that threads share */
+    float *stored;
+    struct rpu_read_counts *part_counts;
     /* pooling */
     struct rpu_pool_shape pool;
     uint8_t *where;

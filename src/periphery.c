@@ -11,12 +11,12 @@
 enum { CHUNK_FLOATS = 5200, CHUNK_UNIT = 6 };
 
 struct rpu_read rpu_read_forward(const struct rpu_tile *tile, int evaluate) {
-    struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward};
+    struct rpu_read r = {evaluate ? RPU_RNG_EVALUATE : RPU_RNG_FORWARD, 0, &tile->params.forward, 0};
     return r;
 }
 
 struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
-    struct rpu_read r = {RPU_RNG_BACKWARD, 1, &tile->params.backward};
+    struct rpu_read r = {RPU_RNG_BACKWARD, 1, &tile->params.backward, 0};
     return r;
 }
 
@@ -123,7 +123,7 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const struct rpu_kernels *k = r->t->k;
     const struct rpu_periphery *p = r->read->periphery;
     const int nm = p->nm == RPU_NM_ABS_MAX;
-    const uint64_t first = (uint64_t)column * r->n_out;
+    const uint64_t first = r->read->first + (uint64_t)column * r->n_out;
     if (nm)
         k->absmax(columns, r->n_in, in, ldin, r->w.div);
     k->dac(columns, r->n_in, in, ldin, nm ? r->w.div : NULL, NULL, r->stage.dac_steps, r->stage.dac_step, r->w.q,

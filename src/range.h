@@ -1,22 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file range.h  Dividing n items among parts. */
+/** @file range.h
+ *  Dividing n things among parts. All work of the scheduler is divided by it: outputs, columns, rows, images, tiles.
+ *
+ *  Parts are contiguous, in order, as even as possible, and larger ones come first:
+ *
+ *  | n  | parts | starts of the parts, and n | sizes   |
+ *  |----|-------|----------------------------|---------|
+ *  | 10 | 3     | 0, 4, 7, 10                | 4, 3, 3 |
+ *  | 9  | 3     | 0, 3, 6, 9                 | 3, 3, 3 |
+ *  | 2  | 3     | 0, 1, 2, 2                 | 1, 1, 0 |
+ *  | 0  | 2     | 0, 0, 0                    | 0, 0    |
+ */
 #ifndef RPU_SRC_RANGE_H
 #define RPU_SRC_RANGE_H
 
 #include <stddef.h>
 
-/** Start of part `part` when n items are divided among `parts` (>= 1) as evenly as possible, larger parts first. Part
- *  p is [rpu_range(n, parts, p), rpu_range(n, parts, p + 1)).
+/** Start of part `part` (0..parts) when n things are divided among `parts` (>= 1): part p is
+ *  [rpu_range(n, parts, p), rpu_range(n, parts, p + 1)). */
+size_t rpu_range(size_t n, size_t parts, size_t part);
+
+/** How many parts to make of n things, each of which is `work` units of work, so that no part has less than `least`
+ *  units or less than `grain` things (where there are as many), and there are at most `most` (>= 1) parts. At least 1.
  *
- *  | n  | parts | starts          |
- *  |----|-------|-----------------|
- *  | 10 | 3     | 0, 4, 7, 10     |
- *  | 2  | 3     | 0, 1, 2, 2      |
- *  | 0  | 2     | 0, 0, 0         |
+ *  | n   | grain | work | least | most | parts |                                |
+ *  |-----|-------|------|-------|------|-------|--------------------------------|
+ *  | 576 | 6     | 416  | 16384 | 6    | 6     | most                           |
+ *  | 64  | 6     | 1    | 1     | 16   | 10    | grain: ten parts of 6 or 7     |
+ *  | 10  | 1     | 129  | 16384 | 4    | 1     | too little work for a division |
+ *  | 128 | 1     | 513  | 16384 | 8    | 4     | least: four parts of 16416     |
  */
-static inline size_t rpu_range(size_t n, size_t parts, size_t part) {
-    const size_t each = n / parts, more = n % parts;
-    return each * part + (part < more ? part : more);
-}
+size_t rpu_parts(size_t n, size_t grain, size_t work, size_t least, size_t most);
+
+/** The same for `threads` threads: one part for each, or where every part still has 2^20 units of work, up to four, so
+ *  that a thread that is held up does not hold up the others. */
+size_t rpu_parts_for(size_t n, size_t grain, size_t work, size_t least, size_t threads);
 
 #endif

@@ -74,6 +74,28 @@ static json_t *words(struct document *doc, const char *text) {
     return array;
 }
 
+/* The machine as far as the process may use it, and where its threads are. */
+static void put_machine(struct document *doc, const struct rpu_engine *engine) {
+    json_t *machine = json_object(), *places = json_array();
+    struct rpu_machine m = {0};
+    struct rpu_place place;
+    rpu_engine_machine(engine, &m);
+    put(doc, doc->root, "machine", machine);
+    put(doc, machine, "packages", json_integer(m.packages));
+    put(doc, machine, "numa_nodes", json_integer(m.nodes));
+    put(doc, machine, "cores", json_integer(m.cores));
+    put(doc, machine, "processors", json_integer(m.processors));
+    put(doc, machine, "all_processors", json_integer(m.all_processors));
+    put(doc, machine, "time_limit", m.time_limit > 0.0 ? number(m.time_limit) : json_null());
+    put(doc, doc->root, "bind", json_string(rpu_bind_name(rpu_engine_bind(engine))));
+    put(doc, doc->root, "places", places);
+    for (int t = 0; t < rpu_engine_threads(engine); t++) {
+        json_t *processor = rpu_engine_place(engine, t, &place) ? json_integer(place.processor) : json_null();
+        if (json_array_append_new(places, processor) != 0)
+            doc->failed = 1;
+    }
+}
+
 static void put_provenance(struct document *doc, const struct rpu_engine *engine) {
     json_t *kernels = json_object();
     put(doc, doc->root, "version", json_string(rpu_version()));
@@ -87,6 +109,7 @@ static void put_provenance(struct document *doc, const struct rpu_engine *engine
     for (size_t i = 0; i < rpu_engine_kernel_count(engine); i++)
         put(doc, kernels, rpu_engine_kernel_name(engine, i), json_string(rpu_engine_kernel_variant(engine, i)));
     put(doc, doc->root, "threads", json_integer(rpu_engine_threads(engine)));
+    put_machine(doc, engine);
 }
 
 static json_t *names(struct document *doc, const char *(*name)(size_t)) {
@@ -185,6 +208,7 @@ static json_t *array_shape(struct document *doc, const struct rpu_array_info *in
     put(doc, object, "outputs", count(info->outputs));
     put(doc, object, "inputs", count(info->inputs));
     put(doc, object, "columns_per_image", count(info->columns));
+    put(doc, object, "tiles", count(info->tiles));
     return object;
 }
 

@@ -19,6 +19,7 @@
 #include "tile.h"
 
 #include "error.h"
+#include "range.h"
 #include "small.h"
 
 #include <math.h>
@@ -28,6 +29,9 @@
 
 #define MAX_SIDE       (1u << 20)
 #define MAX_CROSSPOINT ((uint64_t)1 << 31)
+
+/* Crosspoints whose drawing is worth another thread: a millisecond. */
+enum { DRAW_LEAST = 1 << 18 };
 
 void rpu_tile_params_baseline(struct rpu_tile_params *params) {
     static const struct rpu_periphery periphery = {.in_bits = 7,
@@ -44,7 +48,9 @@ void rpu_tile_params_baseline(struct rpu_tile_params *params) {
                                                                .imbalance_dtod = 0.01f,
                                                                .bound = 0.6f,
                                                                .bound_dtod = 0.3f},
-                                                    .update = {.bl = 10, .um = 0}};
+                                                    .update = {.bl = 10, .um = 0},
+                                                    .max_rows = 4096,
+                                                    .max_cols = 4096};
     if (!params)
         return;
     *params = baseline;
@@ -115,13 +121,9 @@ static int is_tile(const struct rpu_tile *tile) {
     return tile && tile->tag == RPU_TILE_TAG;
 }
 
-/* Zeroed memory, aligned to cache lines; sizes were checked. */
+/* Memory aligned to cache lines, not touched; sizes were checked. */
 static void *allocate(size_t bytes) {
-    const size_t whole = rpu_lines(bytes);
-    void *p = aligned_alloc(64, whole);
-    if (p)
-        memset(p, 0, whole);
-    return p;
+    return aligned_alloc(64, rpu_lines(bytes));
 }
 
 static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t fan_in, uint32_t array, uint32_t split,
@@ -136,12 +138,38 @@ static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t f
     return RPU_OK;
 }
 
+/* Drawing what the crosspoints get, a range of rows an item. */
+struct drawing {
+    struct rpu_tile *tile;
+    uint32_t fan_in;
+    size_t parts;
+    float *rows; /* 4 n floats for each thread */
+};
+
+static void draw_item(void *context, size_t item, int thread) {
+    const struct drawing *d = context;
+    const struct rpu_tile *t = d->tile;
+    rpu_device_draw(d->tile, d->fan_in, rpu_range(t->m, d->parts, item), rpu_range(t->m, d->parts, item + 1),
+                    d->rows + (size_t)thread * t->n * 4);
+}
+
+/* Each thread draws, and so is the first to touch, the rows whose updates it will do. */
+static int draw(struct rpu_tile *t, const struct rpu_engine *engine, uint32_t fan_in) {
+    const size_t threads = (size_t)rpu_sched_threads(engine->sched);
+    struct drawing d = {t, fan_in, rpu_parts(t->m, 1, t->n, DRAW_LEAST, threads), NULL};
+    d.rows = malloc(threads * t->n * 4 * sizeof *d.rows);
+    if (!d.rows)
+        return 0;
+    rpu_sched_for(engine->sched, d.parts, draw_item, &d);
+    free(d.rows);
+    return 1;
+}
+
 enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                 const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
                                 uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
     struct rpu_tile *t;
     enum rpu_status status;
-    float *row;
     if (!tile || !engine)
         return rpu_fail(err, RPU_ERR_ARG, "no engine, or no place for the tile");
     *tile = NULL;
@@ -151,7 +179,6 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
     if (status != RPU_OK)
         return status;
     t = calloc(1, sizeof *t);
-    row = malloc((size_t)inputs * 4 * sizeof *row);
     if (t) {
         *t = (struct rpu_tile){.tag = RPU_TILE_TAG,
                                .m = outputs,
@@ -165,16 +192,15 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
         if (params->device.kind != RPU_DEVICE_PERFECT)
             t->dev = allocate((size_t)outputs * t->ldw * 4 * sizeof *t->dev);
     }
-    if (!t || !row || !t->w || (params->device.kind != RPU_DEVICE_PERFECT && !t->dev)) {
-        rpu_tile_destroy(t);
-        free(row);
-        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for an array of %u x %u crosspoints", outputs, inputs);
+    if (t && t->w && (params->device.kind == RPU_DEVICE_PERFECT || t->dev)) {
+        rpu_tile_prepare(t);
+        if (draw(t, engine, fan_in)) {
+            *tile = t;
+            return RPU_OK;
+        }
     }
-    rpu_tile_prepare(t);
-    rpu_device_draw(t, fan_in, row);
-    free(row);
-    *tile = t;
-    return RPU_OK;
+    rpu_tile_destroy(t);
+    return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for an array of %u x %u crosspoints", outputs, inputs);
 }
 
 void rpu_tile_destroy(struct rpu_tile *tile) {

@@ -47,6 +47,7 @@ struct rpu_read {
     enum rpu_rng_purpose purpose;
     int transposed; /**< 0: y = W x, 1: z = W^T d */
     const struct rpu_periphery *periphery;
+    uint64_t first; /**< element of the noise's stream that the first output of column 0 draws; 0 for a whole tile */
 };
 
 /** Gains of an update, one of each per vector. */
@@ -56,8 +57,9 @@ struct rpu_gains {
     float *peak; /**< max |x| */
 };
 
-/** Draws device parameters and initial weights. `row` is room for 4 n floats and n words. */
-void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, float *row);
+/** Draws device parameters and initial weights of rows [row0, row1), padding included: whoever calls it is the first
+ *  to touch that memory. `row` is room for 4 n floats. */
+void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, size_t row0, size_t row1, float *row);
 
 /** Upper and lower bound of a crosspoint in weight units (infinite for a perfect tile). */
 void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *lower, float *upper);

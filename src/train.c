@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
 #include "error.h"
 #include "rng.h"
 #include "small.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 
 struct rpu_training {
+    const struct rpu_engine *engine;
     struct rpu_config config;
     const struct rpu_dataset *data;
     struct rpu_network *network;
@@ -84,6 +86,7 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
     r = calloc(1, sizeof *r);
     if (!r)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    r->engine = engine;
     r->config = *config;
     r->data = data;
     status = make_training(r, engine, err);
@@ -144,7 +147,7 @@ static void diagnose(struct rpu_training *r, const struct rpu_array_stats *befor
         s.update.coincidences -= before[a].update.coincidences;
         s.update.clipped -= before[a].update.clipped;
         keep(&epoch->arrays[a], &s);
-        epoch->arrays[a].at_bound = rpu_tile_at_bound(rpu_network_tile(r->network, a));
+        epoch->arrays[a].at_bound = rpu_network_at_bound(r->network, a);
     }
 }
 
@@ -214,17 +217,29 @@ static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, 
     return RPU_OK;
 }
 
-enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
-                                 struct rpu_error *err) {
-    struct report report = {progress, user, rpu_now(), rpu_now(), 0};
-    if (!run)
-        return rpu_fail(err, RPU_ERR_ARG, "no run");
-    while (run->n_epochs < run->config.epochs) {
-        const enum rpu_status status = run_epoch(run, &report, err);
+/* What the team's first thread does while the others serve its work lists. */
+struct running {
+    struct rpu_training *run;
+    struct report report;
+    struct rpu_error *err;
+};
+
+static enum rpu_status run_epochs(void *context) {
+    struct running *r = context;
+    while (r->run->n_epochs < r->run->config.epochs) {
+        const enum rpu_status status = run_epoch(r->run, &r->report, r->err);
         if (status != RPU_OK)
             return status;
     }
     return RPU_OK;
+}
+
+enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
+                                 struct rpu_error *err) {
+    struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
+    if (!run)
+        return rpu_fail(err, RPU_ERR_ARG, "no run");
+    return rpu_sched_team(run->engine->sched, run_epochs, &running);
 }
 
 struct rpu_network *rpu_training_network(struct rpu_training *run) {

@@ -15,7 +15,7 @@ from e2e import SMALL, fails, run, succeed
 
 COMMANDS = ["train", "sweep", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
-                 "quiet", "help", "version"]
+                 "trace", "bind", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
 
@@ -48,8 +48,7 @@ def test_help_of_the_program():
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-VARIABLES = {"RPU_ISA": {"train", "sweep", "info"}, "OMP_NUM_THREADS": {"train", "info"},
-             "OMP_WAIT_POLICY": {"train", "sweep"}}
+VARIABLES = {"RPU_ISA": {"train", "sweep", "info"}, "OMP_NUM_THREADS": {"train", "info"}}
 
 
 def test_environment_variables_where_they_matter():
@@ -197,7 +196,7 @@ def test_isa_of_the_environment():
 def test_info():
     info = json.loads(succeed("info", "--json", "--threads", "2").stdout)
     text = succeed("info", "--threads=2").stdout
-    assert info["threads"] == 2 and re.search(r"^threads +2$", text, re.M)
+    assert info["threads"] == 2 and re.search(r"^threads +2, (not bound|spread)$", text, re.M)
     assert set(info["variants_usable"]) <= set(info["variants_built"])
     assert info["kernels"] and set(info["kernels"].values()) <= set(info["variants_usable"])
     for name, variant in info["kernels"].items():
@@ -206,6 +205,57 @@ def test_info():
     assert set(generic["kernels"].values()) == {"generic"}
     for value in ("x", "-1", "1025", ""):
         fails(2, "info", f"--threads={value}", says=["--threads"])
+    fails(2, "info", "--bind=wide", says=["--bind", "wide", "compact"])
+    fails(2, "train", "--bind=wide", says=["--bind", "wide", "compact"])
+
+
+# A machine of two packages of two NUMA nodes of two cores of two processors, as hwloc makes it up.
+MADE_UP = {"HWLOC_SYNTHETIC": "package:2 numanode:2 core:2 pu:2"}
+
+
+def test_info_draws_the_machine():
+    text = succeed("info", "--threads=3", "--bind=spread", env=MADE_UP).stdout
+    assert re.search(r"^machine +2 packages, 4 NUMA nodes, 8 cores, 16 of 16 processors$", text, re.M), text
+    assert re.search(r"^threads +3, spread$", text, re.M), text
+    drawn = re.findall(r"^  package (\d), node (\d): (.*)$", text, re.M)
+    assert [d[:2] for d in drawn] == [("0", "0"), ("0", "1"), ("1", "2"), ("1", "3")]
+    assert [d[2] for d in drawn] == ["[P0 t0 P1] [P2 P3]", "[P4 t1 P5] [P6 P7]", "[P8 t2 P9] [P10 P11]",
+                                     "[P12 P13] [P14 P15]"], text
+    info = json.loads(succeed("info", "--json", "--threads=9", "--bind=compact", env=MADE_UP).stdout)
+    assert info["places"] == [0, 2, 4, 6, 8, 10, 12, 14, 1] and info["bind"] == "compact"
+    assert info["machine"]["numa_nodes"] == 4 and info["machine"]["cores"] == 8
+    unbound = json.loads(succeed("info", "--json", "--threads=3", "--bind=none", env=MADE_UP).stdout)
+    assert unbound["places"] == [None] * 3 and unbound["bind"] == "none"
+
+
+def test_threads_by_default():
+    def threads(*args, env=None):
+        return json.loads(succeed("info", "--json", *args, env=env).stdout)["threads"]
+    assert threads(env={"OMP_NUM_THREADS": "3"}) == 3
+    assert threads("--threads=2", env={"OMP_NUM_THREADS": "3"}) == 2
+    machine = json.loads(succeed("info", "--json").stdout)["machine"]
+    assert threads() == min(machine["cores"], machine["time_limit"] or 10000)
+    assert machine["processors"] == len(os.sched_getaffinity(0))
+
+
+# ---- traces ----
+
+def test_trace():
+    for threads in ("1", "2"):
+        e2e.train("lenet-rpu", *SMALL, "--threads", threads, "--trace", "trace.json")
+        with open("trace.json", encoding="utf-8") as file:
+            trace = json.load(file)
+        work = [e for e in trace["traceEvents"] if e["ph"] == "X"]
+        assert trace["otherData"]["lost"] == 0
+        for cycle in ("forward", "update"):
+            for array in ("K1", "K2", "W3", "W4"):
+                assert any(e["name"].startswith(cycle) and e["name"].endswith(" " + array) for e in work), (cycle, array)
+        assert {e["tid"] for e in work} <= set(range(int(threads)))
+        for thread in range(int(threads)):  # one thing at a time
+            mine = sorted((e["ts"], e["ts"] + e["dur"]) for e in work if e["tid"] == thread)
+            assert all(a[1] <= b[0] + 0.01 for a, b in zip(mine, mine[1:]))
+        assert not leftovers()
+    fails(1, "train", *SMALL, "--trace", "no/such/folder/t.json", says=["no/such/folder"])
 
 
 # ---- output ----

@@ -109,7 +109,8 @@ def test_pulses_add_up():
 def test_provenance():
     result = shared_result()
     info = json.loads(succeed("info", "--json").stdout)
-    for key in ("version", "commit", "compiler", "flags", "cpu", "cpu_features", "isa", "kernels", "threads"):
+    for key in ("version", "commit", "compiler", "flags", "cpu", "cpu_features", "isa", "kernels", "threads", "machine", "bind",
+                "places"):
         assert result[key] == info[key], key
     assert re.fullmatch(r"unknown|[0-9a-f]{40}(-dirty)?", result["commit"]), result["commit"]
     assert re.match(r"(gcc|clang) \d+\.", result["compiler"]), result["compiler"]
@@ -126,7 +127,7 @@ def test_configuration():
     assert set(config["arrays"]) == {"K1", "K2", "W3", "W4"}
     assert [layer["type"] for layer in config["network"]["layers"]].count("conv") == 2
     other = e2e.train("lenet-rpu", *SMALL, "--threads", "2", "--isa", "generic")
-    assert other["config"]["run"] == {"threads": 2, "isa": "generic"} and other["threads"] == 2
+    assert other["config"]["run"] == {"threads": 2, "bind": "auto", "isa": "generic"} and other["threads"] == 2
 
 
 def test_seeds_of_any_size():

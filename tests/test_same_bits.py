@@ -6,7 +6,7 @@ import e2e
 PRESETS = ["lenet-rpu", "lenet-rpu-baseline", "lenet-fp"]
 # 19 images: minibatches of 8 leave an incomplete one.
 SHORT = ["--limit-train", "19", "--limit-test", "10", "--epochs", "2"]
-VARYING = {"seconds", "train_seconds", "images_per_second", "cycles", "date", "threads", "isa", "kernels", "run",
+VARYING = {"seconds", "train_seconds", "images_per_second", "cycles", "date", "threads", "places", "isa", "kernels", "run",
            "config"}
 
 

@@ -27,7 +27,12 @@ static const struct cli_option train_options[] = {
     {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0,
      "Seed of every random number: devices, initial weights, noise, pulses, order of the images, generated digits."},
     {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
-     "Use T threads; 0 stands for as many as the process may use. Results do not depend on it."},
+     "Use T threads; 0 stands for what OMP_NUM_THREADS says, else one for each core that the process may use. Results "
+     "do "
+     "not depend on it."},
+    {"bind", 0, "HOW", CLI_ASSIGN_PLAIN, "run.bind", 0,
+     "Give each thread a processor: compact (core by core), spread (cores of all NUMA nodes in turn), none, or auto: "
+     "spread on several NUMA nodes that the process has for itself, else none. SMT siblings come last."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
@@ -41,6 +46,9 @@ static const struct cli_option train_options[] = {
      "Write DIR/result.json and DIR/config.yaml (the effective configuration); DIR is created if it is not there."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
      "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
+    {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL, 0,
+     "Write which thread did what when to FILE, in the trace-event format of Chrome (chrome://tracing, Perfetto): the "
+     "first 100,000 pieces of work."},
     {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
@@ -75,6 +83,7 @@ static const struct cli_option info_options[] = {
     {"json", 'j', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print the same as JSON."},
     {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --isa NAME; overrides RPU_ISA."},
     {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --threads T."},
+    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, 0, "Show where threads would go with --bind HOW."},
     {0},
 };
 
@@ -135,7 +144,10 @@ const struct cli_command cli_commands[] = {
     {CLI_INFO, "info", "", 0, "describe this build and this machine",
      "Prints version and build, the CPU and its features, the kernel variants that were built and that this machine "
      "can "
-     "run, the variant chosen for each kernel, and the number of threads.",
+     "run, the variant chosen for each kernel, and the number of threads. Then it draws the part of the machine that "
+     "the "
+     "process may use: packages, NUMA nodes, cores with their processors (P), and the threads (t) that are bound to "
+     "them.",
      info_options},
     {CLI_HELP, "help", "[COMMAND]", 1, "print help about the program or a command",
      "Prints the help of a command, or of the program.", help_options},
@@ -160,8 +172,5 @@ const struct cli_variable cli_variables[] = {
      "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
     {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_INFO),
      "Read by the OpenMP runtime: the number of threads that --threads=0 stands for."},
-    {"OMP_WAIT_POLICY", BIT(CLI_TRAIN) | BIT(CLI_SWEEP),
-     "Read by the OpenMP runtime: passive makes threads that wait sleep, which helps where other work shares the "
-     "cores; by default they spin for a while."},
     {0},
 };

@@ -207,6 +207,11 @@ static void files(void) {
     tagged("DIR/result.json, DIR/config.yaml",
            "What train --out=DIR writes: the results, and the effective configuration.");
     tagged("DIR/sweep.json, DIR/sweep.csv", "What sweep --out=DIR writes beside the folders of its runs: the table.");
+    tagged("FILE of --trace=FILE",
+           "A JSON object with the list traceEvents. Each piece of work is an event with ph = X: name (what was done, "
+           "and of which array), ts and dur (microseconds since the training began), tid (the thread, from 0), and "
+           "args.item (which of the pieces that the work was divided into). otherData.lost counts the pieces that were "
+           "not kept.");
 }
 
 static void example(const char *text, const char *command) {

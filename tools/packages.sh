@@ -2,10 +2,10 @@
 # Sourced by quickstart.sh and test.sh: the Debian packages that they need, and how to install what is missing.
 # shellcheck shell=sh
 
-PACKAGES_BUILD='gcc libc6-dev meson ninja-build pkg-config libyaml-dev libjansson-dev zlib1g-dev libxxhash-dev'
+PACKAGES_BUILD='gcc libc6-dev meson ninja-build pkg-config libhwloc-dev libyaml-dev libjansson-dev zlib1g-dev libxxhash-dev'
 PACKAGES_TEST='python3 libcmocka-dev librandom123-dev clang clang-format libomp-dev git g++ libbenchmark-dev libopenblas-dev
     libopenmpi-dev openmpi-bin'
-PACKAGES_ARM64='gcc-aarch64-linux-gnu qemu-user libc6-dev:arm64 libgomp1:arm64 libyaml-dev:arm64 libjansson-dev:arm64
+PACKAGES_ARM64='gcc-aarch64-linux-gnu qemu-user libc6-dev:arm64 libgomp1:arm64 libhwloc-dev:arm64 libyaml-dev:arm64 libjansson-dev:arm64
     zlib1g-dev:arm64 libxxhash-dev:arm64 libcmocka-dev:arm64'
 
 # Names of those of the given packages that are not installed.

@@ -18,7 +18,7 @@ counts=$work/counts
 : >"$counts"
 complete=no
 
-STAGES='install build unit clang sanitize'
+STAGES='install build unit clang sanitize thread'
 STAGES_ALL="$STAGES arm64"
 
 passed() { echo "passed $1" >>"$counts"; }
@@ -111,6 +111,27 @@ stage_sanitize() {
         -Db_lundef=false -Dwerror=false || return 0
     ASAN_OPTIONS=halt_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house
+}
+
+# Races: the scheduler's tests, arrays and networks with several threads, and a short training with three. The OpenMP
+# runtime is not instrumented, and what happens within it is none of ours.
+stage_thread() {
+    command -v clang >/dev/null || { skipped "thread: clang is not installed"; return; }
+    CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
+        -Db_lundef=false -Dwerror=false || return 0
+    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
+    run_meson_tests build-thread --timeout-multiplier 8 sched array network
+    local batch
+    for batch in 1 8; do
+        if build-thread/rpubench train --data digits --limit-train 60 --limit-test 20 --epochs 1 --threads 3 \
+            --batch $batch --quiet >"$work/log" 2>&1; then
+            passed "a training with three threads, batch $batch, has no races"
+        else
+            tail -n 40 "$work/log"
+            failed "a training with three threads, batch $batch, has no races"
+        fi
+    done
+    unset TSAN_OPTIONS
 }
 
 # Other processors, by QEMU: NEON kernels, and x86 without AVX2.

@@ -12,6 +12,7 @@ struct outputs {
     struct rpu_outfile *json;   /* --json FILE */
     struct rpu_outfile *result; /* DIR/result.json */
     struct rpu_outfile *config; /* DIR/config.yaml */
+    struct rpu_outfile *trace;  /* --trace FILE */
     int json_to_stdout;
 };
 
@@ -76,6 +77,8 @@ static int open_outputs(struct session *s, const struct cli_args *args) {
         code = open_folder(&s->outputs, folder);
     if (!code && json && !s->outputs.json_to_stdout)
         code = open_output(&s->outputs.json, "", json);
+    if (!code && cli_value(args, "trace"))
+        code = open_output(&s->outputs.trace, "", cli_value(args, "trace"));
     return code;
 }
 
@@ -101,12 +104,26 @@ static int write_config(struct session *s) {
     return code;
 }
 
+static int write_trace(struct session *s) {
+    char *text = NULL;
+    struct rpu_error err;
+    int code;
+    if (!s->outputs.trace)
+        return CLI_EXIT_OK;
+    if (rpu_trace_json(&text, s->engine, &err) != RPU_OK)
+        return report_error("train", &err);
+    code = commit(&s->outputs.trace, text);
+    free(text);
+    return code;
+}
+
 /* Writes everything that was asked for; a failure of one does not keep the others from being written. */
 static int write_outputs(struct session *s) {
     const struct rpu_results results = {&s->config, s->engine, &s->data, s->run, s->date, s->interrupted};
     struct rpu_error err;
     char *text = NULL;
-    int code = write_config(s), failed;
+    int code = write_config(s), failed = write_trace(s);
+    code = code ? code : failed;
     if (!s->outputs.json && !s->outputs.result && !s->outputs.json_to_stdout)
         return code;
     if (rpu_results_json(&text, &results, &err) != RPU_OK)
@@ -128,7 +145,8 @@ static int create_engine(struct session *s, const struct cli_args *args) {
     struct rpu_error err;
     const char *isa = s->config.isa[0] ? s->config.isa : NULL;
     const char *origin, *chosen = chosen_isa(args, &origin);
-    if (rpu_engine_create(&s->engine, isa, (int)s->config.threads, &err) == RPU_OK)
+    const struct rpu_engine_options options = {isa, (int)s->config.threads, s->config.bind};
+    if (rpu_engine_create_with(&s->engine, &options, &err) == RPU_OK)
         return CLI_EXIT_OK;
     return report_engine_error("train", isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &err);
 }
@@ -186,6 +204,8 @@ static int run_session(struct session *s, const struct cli_args *args) {
     code = open_outputs(s, args);
     if (code)
         return code;
+    if (s->outputs.trace && rpu_engine_trace(s->engine, RPU_TRACE_EVENTS, &err) != RPU_OK)
+        return report_error("train", &err);
     print_start(s);
     code = train(s);
     if (!code)
@@ -204,6 +224,7 @@ int command_train(const struct cli_args *args) {
     rpu_outfile_abandon(s->outputs.json);
     rpu_outfile_abandon(s->outputs.result);
     rpu_outfile_abandon(s->outputs.config);
+    rpu_outfile_abandon(s->outputs.trace);
     rpu_training_destroy(s->run);
     rpu_dataset_free(&s->data);
     rpu_engine_destroy(s->engine);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rpu/engine.h>
 #include <rpu/status.h>
 #include <rpu/tile.h>
 
@@ -56,8 +57,9 @@ struct rpu_config {
     uint32_t limit_train;    /**< 0 = all */
     uint32_t limit_test;     /**< 0 = all */
     /* run */
-    uint32_t threads; /**< 0 = as many as the process may use */
-    char isa[16];     /**< "" = best available */
+    uint32_t threads;   /**< 0 = as many as the process may use */
+    enum rpu_bind bind; /**< places of the threads */
+    char isa[16];       /**< "" = best available */
 };
 
 /** One `--set key=value`. */

@@ -22,7 +22,8 @@ enum rpu_cycle { RPU_CYCLE_FORWARD, RPU_CYCLE_BACKWARD, RPU_CYCLE_UPDATE };
 /** What one array did since the network was built or its statistics were last cleared (training only). */
 struct rpu_array_stats {
     uint64_t images;   /**< images trained */
-    double seconds[3]; /**< wall time in each cycle (enum rpu_cycle) */
+    double seconds[3]; /**< time in each cycle (enum rpu_cycle), that of all threads divided by their number: with one
+                            thread the wall time, with more what the cycle takes when all of them work on it */
     struct rpu_read_counts forward;
     struct rpu_read_counts backward;
     struct rpu_update_counts update;
@@ -34,6 +35,7 @@ struct rpu_array_info {
     uint32_t outputs, inputs; /**< M and N, the bias included */
     uint32_t columns;         /**< ws: columns per image */
     int has_backward;         /**< 0 for the first array, whose backward cycle is not run in training */
+    uint32_t tiles;           /**< 1, or the number of tiles of an array that is divided (max_rows, max_cols) */
 };
 
 struct rpu_network; /**< opaque */
@@ -68,8 +70,15 @@ RPU_API enum rpu_status rpu_network_array_stats(const struct rpu_network *networ
  *  of an epoch is the difference of the statistics at its end and at its start. */
 RPU_API void rpu_network_clear_stats(struct rpu_network *network);
 
-/** The array's tile, owned by the network; null when index is out of range. */
+/** The array's tile, owned by the network; null when index is out of range or the array is divided among several. */
 RPU_API struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t index);
+
+/** The logical weights of a whole array, row-major, outputs x inputs; see rpu_tile_get_weights. */
+RPU_API enum rpu_status rpu_network_get_weights(const struct rpu_network *network, size_t index, float *weights);
+/** Sets them; each is clipped to its crosspoint's bounds. */
+RPU_API enum rpu_status rpu_network_set_weights(struct rpu_network *network, size_t index, const float *weights);
+/** Share of an array's weights that sit at one of their bounds, 0..1. */
+RPU_API double rpu_network_at_bound(const struct rpu_network *network, size_t index);
 
 /** XXH3-64 over the logical weights as little-endian float32, arrays in network order, row-major. */
 RPU_API enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *digest);

@@ -68,6 +68,8 @@ struct rpu_tile_params {
     struct rpu_periphery forward;
     struct rpu_periphery backward;
     struct rpu_update_params update;
+    uint32_t max_rows; /**< a network divides an array with more outputs among several tiles; 0: it does not */
+    uint32_t max_cols; /**< the same for inputs. A perfect array is never divided */
 };
 
 /** Where a block of columns stands: part of the counter of every random number drawn for it. */

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arrays of several tiles against tiles whose reads are added by hand, reads in parts against whole ones, and networks
+ * of such arrays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "range.h"
+
+#include <rpu/network.h>
+
+enum { M = 23, N = 61, COLUMNS = 9, ROWS = 3, COLS = 4, SEED = 5, INDEX = 2 };
+
+static struct rpu_engine *engine;
+
+static int open_engine(void **state) {
+    (void)state;
+    return rpu_engine_create(&engine, NULL, 2, NULL) != RPU_OK;
+}
+
+static int close_engine(void **state) {
+    (void)state;
+    rpu_engine_destroy(engine);
+    return 0;
+}
+
+/* Everything that a periphery can do, with bounds that are reached. */
+static struct rpu_tile_params lively(void) {
+    struct rpu_tile_params p;
+    rpu_tile_params_baseline(&p);
+    p.forward.bm = p.backward.bm = RPU_BM_ITERATIVE;
+    p.forward.bound = p.backward.bound = 0.25f;
+    p.backward.nm = RPU_NM_ABS_MAX;
+    p.update.um = 1;
+    p.max_rows = 8;  /* 23 = 8 + 8 + 7 */
+    p.max_cols = 16; /* 61 = 16 + 15 + 15 + 15 */
+    return p;
+}
+
+static void fill(float *v, size_t n, uint32_t state) {
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        v[i] = (float)(int32_t)(state >> 8) * 0x1p-23f - 1.0f;
+    }
+}
+
+static struct rpu_array *make(const struct rpu_tile_params *params, uint32_t m, uint32_t n) {
+    struct rpu_array *a;
+    struct rpu_error err;
+    if (rpu_array_create(&a, engine, params, m, n, n, SEED, INDEX, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+    return a;
+}
+
+/* The tiles of the grid by hand, with the numbers that an array gives them. */
+static void make_tiles(struct rpu_tile *tiles[ROWS][COLS], const struct rpu_tile_params *params) {
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0; c < COLS; c++)
+            assert_int_equal(rpu_tile_create(&tiles[r][c], engine, params,
+                                             (uint32_t)(rpu_range(M, ROWS, r + 1) - rpu_range(M, ROWS, r)),
+                                             (uint32_t)(rpu_range(N, COLS, c + 1) - rpu_range(N, COLS, c)), N, SEED,
+                                             INDEX, (uint32_t)(r * COLS + c), NULL),
+                             RPU_OK);
+}
+
+static void free_tiles(struct rpu_tile *tiles[ROWS][COLS]) {
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0; c < COLS; c++)
+            rpu_tile_destroy(tiles[r][c]);
+}
+
+/* y = sum over the columns of the grid, z = sum over its rows, from 0 on. */
+static void reference(struct rpu_tile *tiles[ROWS][COLS], const struct rpu_block *where, const float *x, const float *d,
+                      float *y, float *z, struct rpu_read_counts *forward, struct rpu_read_counts *backward) {
+    float part[COLUMNS * N];
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0; c < COLS; c++) {
+            struct rpu_tile *t = tiles[r][c];
+            const size_t row = rpu_range(M, ROWS, r), col = rpu_range(N, COLS, c);
+            const size_t m = rpu_tile_outputs(t), n = rpu_tile_inputs(t);
+            assert_int_equal(rpu_tile_forward(t, where, x + col, N, part, m, forward), RPU_OK);
+            for (size_t p = 0; p < where->count; p++)
+                for (size_t i = 0; i < m; i++)
+                    y[p * M + row + i] = c == 0 ? part[p * m + i] : y[p * M + row + i] + part[p * m + i];
+            assert_int_equal(rpu_tile_backward(t, where, d + row, M, part, n, backward), RPU_OK);
+            for (size_t p = 0; p < where->count; p++)
+                for (size_t j = 0; j < n; j++)
+                    z[p * N + col + j] = r == 0 ? part[p * n + j] : z[p * N + col + j] + part[p * n + j];
+        }
+}
+
+static void whole_weights(struct rpu_tile *tiles[ROWS][COLS], float *w) {
+    float part[M * N];
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0; c < COLS; c++) {
+            const size_t n = rpu_tile_inputs(tiles[r][c]);
+            rpu_tile_get_weights(tiles[r][c], part);
+            for (size_t i = 0; i < rpu_tile_outputs(tiles[r][c]); i++)
+                memcpy(w + (rpu_range(M, ROWS, r) + i) * N + rpu_range(N, COLS, c), part + i * n, n * sizeof *w);
+        }
+}
+
+static void reads_and_updates_of_a_grid(void **state) {
+    const struct rpu_tile_params params = lively();
+    const struct rpu_block where = {3, 0, COLUMNS, 0};
+    struct rpu_array *a = make(&params, M, N);
+    struct rpu_tile *tiles[ROWS][COLS];
+    struct rpu_read_counts forward[2] = {{0}}, backward[2] = {{0}};
+    struct rpu_update_counts update[2] = {{0}};
+    float x[COLUMNS * N], d[COLUMNS * M], y[2][COLUMNS * M], z[2][COLUMNS * N], w[2][M * N];
+    float *gains = malloc(rpu_array_gain_floats(a, COLUMNS) * sizeof *gains);
+    void *scratch = aligned_alloc(64, rpu_array_scratch(a, COLUMNS));
+    (void)state;
+    assert_int_equal(a->rows, ROWS);
+    assert_int_equal(a->cols, COLS);
+    make_tiles(tiles, &params);
+    fill(x, COLUMNS * N, 1);
+    fill(d, COLUMNS * M, 2);
+    for (int round = 0; round < 2; round++) { /* the second with updated weights */
+        reference(tiles, &where, x, d, y[0], z[0], &forward[0], &backward[0]);
+        rpu_array_read(a, RPU_ARRAY_FORWARD, &where, x, N, y[1], M, scratch, &forward[1]);
+        rpu_array_read(a, RPU_ARRAY_BACKWARD, &where, d, M, z[1], N, scratch, &backward[1]);
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        assert_memory_equal(z[0], z[1], sizeof z[0]);
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t c = 0; c < COLS; c++)
+                rpu_tile_update(tiles[r][c], &where, x + rpu_range(N, COLS, c), N, d + rpu_range(M, ROWS, r), M, 0.05f,
+                                &update[0]);
+        rpu_array_gains(a, COLUMNS, 0, 4, x, N, d, M, 0.05f, gains); /* in two bands */
+        rpu_array_gains(a, COLUMNS, 4, COLUMNS - 4, x + 4 * N, N, d + 4 * M, M, 0.05f, gains);
+        for (size_t part = 0; part < rpu_array_tiles(a) * 3; part++)
+            rpu_array_update_part(a, &where, x, N, d, M, 0.05f, gains, 3, part, scratch, &update[1]);
+        whole_weights(tiles, w[0]);
+        rpu_array_get_weights(a, w[1]);
+        assert_memory_equal(w[0], w[1], sizeof w[0]);
+    }
+    assert_memory_equal(&forward[0], &forward[1], sizeof forward[0]);
+    assert_memory_equal(&backward[0], &backward[1], sizeof backward[0]);
+    assert_memory_equal(&update[0], &update[1], sizeof update[0]);
+    assert_true(forward[0].rereads > 0 && backward[0].columns == 2 * COLUMNS * ROWS * COLS);
+    assert_true(update[0].coincidences > 100);
+    free_tiles(tiles);
+    free(gains);
+    free(scratch);
+    rpu_array_destroy(a);
+}
+
+/* Blocks of columns cut anywhere give the same bits. */
+static void columns_do_not_depend_on_their_block(void **state) {
+    const struct rpu_tile_params params = lively();
+    struct rpu_array *a = make(&params, M, N);
+    float x[COLUMNS * N], y[2][COLUMNS * M];
+    void *scratch = aligned_alloc(64, rpu_array_scratch(a, COLUMNS));
+    struct rpu_read_counts counts = {0, 0, 0};
+    (void)state;
+    fill(x, COLUMNS * N, 3);
+    rpu_array_read(a, RPU_ARRAY_EVALUATE, &(struct rpu_block){1, 0, COLUMNS, 1}, x, N, y[0], M, scratch, &counts);
+    for (uint32_t cut = 1; cut < COLUMNS; cut++) {
+        rpu_array_read(a, RPU_ARRAY_EVALUATE, &(struct rpu_block){1, 0, cut, 1}, x, N, y[1], M, scratch, &counts);
+        rpu_array_read(a, RPU_ARRAY_EVALUATE, &(struct rpu_block){1, cut, COLUMNS - cut, 1}, x + cut * N, N,
+                       y[1] + cut * M, M, scratch, &counts);
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+    }
+    free(scratch);
+    rpu_array_destroy(a);
+}
+
+/* A column in parts, of one tile and of a grid, with and without saturation, against the whole. */
+static void a_read_in_parts(void **state) {
+    enum { WIDE = 300, HIGH = 210 };
+    static const float bounds[] = {0.0f, 12.0f, 2.0f};
+    static const uint32_t limits[] = {0, 100};
+    float x[WIDE], out[2][WIDE];
+    (void)state;
+    for (size_t b = 0; b < 3; b++)
+        for (size_t l = 0; l < 2; l++)
+            for (int perfect = 0; perfect < 2; perfect++)
+                for (int which = RPU_ARRAY_FORWARD; which <= RPU_ARRAY_BACKWARD; which++) {
+                    struct rpu_tile_params p = lively();
+                    const enum rpu_array_read read = (enum rpu_array_read)which;
+                    const struct rpu_block where = {7, 0, 1, which == RPU_ARRAY_EVALUATE};
+                    p.forward.bound = p.backward.bound = bounds[b];
+                    p.forward.out_bits = p.backward.out_bits = bounds[b] > 0.0f ? 9 : 0;
+                    p.forward.bm = p.backward.bm = b == 2 ? RPU_BM_ITERATIVE : RPU_BM_NONE;
+                    p.max_rows = p.max_cols = limits[l];
+                    p.device.kind = perfect ? RPU_DEVICE_PERFECT : RPU_DEVICE_CONSTANT_STEP;
+                    p.device.bound = 6.0f;
+                    struct rpu_array *a = make(&p, HIGH, WIDE);
+                    void *scratch = aligned_alloc(64, rpu_array_scratch(a, 1));
+                    for (size_t most = 2; most <= 5; most++) {
+                        const struct rpu_array_parts division = rpu_array_divide(a, read, most);
+                        struct rpu_read_counts whole = {0, 0, 0}, counts = {0, 0, 0}, parts[16];
+                        float *stored = malloc((division.floats + 1) * sizeof *stored);
+                        assert_true(division.parts > 1 && division.parts <= 16);
+                        fill(x, WIDE, (uint32_t)most);
+                        for (size_t i = 0; b == 2 && i < WIDE; i++) /* outputs that saturate */
+                            x[i] = i % 2 ? 0.9f : -0.8f;
+                        memset(parts, 0, sizeof parts);
+                        rpu_array_read(a, read, &where, x, WIDE, out[0], WIDE, scratch, &whole);
+                        for (size_t part = division.parts; part-- > 0;)
+                            rpu_array_read_part(a, read, &where, x, out[1], &division, part, stored, scratch,
+                                                &parts[part]);
+                        rpu_array_read_finish(a, read, &where, x, out[1], &division, stored, parts, scratch, &counts);
+                        const size_t outputs = which == RPU_ARRAY_BACKWARD ? WIDE : HIGH;
+                        assert_memory_equal(out[0], out[1], outputs * sizeof out[0][0]);
+                        assert_memory_equal(&whole, &counts, sizeof whole);
+                        free(stored);
+                    }
+                    free(scratch);
+                    rpu_array_destroy(a);
+                }
+}
+
+static void limits_decide_the_grid(void **state) {
+    struct rpu_tile_params p = lively();
+    struct rpu_array *a;
+    struct rpu_error err;
+    (void)state;
+    p.max_rows = 23;
+    p.max_cols = 61;
+    a = make(&p, 23, 61);
+    assert_int_equal(rpu_array_tiles(a), 1);
+    rpu_array_destroy(a);
+    p.max_rows = 0; /* no limit */
+    p.max_cols = 60;
+    a = make(&p, 23, 61);
+    assert_int_equal(a->rows, 1);
+    assert_int_equal(a->cols, 2);
+    rpu_array_destroy(a);
+    p.device.kind = RPU_DEVICE_PERFECT; /* exact products have no tiles */
+    a = make(&p, 23, 61);
+    assert_int_equal(rpu_array_tiles(a), 1);
+    rpu_array_destroy(a);
+    p = lively();
+    p.max_rows = p.max_cols = 1;
+    assert_int_equal(rpu_array_create(&a, engine, &p, 65, 64, 64, 1, 0, &err), RPU_ERR_SHAPE);
+    assert_null(a);
+    assert_non_null(strstr(err.message, "4096 tiles"));
+}
+
+static void weights_across_tiles(void **state) {
+    const struct rpu_tile_params params = lively();
+    struct rpu_array *a = make(&params, M, N);
+    float w[M * N], back[M * N], row[N];
+    (void)state;
+    fill(w, M * N, 9);
+    for (size_t i = 0; i < M * N; i++)
+        w[i] *= 0.05f; /* within nearly all bounds */
+    rpu_array_set_weights(a, w);
+    rpu_array_get_weights(a, back);
+    size_t moved = 0;
+    for (size_t i = 0; i < M * N; i++)
+        moved += memcmp(&w[i], &back[i], sizeof w[i]) != 0;
+    assert_true(moved < M * N / 50);
+    for (size_t i = 0; i < M; i++) {
+        rpu_array_row(a, i, row);
+        assert_memory_equal(row, back + i * N, sizeof row);
+    }
+    for (size_t i = 0; i < M * N; i++)
+        w[i] = 100.0f;
+    rpu_array_set_weights(a, w);
+    assert_true(rpu_array_at_bound(a) == 1.0);
+    rpu_array_destroy(a);
+}
+
+/* ---- networks ---- */
+
+static uint64_t digest_of(const struct rpu_config *c, int threads, uint32_t *tiles, uint64_t *columns) {
+    enum { IMAGES = 6, SIDE = 9 };
+    static uint8_t pixels[IMAGES * SIDE * SIDE], labels[IMAGES] = {0, 1, 2, 0, 1, 2};
+    const struct rpu_images images = {IMAGES, SIDE, SIDE, 1, 3, pixels, labels};
+    const uint32_t order[IMAGES] = {3, 1, 0, 2, 5, 4};
+    struct rpu_engine *e;
+    struct rpu_network *n;
+    struct rpu_array_info info;
+    struct rpu_array_stats stats;
+    uint64_t digest = 0;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37 % 251);
+    assert_int_equal(rpu_engine_create(&e, NULL, threads, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&n, e, c, SIDE, SIDE, 1, 3, NULL), RPU_OK);
+    for (uint32_t i = 0; i < IMAGES; i += c->batch)
+        assert_int_equal(rpu_network_train(n, &images, order + i, c->batch, i, NULL), RPU_OK);
+    assert_int_equal(rpu_network_digest(n, &digest), RPU_OK);
+    assert_int_equal(rpu_network_array_info(n, 1, &info), RPU_OK);
+    assert_int_equal(rpu_network_array_stats(n, 1, &stats), RPU_OK);
+    *tiles = info.tiles;
+    *columns = stats.forward.columns;
+    assert_int_equal(rpu_network_tile(n, 1) == NULL, info.tiles > 1);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(e);
+    return digest;
+}
+
+static void networks_of_divided_arrays(void **state) {
+    struct rpu_config c;
+    uint32_t tiles;
+    uint64_t columns;
+    (void)state;
+    memset(&c, 0, sizeof c);
+    c.n_layers = 5;
+    c.layers[0] = (struct rpu_layer_spec){
+        .kind = RPU_LAYER_CONV, .name = "K", .outputs = 20, .kernel = 2, .stride = 1, .bias = 1, .tile = lively()};
+    c.layers[1] = (struct rpu_layer_spec){.kind = RPU_LAYER_TANH};
+    c.layers[2] =
+        (struct rpu_layer_spec){.kind = RPU_LAYER_FC, .name = "W", .outputs = 70, .bias = 1, .tile = lively()};
+    c.layers[3] = (struct rpu_layer_spec){.kind = RPU_LAYER_FC, .name = "V", .outputs = 3, .tile = lively()};
+    c.layers[4] = (struct rpu_layer_spec){.kind = RPU_LAYER_SOFTMAX};
+    c.layers[2].tile.max_cols = 500; /* of 1281 inputs */
+    c.layers[2].tile.max_rows = 40;
+    c.eta = 0.02f;
+    c.seed = 3;
+    for (c.batch = 1; c.batch <= 3; c.batch += 2) {
+        const uint64_t first = digest_of(&c, 1, &tiles, &columns);
+        assert_int_equal(tiles, 6);
+        assert_int_equal(columns, 6 * 6);
+        for (int threads = 2; threads <= 5; threads++) {
+            assert_true(digest_of(&c, threads, &tiles, &columns) == first);
+            assert_int_equal(columns, 6 * 6);
+        }
+    }
+    /* a limit that is not reached changes nothing; one that is does */
+    c.batch = 1;
+    const uint64_t divided = digest_of(&c, 2, &tiles, &columns);
+    c.layers[2].tile.max_cols = c.layers[2].tile.max_rows = 4096;
+    const uint64_t whole = digest_of(&c, 2, &tiles, &columns);
+    assert_int_equal(tiles, 1);
+    c.layers[2].tile.max_cols = c.layers[2].tile.max_rows = 0;
+    assert_true(digest_of(&c, 1, &tiles, &columns) == whole);
+    assert_true(divided != whole);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_and_updates_of_a_grid),
+        cmocka_unit_test(columns_do_not_depend_on_their_block),
+        cmocka_unit_test(a_read_in_parts),
+        cmocka_unit_test(limits_decide_the_grid),
+        cmocka_unit_test(weights_across_tiles),
+        cmocka_unit_test(networks_of_divided_arrays),
+    };
+    return cmocka_run_group_tests(tests, open_engine, close_engine);
+}
