@@ -54,6 +54,15 @@ int rpu_dist_launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMI_SIZE") || getenv("PMIX_RANK");
 }
 
+int rpu_dist_speaks(void) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (!rank)
+        rank = getenv("PMI_RANK");
+    if (!rank)
+        rank = getenv("PMIX_RANK");
+    return !rank || strtol(rank, NULL, 10) == 0;
+}
+
 /* Processes of the job as the launcher tells them; 1 where it does not. */
 static long launched_size(void) {
     const char *size = getenv("OMPI_COMM_WORLD_SIZE");
@@ -63,6 +72,8 @@ static long launched_size(void) {
 }
 
 void rpu_dist_forget(void) {
+    unsetenv("OMPI_COMM_WORLD_RANK");
+    unsetenv("PMI_RANK");
     unsetenv("OMPI_COMM_WORLD_SIZE");
     unsetenv("PMI_SIZE");
     unsetenv("PMIX_RANK");

@@ -89,9 +89,9 @@ int main(int argc, char **argv) {
     struct cli_args args;
     char message[640];
     int code = cli_parse(&args, argc, argv, message, sizeof message);
-    if (code)
+    if (code && rpu_dist_speaks())
         fprintf(stderr, "%s\n", message);
-    else
+    if (!code)
         code = run(&args);
     cli_free(&args);
     return close_stdout(code);
