@@ -86,7 +86,6 @@ static void *gather(const struct rpu_dist *dist, const void *mine, size_t bytes,
     void *all = calloc((size_t)dist->size, bytes);
     if (!all) {
         rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
-        dist->abort(1); /* the others would wait for ever */
     } else if (dist->allgather(mine, bytes, all, err) != RPU_OK) {
         free(all);
         all = NULL;
