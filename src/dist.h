@@ -44,8 +44,8 @@ int rpu_dist_launched(void);
 /** The single process. */
 void rpu_dist_alone(struct rpu_dist *dist);
 
-/** Whether this is the process that tells of wrong usage before the job is joined: rank 0, as the launcher numbers them,
- *  or a process that none started. */
+/** Whether this is the process that tells of wrong usage before the job is joined: rank 0, as the launcher numbers
+ * them, or a process that none started. */
 int rpu_dist_speaks(void);
 
 /** Joins the job: MPI where it launched this process, else the single process. RPU_ERR_UNSUPPORTED when there are

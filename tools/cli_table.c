@@ -105,7 +105,8 @@ const struct cli_command cli_commands[] = {
      "reported and written, marked as interrupted. A second one ends the program at once.\n"
      "\n"
      "Under mpirun, where the program was built with MPI, the ranks share the images of each minibatch: each does the "
-     "forward and backward cycles of its own, and all the updates of all images, with activations and errors exchanged. "
+     "forward and backward cycles of its own, and all the updates of all images, with activations and errors "
+     "exchanged. "
      "Results are those of one process. Give --batch several images for each rank; for many trainings, sweep is the "
      "better use of ranks. Rank 0 alone prints and writes, --trace included. The cores of a rank are the launcher's "
      "matter.",
