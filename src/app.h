@@ -38,6 +38,7 @@ struct rpu_results {
     struct rpu_training *run;
     const char *date; /**< start of the training, see rpu_date */
     int interrupted;  /**< 1: the training was stopped before its end */
+    int ranks, hosts; /**< processes that shared it, and machines they ran on; at least 1 */
 };
 
 /** The results of a training as JSON text with a final newline, malloc'd. */

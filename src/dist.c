@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
 
 /* ---- a single process ---- */
 
@@ -42,10 +44,23 @@ static const struct rpu_dist single = {.rank = 0,
                                        .poll = single_poll,
                                        .abort = single_abort};
 
+void rpu_dist_alone(struct rpu_dist *dist) {
+    *dist = single;
+}
+
 /* ---- joining ---- */
 
 int rpu_dist_launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMI_SIZE") || getenv("PMIX_RANK");
+}
+
+int rpu_dist_speaks(void) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (!rank)
+        rank = getenv("PMI_RANK");
+    if (!rank)
+        rank = getenv("PMIX_RANK");
+    return !rank || strtol(rank, NULL, 10) == 0;
 }
 
 /* Processes of the job as the launcher tells them; 1 where it does not. */
@@ -55,6 +70,83 @@ static long launched_size(void) {
         size = getenv("PMI_SIZE");
     return size ? strtol(size, NULL, 10) : 1;
 }
+
+void rpu_dist_forget(void) {
+    unsetenv("OMPI_COMM_WORLD_RANK");
+    unsetenv("PMI_RANK");
+    unsetenv("OMPI_COMM_WORLD_SIZE");
+    unsetenv("PMI_SIZE");
+    unsetenv("PMIX_RANK");
+}
+
+/* ---- agreeing ---- */
+
+/* The blocks of all processes, malloc'd; null with an error when they cannot be had. */
+static void *gather(const struct rpu_dist *dist, const void *mine, size_t bytes, struct rpu_error *err) {
+    void *all = calloc((size_t)dist->size, bytes);
+    if (!all) {
+        rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    } else if (dist->allgather(mine, bytes, all, err) != RPU_OK) {
+        free(all);
+        all = NULL;
+    }
+    return all;
+}
+
+enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status status, struct rpu_error *err) {
+    struct rpu_error mine = {0}, *all;
+    int r = 0;
+    if (status != RPU_OK)
+        mine = *err;
+    mine.status = status;
+    all = gather(dist, &mine, sizeof mine, err);
+    if (!all)
+        return err->status;
+    while (r < dist->size - 1 && all[r].status == RPU_OK)
+        r++;
+    status = all[r].status;
+    if (status != RPU_OK) {
+        *err = all[r];
+        if (r > 0)
+            rpu_fail(err, status, "rank %d: %.900s", r, all[r].message);
+    }
+    free(all);
+    return status;
+}
+
+enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, size_t size, const char *what,
+                              struct rpu_error *err) {
+    const uint64_t mine[2] = {size, XXH3_64bits(bytes, size)};
+    const uint64_t *all = gather(dist, mine, sizeof mine, err);
+    enum rpu_status status = all ? RPU_OK : err->status;
+    for (int r = 1; r < dist->size && status == RPU_OK; r++)
+        if (memcmp(all, all + 2 * r, sizeof mine) != 0)
+            status = rpu_fail(err, RPU_ERR_ARG,
+                              "%s: those of rank %d are not those of rank 0; allowed are the same on all "
+                              "ranks",
+                              what, r);
+    free((void *)(uintptr_t)all);
+    return status;
+}
+
+int rpu_dist_hosts(const struct rpu_dist *dist) {
+    enum { NAME = 256 };
+    char mine[NAME] = "", *all;
+    struct rpu_error err;
+    int hosts = 0;
+    gethostname(mine, sizeof mine - 1);
+    all = gather(dist, mine, sizeof mine, &err);
+    for (size_t r = 0; all && r < (size_t)dist->size; r++) {
+        size_t first = 0;
+        while (strcmp(all + first * NAME, all + r * NAME) != 0)
+            first++;
+        hosts += first == r;
+    }
+    free(all);
+    return hosts;
+}
+
+/* ---- joining, with MPI and without ---- */
 
 #ifdef RPU_WITH_MPI
 

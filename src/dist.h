@@ -41,10 +41,31 @@ enum { RPU_DIST_MESSAGE = 8192 };
 /** Whether a launcher of MPI (mpirun, srun) started this process. */
 int rpu_dist_launched(void);
 
+/** The single process. */
+void rpu_dist_alone(struct rpu_dist *dist);
+
+/** Whether this is the process that tells of wrong usage before the job is joined: rank 0, as the launcher numbers
+ * them, or a process that none started. */
+int rpu_dist_speaks(void);
+
 /** Joins the job: MPI where it launched this process, else the single process. RPU_ERR_UNSUPPORTED when there are
  *  other processes and this program was built without MPI or with another than theirs, or when they run another build.
  */
 enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err);
+
+/** All processes say how they fared: all get the error of the first that had one, with its rank where that is not 0,
+ *  and its status. Collective; `err` is this process's where `status` is not RPU_OK. */
+enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status status, struct rpu_error *err);
+
+/** RPU_ERR_ARG on all processes where these bytes are not the same on all; `what` says what they are. Collective. */
+enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, size_t size, const char *what,
+                              struct rpu_error *err);
+
+/** Machines that the processes run on, by their names; 0 when out of memory. Collective. */
+int rpu_dist_hosts(const struct rpu_dist *dist);
+
+/** Takes away what tells programs that this process starts that a launcher started it. */
+void rpu_dist_forget(void);
 
 /** Leaves it; collective. Call it once, last, also after a failed open. */
 void rpu_dist_close(void);

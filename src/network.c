@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A network: construction, training and evaluation, and looking at it. What is done with an image is in pass.c. */
 #include "error.h"
+#include "exchange.h"
 #include "network_inside.h"
 #include "pass.h"
 #include "small.h"
@@ -165,6 +166,7 @@ void rpu_network_destroy(struct rpu_network *network) {
     if (!is_network(network))
         return;
     network->tag = 0;
+    rpu_exchange_destroy(network->exchange);
     for (uint32_t i = 0; i < RPU_LAYERS_MAX; i++)
         rpu_layer_free(&network->layers[i]);
     for (size_t t = 0; network->workers && t < network->n_workers; t++) {
@@ -179,6 +181,29 @@ void rpu_network_destroy(struct rpu_network *network) {
 }
 
 /* ---- training and evaluation ---- */
+
+enum rpu_status rpu_network_share(struct rpu_network *network, const struct rpu_ranks *ranks, struct rpu_error *err) {
+    if (!is_network(network) || !ranks)
+        return rpu_fail(err, RPU_ERR_ARG, "no network, or no processes");
+    return rpu_exchange_create(network, ranks, RPU_EXCHANGE_BYTES, err);
+}
+
+/* Which images of the pass are this process's. */
+static void divide(struct rpu_network *n) {
+    n->pass.begin = 0;
+    n->pass.end = n->pass.count;
+    if (n->exchange)
+        rpu_exchange_divide(n);
+}
+
+static enum rpu_status train_shared(struct rpu_network *n) {
+    enum rpu_status status;
+    rpu_plan_passes(n);
+    status = rpu_exchange_train(n);
+    if (status == RPU_OK)
+        rpu_plan_updates(n);
+    return status;
+}
 
 static int labels_fit(const struct rpu_network *n, const struct rpu_pass *p) {
     for (size_t i = 0; i < p->count; i++)
@@ -207,7 +232,13 @@ enum rpu_status rpu_network_train(struct rpu_network *network, const struct rpu_
     if (status != RPU_OK)
         return status;
     network->pass = p;
-    rpu_plan_train(network);
+    divide(network);
+    if (network->exchange)
+        status = train_shared(network);
+    else
+        rpu_plan_train(network);
+    if (status != RPU_OK)
+        return status;
     for (uint32_t a = 0; a < network->n_arrays; a++)
         network->workers[0].stats[a].images += count;
     for (uint32_t i = 0; loss && i < count; i++)
@@ -226,7 +257,12 @@ enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct r
         p.step = step + done;
         p.count = count - done < RPU_EVALUATE_AT_ONCE ? count - done : RPU_EVALUATE_AT_ONCE;
         network->pass = p;
+        divide(network);
         rpu_plan_evaluate(network);
+        if (network->exchange)
+            status = rpu_exchange_evaluate(network);
+        if (status != RPU_OK)
+            return status;
         for (size_t i = 0; i < p.count; i++) {
             if (errors)
                 *errors += network->guess[i] != images->labels[p.first + i];
@@ -249,8 +285,7 @@ static void add_reads(struct rpu_read_counts *to, const struct rpu_read_counts *
     to->saturated += from->saturated;
 }
 
-/* What one thread did; threads share no counter while they work. */
-static void add_stats(struct rpu_array_stats *to, const struct rpu_array_stats *from) {
+void rpu_array_stats_add(struct rpu_array_stats *to, const struct rpu_array_stats *from) {
     to->images += from->images;
     for (int c = 0; c < 3; c++)
         to->seconds[c] += from->seconds[c];
@@ -280,10 +315,13 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
     if (!array_at(network, index) || !stats)
         return RPU_ERR_ARG;
     *stats = (struct rpu_array_stats){0};
+    /* threads share no counter while they work */
     for (size_t t = 0; t < network->n_workers; t++)
-        add_stats(stats, &network->workers[t].stats[index]);
+        rpu_array_stats_add(stats, &network->workers[t].stats[index]);
     for (int c = 0; c < 3; c++)
         stats->seconds[c] /= (double)network->n_workers;
+    if (network->exchange)
+        rpu_exchange_add_others(network, (uint32_t)index, stats);
     return RPU_OK;
 }
 
@@ -298,6 +336,8 @@ enum rpu_status rpu_network_array_signals(const struct rpu_network *network, siz
 }
 
 void rpu_network_clear_stats(struct rpu_network *network) {
+    if (is_network(network) && network->exchange)
+        rpu_exchange_clear_others(network);
     for (size_t t = 0; is_network(network) && t < network->n_workers; t++)
         memset(network->workers[t].stats, 0, network->n_arrays * sizeof *network->workers[t].stats);
 }

@@ -18,4 +18,12 @@ struct rpu_array_signals {
 enum rpu_status rpu_network_array_signals(const struct rpu_network *network, size_t index, size_t image,
                                           struct rpu_array_signals *signals);
 
+/** Whether to stop training. Alone: what this process wants. Where several share the network: what any of them wanted
+ *  before the last exchange, so that all hear it after the same minibatch; the wish stays. */
+int rpu_network_stops(struct rpu_network *network, int wanted);
+/** Forgets all wishes. */
+void rpu_network_goes_on(struct rpu_network *network);
+/** Why an exchange failed; null when none did. */
+const char *rpu_network_exchange_failure(const struct rpu_network *network);
+
 #endif

@@ -55,10 +55,10 @@ static size_t row_size(struct rpu_shape s) {
 
 /* ---- parts of steps ---- */
 
-static void load(const struct job *j) {
-    const size_t size = rpu_shape_size(j->n->input);
-    const uint8_t *pixels = j->pass->images->pixels + (size_t)rpu_pass_index(j->pass, j->image) * size;
-    float *x = j->n->image + j->slot * j->n->image_stride;
+void rpu_pass_load(const struct rpu_network *n, size_t slot, size_t image) {
+    const size_t size = rpu_shape_size(n->input);
+    const uint8_t *pixels = n->pass.images->pixels + (size_t)rpu_pass_index(&n->pass, image) * size;
+    float *x = n->image + slot * n->image_stride;
     for (size_t i = 0; i < size; i++)
         x[i] = (float)pixels[i] * (1.0f / 255.0f);
 }
@@ -225,12 +225,16 @@ static const struct rpu_array_parts *division_of(const struct job *j, int backwa
 }
 
 /* Buffers of a read in parts: those of the images that threads share are numbered from 0. */
+static size_t number_of(const struct job *j) {
+    return j->slot - j->pass->begin - j->pass->whole;
+}
+
 static float *stored_of(const struct job *j, const struct rpu_layer *l, int backward) {
-    return l->stored ? l->stored + (j->slot - j->pass->whole) * division_of(j, backward)->floats : NULL;
+    return l->stored ? l->stored + number_of(j) * division_of(j, backward)->floats : NULL;
 }
 
 static struct rpu_read_counts *part_counts_of(const struct job *j, const struct rpu_layer *l, int backward) {
-    return l->part_counts + (j->slot - j->pass->whole) * division_of(j, backward)->parts;
+    return l->part_counts + number_of(j) * division_of(j, backward)->parts;
 }
 
 static void read_part(const struct job *j, int backward) {
@@ -344,22 +348,24 @@ static void do_whole(const struct rpu_entry *e, struct job *j, uint32_t first, u
 
 static void whole_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
-    struct job j = {e->network, &e->network->pass, NULL, item, item, 0, 1, thread};
-    load(&j);
+    const size_t image = e->network->pass.begin + item;
+    struct job j = {e->network, &e->network->pass, NULL, image, image, 0, 1, thread};
+    rpu_pass_load(e->network, image, image);
     do_whole(e, &j, e->first, e->last);
 }
 
 /* Any image in the thread's own buffers. */
 static void evaluate_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
-    struct job j = {e->network, &e->network->pass, NULL, (size_t)thread, item, 0, 1, thread};
-    load(&j);
+    const size_t image = e->network->pass.begin + item;
+    struct job j = {e->network, &e->network->pass, NULL, (size_t)thread, image, 0, 1, thread};
+    rpu_pass_load(e->network, (size_t)thread, image);
     do_whole(e, &j, 0, e->network->plan.n_forward);
 }
 
 static void shared_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
-    const size_t image = e->network->pass.whole + item / e->parts;
+    const size_t image = e->network->pass.begin + e->network->pass.whole + item / e->parts;
     struct job j = {e->network, &e->network->pass, NULL, image, image, item % e->parts, e->parts, thread};
     do_steps(e, &j, e->first, e->last);
 }
@@ -536,21 +542,38 @@ void rpu_plan_make(struct rpu_network *n) {
     list_updates(n, last_of_array);
 }
 
-void rpu_plan_train(struct rpu_network *n) {
+/* Sets how many items the passes of this process's images have. */
+static void count_passes(struct rpu_network *n) {
     struct rpu_plan *p = &n->plan;
     struct rpu_pass *pass = &n->pass;
-    const size_t rest = pass->count % n->n_workers;
-    pass->whole = pass->count - rest;
+    const size_t own = pass->end - pass->begin, rest = own % n->n_workers;
+    pass->whole = own - rest;
     p->list[0].items = pass->whole;
     for (uint32_t k = 1; k < p->n_passes; k++)
         p->list[k].items = rest * p->entries[k].parts;
-    for (size_t i = pass->whole; i < pass->count; i++)
-        load(&(struct job){n, pass, NULL, i, i, 0, 1, 0});
+    for (size_t i = pass->begin + pass->whole; i < pass->end; i++)
+        rpu_pass_load(n, i, i);
+}
+
+void rpu_plan_train(struct rpu_network *n) {
+    count_passes(n);
+    rpu_sched_run(n->engine->sched, n->plan.list, n->plan.n_list);
+}
+
+void rpu_plan_passes(struct rpu_network *n) {
+    count_passes(n);
+    rpu_sched_run(n->engine->sched, n->plan.list, n->plan.n_passes);
+}
+
+void rpu_plan_updates(struct rpu_network *n) {
+    struct rpu_plan *p = &n->plan;
+    for (uint32_t k = 0; k < p->n_passes; k++)
+        p->list[k].items = 0;
     rpu_sched_run(n->engine->sched, p->list, p->n_list);
 }
 
 void rpu_plan_evaluate(struct rpu_network *n) {
-    struct rpu_work work = {.fn = evaluate_item, .context = &n->plan.entries[0], .items = n->pass.count};
-    n->pass.whole = n->pass.count;
+    struct rpu_work work = {.fn = evaluate_item, .context = &n->plan.entries[0], .items = n->pass.end - n->pass.begin};
+    n->pass.whole = work.items;
     rpu_sched_run(n->engine->sched, &work, 1);
 }

@@ -17,7 +17,10 @@
  *  |                  |                                          | this array's weights and makes its gains           |
  *
  *  Steps that are not divided are one entry with their neighbours. So the update of an array overlaps the backward
- *  passes of the layers below it. An evaluation is a list of one entry: whole images. */
+ *  passes of the layers below it. An evaluation is a list of one entry: whole images.
+ *
+ *  Where several processes share the network (exchange.h), each does the passes of its own images, then the exchange,
+ *  then the updates of all images. */
 #ifndef RPU_SRC_PASS_H
 #define RPU_SRC_PASS_H
 
@@ -25,6 +28,8 @@
 #include "scheduler.h"
 
 #include <rpu/data.h>
+
+struct rpu_exchange;
 
 /** What a thread has for itself. */
 struct rpu_worker {
@@ -85,7 +90,9 @@ struct rpu_pass {
     const struct rpu_images *images;
     const uint32_t *index; /**< images of the minibatch; null: consecutive from `first` */
     uint32_t first;
-    size_t count, whole; /**< images; the first `whole` are not shared by several threads */
+    size_t count;      /**< images */
+    size_t begin, end; /**< those of this process: all, or a range where several share the network */
+    size_t whole;      /**< the first of them, not shared by several threads */
     uint64_t step;
     int evaluate;
 };
@@ -110,6 +117,7 @@ struct rpu_network {
     size_t n_workers;
     struct rpu_plan plan;
     struct rpu_pass pass;
+    struct rpu_exchange *exchange; /**< with other processes; null: alone */
 };
 
 /** Images of an evaluation that are handed out at a time. */
@@ -120,7 +128,16 @@ void rpu_plan_make(struct rpu_network *network);
 
 /** Runs the list of a training minibatch, or evaluates, as `network->pass` says. */
 void rpu_plan_train(struct rpu_network *network);
+/** The same in two halves: the passes of this process's images, and the updates of all. */
+void rpu_plan_passes(struct rpu_network *network);
+void rpu_plan_updates(struct rpu_network *network);
 void rpu_plan_evaluate(struct rpu_network *network);
+
+/** Puts the pixels of image `image` of the pass into buffer `slot`. */
+void rpu_pass_load(const struct rpu_network *network, size_t slot, size_t image);
+
+/** Adds what `from` counted to `to`. */
+void rpu_array_stats_add(struct rpu_array_stats *to, const struct rpu_array_stats *from);
 
 /** The number of an image of the pass in its data set. */
 static inline uint32_t rpu_pass_index(const struct rpu_pass *pass, size_t i) {

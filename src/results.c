@@ -278,6 +278,8 @@ enum rpu_status rpu_results_json(char **text, const struct rpu_results *r, struc
     put(&doc, doc.root, "interrupted", json_boolean(r->interrupted));
     put(&doc, doc.root, "seed", rpu_json_integer(r->config->seed));
     put_provenance(&doc, r->engine);
+    put(&doc, doc.root, "ranks", json_integer(r->ranks));
+    put(&doc, doc.root, "hosts", json_integer(r->hosts));
     put(&doc, doc.root, "config", rpu_config_to_json(r->config));
     put_data(&doc, r);
     put_epochs(&doc, r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 #include "error.h"
+#include "network_inside.h"
 #include "rng.h"
 #include "small.h"
 
@@ -109,6 +110,10 @@ void rpu_training_destroy(struct rpu_training *run) {
     free(run);
 }
 
+enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks, struct rpu_error *err) {
+    return run ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
+}
+
 /* Reports where training is; true when the caller wants to stop. */
 static int tell(const struct rpu_training *r, struct report *report, uint32_t epoch, uint32_t image,
                 const struct rpu_epoch *finished) {
@@ -163,7 +168,7 @@ static enum rpu_status train_images(struct rpu_training *r, uint32_t epoch, stru
         done += count;
         r->images += count;
         report->images += count;
-        if (tell(r, report, epoch, done, NULL))
+        if (rpu_network_stops(r->network, tell(r, report, epoch, done, NULL)))
             return RPU_ERR_INTERRUPTED;
     }
     return RPU_OK;
@@ -181,7 +186,7 @@ static enum rpu_status evaluate(struct rpu_training *r, uint32_t epoch, struct r
         const enum rpu_status status = rpu_network_evaluate(r->network, im, first, count, step + first, &errors, &loss);
         if (status != RPU_OK)
             return status;
-        if (tell(r, report, epoch, r->data->train.count, NULL))
+        if (rpu_network_stops(r->network, tell(r, report, epoch, r->data->train.count, NULL)))
             return RPU_ERR_INTERRUPTED;
     }
     out->test_error = (double)errors / im->count;
@@ -206,13 +211,16 @@ static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, 
     if (status == RPU_ERR_INTERRUPTED)
         return rpu_fail(err, status, "stopped in epoch %u of %u", epoch + 1, r->config.epochs);
     if (status != RPU_OK)
-        return rpu_fail(err, status, "epoch %u: the data set does not fit the network", epoch + 1);
+        return rpu_fail(err, status, "epoch %u: %s", epoch + 1,
+                        rpu_network_exchange_failure(r->network) ? rpu_network_exchange_failure(r->network)
+                                                                 : "the data set does not fit the network");
     diagnose(r, before, out);
     out->epoch = epoch + 1;
     out->train_loss = loss / r->data->train.count;
     out->seconds = rpu_now() - start;
     r->n_epochs++;
-    if (tell(r, report, epoch, r->data->train.count, out) && r->n_epochs < r->config.epochs)
+    if (rpu_network_stops(r->network, tell(r, report, epoch, r->data->train.count, out)) &&
+        r->n_epochs < r->config.epochs)
         return rpu_fail(err, RPU_ERR_INTERRUPTED, "stopped after epoch %u of %u", epoch + 1, r->config.epochs);
     return RPU_OK;
 }
@@ -239,6 +247,7 @@ enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *prog
     struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
     if (!run)
         return rpu_fail(err, RPU_ERR_ARG, "no run");
+    rpu_network_goes_on(run->network);
     return rpu_sched_team(run->engine->sched, run_epochs, &running);
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of several processes: exchange between ranks, sweeps over 1, 2 and 3 of them, a rank that dies.
+"""Jobs of several processes: exchange between ranks, trainings and sweeps over 1, 2 and 3 of them, a rank that dies.
 
 Environment: RPU_TEST_MPI=yes when the program was built with MPI; RPU_TEST_DIST, the program of test_dist.c.
 """
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ def environment():
     env = e2e.environment()
     # Shared memory without the system call that containers forbid.
     env["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none"
+    # More ranks than cores, and others beside them: whoever waits lets the others work.
+    env["OMPI_MCA_mpi_yield_when_idle"] = "1"
     # What MPI itself does not free is none of the program's leaks; test_sweep.py looks for those.
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     return env
@@ -46,8 +49,8 @@ def sweep(ranks, *args):
     return result
 
 
-def start(ranks, *args):
-    return subprocess.Popen(command(ranks, e2e.PROGRAM, "sweep", *args), stdin=subprocess.DEVNULL,
+def start(ranks, *args, of="sweep"):
+    return subprocess.Popen(command(ranks, e2e.PROGRAM, of, *args), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
 
@@ -82,9 +85,124 @@ def test_ranks_without_mpi_are_refused():
         assert os.listdir(".") == ["sweep.yaml"]
         return
     for variable in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
-        e2e.fails(2, "sweep", "sweep.yaml", env={variable: "2"},
-                  says=["started as one of 2 processes, but this program was built without MPI"])
+        for args in (["sweep", "sweep.yaml"], ["train", *e2e.SMALL]):
+            e2e.fails(2, *args, env={variable: "2"},
+                      says=["started as one of 2 processes, but this program was built without MPI"])
     e2e.succeed("sweep", "sweep.yaml", env={"OMPI_COMM_WORLD_SIZE": "1"})
+
+
+# ---- training ----
+
+FEW = ["--data", "digits", "--limit-train", "45", "--limit-test", "300", "--epochs", "2"]
+
+
+def train(ranks, *args):
+    """Trains on ranks and returns the results document."""
+    result = mpirun(ranks, e2e.PROGRAM, "train", "--quiet", "--json", "-", *args)
+    assert result.returncode == 0, f"{ranks} ranks: exit {result.returncode}\n{result.stdout}{result.stderr}"
+    assert result.stderr == "", result.stderr
+    return json.loads(result.stdout)
+
+
+def outcome(record):
+    """What is the same on any number of ranks."""
+    epochs = [{k: v for k, v in epoch.items() if k not in ("seconds", "train_seconds")} for epoch in record["epochs"]]
+    return [record[key] for key in ("weights_digest", "test_error", "images_trained", "pulses", "arrays")] + [epochs]
+
+
+def test_trainings_give_the_same_on_any_number_of_ranks():
+    # 45 images: the last minibatch of 8 has 5; 1 image, and 2, are fewer than 3 ranks.
+    for preset, batch, threads in (("lenet-rpu", 1, 1), ("lenet-rpu", 8, 2), ("lenet-rpu-nm-bm", 2, 1),
+                                   ("lenet-fp", 1, 2), ("lenet-fp", 8, 1)):
+        args = [preset, *FEW, "--batch", str(batch)]
+        alone = e2e.train(*args, "--threads", "1")
+        assert alone["ranks"] == 1 and alone["hosts"] == 1
+        for ranks in (1, 2, 3):
+            shared = train(ranks, *args, "--threads", str(threads))
+            assert shared["ranks"] == ranks and shared["hosts"] == 1 and shared["threads"] == threads
+            assert outcome(shared) == outcome(alone), f"{preset}, batch {batch}, {ranks} ranks"
+
+
+def test_one_rank_speaks_and_writes():
+    words = ["train", "lenet-fp", *FEW, "--batch", "3", "--out", "runs", "--json", "run.json", "--trace", "trace.json"]
+    result = mpirun(3, e2e.PROGRAM, *words, "--threads", "1")
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    for text in ("epoch 1/2", "epoch 2/2", "weights digest", "1 thread in each of 3 ranks on 1 host"):
+        assert result.stdout.count(text) == 1, f"{text}: {result.stdout}"
+    assert sorted(os.listdir(".")) == ["run.json", "runs", "trace.json"]
+    assert sorted(os.listdir("runs")) == ["config.yaml", "result.json"]
+    assert read_json("run.json") == read_json("runs/result.json")
+    names = {event["name"] for event in read_json("trace.json")["traceEvents"]}
+    assert {"exchange", "exchange, in", "exchange, out"} <= names, names
+
+
+def test_fewer_images_than_ranks_is_warned_of():
+    result = mpirun(3, e2e.PROGRAM, "train", "lenet-fp", *e2e.SMALL, "--batch", "2")
+    assert result.returncode == 0 and result.stdout.count("weights digest") == 1, result.stdout + result.stderr
+    assert result.stderr.count("warning: 3 ranks share minibatches of 2 images") == 1, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+
+
+def test_errors_of_a_training_are_said_once():
+    write("plain", "x")
+    for args, code, says in ((["--batch", "0"], 2, "training.batch"), (["--isa", "none"], 2, "--isa"),
+                             (["--out", "plain"], 1, "plain"), (["--no-such-option"], 2, "unknown option")):
+        result = mpirun(2, e2e.PROGRAM, "train", *FEW, *args)
+        assert result.returncode == code, f"{args}: exit {result.returncode}\n{result.stderr}"
+        lines = [line for line in result.stderr.splitlines() if line.startswith("rpubench")]
+        assert len(lines) == 1 and says in lines[0], f"{args}: {result.stderr}"
+        assert result.stdout == "", result.stdout
+    assert os.listdir(".") == ["plain"]
+
+
+def test_ranks_that_differ_are_refused():
+    one = [e2e.PROGRAM, "train", *FEW, "--batch", "2"]
+    for other, says in ((["--seed", "2"], "configuration"), (["--data", "nowhere"], "rank 1: nowhere: cannot open")):
+        result = mpirun(1, *one, ":", "-n", "1", *one, *other)
+        assert result.returncode != 0 and result.stderr.count(says) == 1 and result.stdout == "", result.stderr
+
+
+LONG = ["lenet-fp", "--data", "digits", "--limit-train", "200", "--limit-test", "20", "--batch", "4",
+        "--threads", "1"]
+
+
+def test_a_rank_of_a_training_that_dies():
+    before = train(2, *LONG, "--epochs", "1", "--out", "runs")
+    with start(2, *LONG, "--epochs", "100000", "--out", "runs", of="train") as job:
+        assert "lenet-fp on digits" in job.stdout.readline()
+        until(lambda: "epoch 1/" in job.stdout.readline(), job)
+        os.kill(rank_process(job, 1), signal.SIGKILL)
+        _, err = job.communicate(timeout=60)
+    assert job.returncode not in (0, 130)
+    assert re.search(r"rank 1 .*signal 9", err), err
+    assert read_json("runs/result.json") == before, "the results of before are still there, whole"
+    assert train(3, *LONG, "--epochs", "1", "--out", "runs")["weights_digest"] == before["weights_digest"]
+
+
+def check_interrupted(job):
+    """The job has been told to stop: rank 0 has written what was finished, at the end of a minibatch."""
+    _, err = job.communicate(timeout=60)
+    assert job.returncode != 0
+    record = read_json("runs/result.json")
+    assert record["interrupted"] is True and record["images_trained"] % 4 == 0, err
+    finished = len(record["epochs"])
+    assert finished >= 1 and finished * 200 <= record["images_trained"] <= (finished + 1) * 200
+    assert sorted(os.listdir("runs")) == ["config.yaml", "result.json"]
+    alone = e2e.train(*LONG, "--epochs", "1")
+    assert record["epochs"][0]["train_loss"] == alone["epochs"][0]["train_loss"]
+
+
+def test_interrupt_of_a_training():
+    with start(2, *LONG, "--epochs", "100000", "--out", "runs", of="train") as job:
+        until(lambda: "epoch 1/" in job.stdout.readline(), job)
+        job.send_signal(signal.SIGTERM)
+        check_interrupted(job)
+    # Told to one rank alone, all stop.
+    with start(3, *LONG, "--epochs", "100000", "--out", "runs", of="train") as job:
+        until(lambda: "epoch 1/" in job.stdout.readline(), job)
+        os.kill(rank_process(job, 2), signal.SIGTERM)
+        check_interrupted(job)
+    assert job.returncode == 130, job.returncode
 
 
 # ---- sweeps ----
@@ -198,7 +316,8 @@ def test_slurm_script():
     assert set(states("runs").values()) == {"done"}
     result = slurm("train", "lenet-fp", *e2e.SMALL, "--out", "one")
     assert result.returncode == 0 and result.stdout.count("weights digest") == 1, result.stdout + result.stderr
-    assert read_json("one/result.json")["threads"] == 1
+    record = read_json("one/result.json")
+    assert record["threads"] == 1 and record["ranks"] == 2
     del env["SLURM_NTASKS"]
     for args, says in ((["sweep", "sweep.yaml"], "SLURM_NTASKS is not set"), ([], "usage: sbatch"), (["info"], "usage:")):
         result = slurm(*args)

@@ -8,8 +8,7 @@ const char cli_description[] =
     "processing units, RPUs), and measures the throughput of each training cycle: forward, backward, update.\n"
     "\n"
     "One configuration and one seed give the same weights, to the last bit, on every kernel variant and with any "
-    "number "
-    "of threads.";
+    "number of threads and of MPI ranks.";
 
 const struct cli_option cli_common[] = {
     {"help", 'h', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print help and exit."},
@@ -103,7 +102,14 @@ const struct cli_command cli_commands[] = {
      "The first array's backward cycle has no use in training and is not run.\n"
      "\n"
      "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
-     "reported and written, marked as interrupted. A second one ends the program at once.",
+     "reported and written, marked as interrupted. A second one ends the program at once.\n"
+     "\n"
+     "Under mpirun, where the program was built with MPI, the ranks share the images of each minibatch: each does the "
+     "forward and backward cycles of its own, and all the updates of all images, with activations and errors "
+     "exchanged. "
+     "Results are those of one process. Give --batch several images for each rank; for many trainings, sweep is the "
+     "better use of ranks. Rank 0 alone prints and writes, --trace included. The cores of a rank are the launcher's "
+     "matter.",
      train_options},
     {CLI_SWEEP, "sweep", "SWEEP.yaml", 1, "run many trainings that differ in some keys, side by side",
      "Trains one network for each combination of values in a sweep file, as many at a time as the cores allow, each on "

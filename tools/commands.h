@@ -15,6 +15,8 @@
 
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
+/** The train command in this process alone, whatever launched it. */
+int train_alone(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
@@ -26,9 +28,14 @@ void print_help(FILE *out, const struct cli_command *command);
 /** Prints "rpubench COMMAND: message" to standard error and returns the exit code that belongs to the status. */
 int report_error(const char *command, const struct rpu_error *err);
 
+/** The exit code that belongs to a status. */
+int exit_code(enum rpu_status status);
+
 /** As report_error, for an engine that could not be created: `isa_origin`, what asked for the kernel variant, is named
  *  where it is the variant that is not there. */
 int report_engine_error(const char *command, const char *isa_origin, const struct rpu_error *err);
+/** Puts it into the error instead. */
+void name_isa_origin(const char *isa_origin, struct rpu_error *err);
 
 /** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
 const char *chosen_isa(const struct cli_args *args, const char **origin);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int report_error(const char *command, const struct rpu_error *err) {
-    fprintf(stderr, CLI_PROGRAM " %s: %s\n", command, err->message);
-    switch (err->status) {
+int exit_code(enum rpu_status status) {
+    switch (status) {
+    case RPU_OK: return CLI_EXIT_OK;
     case RPU_ERR_ARG:
     case RPU_ERR_SHAPE:
     case RPU_ERR_RANGE:
@@ -19,10 +19,22 @@ int report_error(const char *command, const struct rpu_error *err) {
     }
 }
 
+int report_error(const char *command, const struct rpu_error *err) {
+    fprintf(stderr, CLI_PROGRAM " %s: %s\n", command, err->message);
+    return exit_code(err->status);
+}
+
+void name_isa_origin(const char *isa_origin, struct rpu_error *err) {
+    char message[sizeof err->message];
+    if (err->status != RPU_ERR_UNSUPPORTED)
+        return;
+    snprintf(message, sizeof message, "%s: %.400s", isa_origin, err->message);
+    memcpy(err->message, message, sizeof message);
+}
+
 int report_engine_error(const char *command, const char *isa_origin, const struct rpu_error *err) {
     struct rpu_error named = *err;
-    if (err->status == RPU_ERR_UNSUPPORTED)
-        snprintf(named.message, sizeof named.message, "%s: %.400s", isa_origin, err->message);
+    name_isa_origin(isa_origin, &named);
     return report_error(command, &named);
 }
 
@@ -77,9 +89,9 @@ int main(int argc, char **argv) {
     struct cli_args args;
     char message[640];
     int code = cli_parse(&args, argc, argv, message, sizeof message);
-    if (code)
+    if (code && rpu_dist_speaks())
         fprintf(stderr, "%s\n", message);
-    else
+    if (!code)
         code = run(&args);
     cli_free(&args);
     return close_stdout(code);

@@ -241,6 +241,9 @@ static void examples(void) {
     puts(".PP");
     example("The same on the ranks of an MPI job:", "mpirun -n 8 " CLI_PROGRAM " sweep bl.yaml --out=bl");
     puts(".PP");
+    example("One training whose minibatches four ranks share:",
+            "mpirun -n 4 " CLI_PROGRAM " train --batch=64 --threads=1 --out=shared");
+    puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");
 }

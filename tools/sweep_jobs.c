@@ -89,6 +89,7 @@ static void become_training(const struct jobs *j, const struct place *place, pid
         sched_setaffinity(0, sizeof place->cores, &place->cores);
     if (connect_streams(log) == 0) {
         sigprocmask(SIG_SETMASK, &j->before, NULL);
+        rpu_dist_forget(); /* it is alone, also where this process is a rank */
         execv("/proc/self/exe", argv);
     }
     dprintf(log, CLI_PROGRAM " sweep: cannot start the training: %s\n", strerror(errno));

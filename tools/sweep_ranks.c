@@ -45,7 +45,7 @@ static int train_in(const char *folder) {
     snprintf(config, sizeof config, "%s/config.yaml", folder);
     code = cli_parse(&args, 6, argv, message, sizeof message);
     if (!code)
-        code = command_train(&args);
+        code = train_alone(&args);
     cli_free(&args);
     return code;
 }

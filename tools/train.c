@@ -3,6 +3,8 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,70 +18,81 @@ struct outputs {
     int json_to_stdout;
 };
 
-/* Everything one training holds. */
+/* Everything one training holds. Errors of its preparation are kept until all ranks know of them. */
 struct session {
+    const struct rpu_dist *dist;
+    int hosts;
     struct rpu_config config;
     struct rpu_engine *engine;
     struct rpu_dataset data;
     struct rpu_training *run;
     struct outputs outputs;
-    FILE *human; /* null with --quiet */
+    FILE *human; /* null with --quiet, and on ranks other than 0 */
     char date[32];
     int interrupted;
+    struct rpu_error error;
 };
 
-static int load_config(struct session *s, const struct cli_args *args) {
+/* Keeps a message as an error of this training. */
+static enum rpu_status fail(struct session *s, enum rpu_status status, const char *format, ...) RPU_PRINTF(3, 4);
+
+static enum rpu_status fail(struct session *s, enum rpu_status status, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    s->error.status = status;
+    vsnprintf(s->error.message, sizeof s->error.message, format, list);
+    va_end(list);
+    return status;
+}
+
+/* A preset or file that cannot be read is wrong usage. */
+static enum rpu_status load_config(struct session *s, const struct cli_args *args) {
     struct assignments given;
     const char *source = args->n_operands ? args->operands[0] : NULL;
-    struct rpu_error err;
     enum rpu_status status;
-    if (!assignments_collect(&given, args)) {
-        fprintf(stderr, CLI_PROGRAM " train: out of memory\n");
-        return CLI_EXIT_FAILURE;
-    }
-    status = rpu_config_load(&s->config, source, given.list, given.n, &err);
+    if (!assignments_collect(&given, args))
+        return fail(s, RPU_ERR_NOMEM, "out of memory");
+    status = rpu_config_load(&s->config, source, given.list, given.n, &s->error);
     assignments_free(&given);
-    if (status == RPU_OK)
-        return CLI_EXIT_OK;
-    report_error("train", &err);
-    return status == RPU_ERR_NOMEM ? CLI_EXIT_FAILURE : CLI_EXIT_USAGE;
+    if (status != RPU_OK && status != RPU_ERR_NOMEM)
+        s->error.status = status = RPU_ERR_CONFIG;
+    return status;
 }
 
 /* ---- outputs ---- */
 
-static int open_output(struct rpu_outfile **file, const char *folder, const char *name) {
+static enum rpu_status open_output(struct session *s, struct rpu_outfile **file, const char *folder, const char *name) {
     char path[RPU_PATH_MAX];
-    struct rpu_error err;
     const int n = snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        fprintf(stderr, CLI_PROGRAM " train: %s: the path is too long\n", name);
-        return CLI_EXIT_FAILURE;
-    }
-    return rpu_outfile_open(file, path, &err) == RPU_OK ? CLI_EXIT_OK : report_error("train", &err);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return fail(s, RPU_ERR_IO, "%s: the path is too long", name);
+    return rpu_outfile_open(file, path, &s->error);
 }
 
-static int open_folder(struct outputs *o, const char *folder) {
-    int code;
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, CLI_PROGRAM " train: --out: cannot create the folder %s: %s\n", folder, strerror(errno));
-        return CLI_EXIT_FAILURE;
-    }
-    code = open_output(&o->result, folder, "result.json");
-    return code ? code : open_output(&o->config, folder, "config.yaml");
+static enum rpu_status open_folder(struct session *s, const char *folder) {
+    enum rpu_status status;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
+    status = open_output(s, &s->outputs.result, folder, "result.json");
+    return status == RPU_OK ? open_output(s, &s->outputs.config, folder, "config.yaml") : status;
 }
 
-static int open_outputs(struct session *s, const struct cli_args *args) {
-    const char *json = cli_value(args, "json"), *folder = cli_value(args, "out");
-    int code = CLI_EXIT_OK;
+static enum rpu_status open_outputs(struct session *s, const struct cli_args *args) {
+    const char *json = cli_value(args, "json"), *folder = cli_value(args, "out"), *trace = cli_value(args, "trace");
+    enum rpu_status status = RPU_OK;
+    if (s->dist->rank > 0)
+        return RPU_OK;
     s->outputs.json_to_stdout = json && strcmp(json, "-") == 0;
     s->human = cli_value(args, "quiet") ? NULL : s->outputs.json_to_stdout ? stderr : stdout;
     if (folder)
-        code = open_folder(&s->outputs, folder);
-    if (!code && json && !s->outputs.json_to_stdout)
-        code = open_output(&s->outputs.json, "", json);
-    if (!code && cli_value(args, "trace"))
-        code = open_output(&s->outputs.trace, "", cli_value(args, "trace"));
-    return code;
+        status = open_folder(s, folder);
+    if (status == RPU_OK && json && !s->outputs.json_to_stdout)
+        status = open_output(s, &s->outputs.json, "", json);
+    if (status == RPU_OK && trace)
+        status = open_output(s, &s->outputs.trace, "", trace);
+    if (status == RPU_OK && trace)
+        status = rpu_engine_trace(s->engine, RPU_TRACE_EVENTS, &s->error);
+    return status;
 }
 
 static int commit(struct rpu_outfile **file, const char *text) {
@@ -119,7 +132,8 @@ static int write_trace(struct session *s) {
 
 /* Writes everything that was asked for; a failure of one does not keep the others from being written. */
 static int write_outputs(struct session *s) {
-    const struct rpu_results results = {&s->config, s->engine, &s->data, s->run, s->date, s->interrupted};
+    const struct rpu_results results = {&s->config, s->engine,      &s->data,      s->run,
+                                        s->date,    s->interrupted, s->dist->size, s->hosts};
     struct rpu_error err;
     char *text = NULL;
     int code = write_config(s), failed = write_trace(s);
@@ -141,23 +155,77 @@ static int write_outputs(struct session *s) {
 /* ---- the training ---- */
 
 /* An assignment or a file may have replaced what --isa or RPU_ISA asked for. */
-static int create_engine(struct session *s, const struct cli_args *args) {
-    struct rpu_error err;
+static enum rpu_status create_engine(struct session *s, const struct cli_args *args) {
     const char *isa = s->config.isa[0] ? s->config.isa : NULL;
     const char *origin, *chosen = chosen_isa(args, &origin);
     const struct rpu_engine_options options = {isa, (int)s->config.threads, s->config.bind};
-    if (rpu_engine_create_with(&s->engine, &options, &err) == RPU_OK)
-        return CLI_EXIT_OK;
-    return report_engine_error("train", isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &err);
+    const enum rpu_status status = rpu_engine_create_with(&s->engine, &options, &s->error);
+    if (status != RPU_OK)
+        name_isa_origin(isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &s->error);
+    return status;
 }
 
-static int load_data(struct session *s) {
+static enum rpu_status load_data(struct session *s) {
     const struct rpu_config *c = &s->config;
-    struct rpu_error err;
-    const enum rpu_status status = strcmp(c->data, "digits") == 0
-                                       ? rpu_digits_generate(&s->data, c->limit_train, c->limit_test, c->seed, &err)
-                                       : rpu_dataset_read(&s->data, c->data, c->limit_train, c->limit_test, &err);
-    return status == RPU_OK ? CLI_EXIT_OK : report_error("train", &err);
+    return strcmp(c->data, "digits") == 0
+               ? rpu_digits_generate(&s->data, c->limit_train, c->limit_test, c->seed, &s->error)
+               : rpu_dataset_read(&s->data, c->data, c->limit_train, c->limit_test, &s->error);
+}
+
+/* ---- ranks ---- */
+
+static enum rpu_status gather(void *context, size_t bytes, void *all, struct rpu_error *err) {
+    const struct rpu_dist *dist = context;
+    return dist->allgather((const char *)all + (size_t)dist->rank * bytes, bytes, all, err);
+}
+
+/* Whether all ranks train the same; where and with how many threads is a rank's own matter. */
+static enum rpu_status compare_ranks(struct session *s) {
+    struct rpu_config *c = malloc(sizeof *c);
+    const struct rpu_images *images[2] = {&s->data.train, &s->data.test};
+    char *yaml = NULL;
+    enum rpu_status status = c ? RPU_OK : fail(s, RPU_ERR_NOMEM, "out of memory");
+    if (status == RPU_OK) {
+        *c = s->config;
+        c->isa[0] = '\0';
+        c->threads = 0;
+        c->bind = RPU_BIND_AUTO;
+        status = rpu_config_yaml(c, &yaml, &s->error);
+    }
+    free(c);
+    status = rpu_dist_agree(s->dist, status, &s->error);
+    if (status == RPU_OK)
+        status = rpu_dist_same(s->dist, yaml, strlen(yaml), "the configuration's settings", &s->error);
+    free(yaml);
+    for (int i = 0; i < 2 && status == RPU_OK; i++) {
+        const size_t size = (size_t)images[i]->height * images[i]->width * images[i]->channels;
+        status = rpu_dist_same(s->dist, images[i]->pixels, images[i]->count * size, "the images", &s->error);
+        if (status == RPU_OK)
+            status = rpu_dist_same(s->dist, images[i]->labels, images[i]->count, "the labels", &s->error);
+    }
+    return status;
+}
+
+static void warn_of_idle_ranks(const struct session *s) {
+    const uint32_t batch = s->config.batch < s->data.train.count ? s->config.batch : s->data.train.count;
+    if (!s->human || (uint32_t)s->dist->size <= batch)
+        return;
+    fprintf(stderr,
+            CLI_PROGRAM " train: warning: %d ranks share minibatches of %u image%s, which gains nothing from %s; "
+                        "--batch gives larger ones, sweep shares trainings\n",
+            s->dist->size, batch, batch == 1 ? "" : "s", batch == 1 ? "more than one rank" : "further ranks");
+}
+
+static enum rpu_status share(struct session *s) {
+    const struct rpu_ranks ranks = {s->dist->rank, s->dist->size, (void *)(uintptr_t)s->dist, gather};
+    enum rpu_status status;
+    if (s->dist->size == 1)
+        return RPU_OK;
+    status = compare_ranks(s);
+    s->hosts = rpu_dist_hosts(s->dist);
+    if (status == RPU_OK)
+        status = rpu_dist_agree(s->dist, rpu_training_share(s->run, &ranks, &s->error), &s->error);
+    return status;
 }
 
 static void print_start(const struct session *s) {
@@ -167,8 +235,11 @@ static void print_start(const struct session *s) {
     fprintf(s->human, "%s on %s: %u training and %u test images of %ux%ux%u, %u classes; seed %llu, batch %u\n",
             s->config.preset[0] ? s->config.preset : "network", s->config.data, im->count, s->data.test.count,
             im->height, im->width, im->channels, im->classes, (unsigned long long)s->config.seed, s->config.batch);
-    fprintf(s->human, "kernels %s, %d thread%s\n", rpu_engine_isa(s->engine), rpu_engine_threads(s->engine),
+    fprintf(s->human, "kernels %s, %d thread%s", rpu_engine_isa(s->engine), rpu_engine_threads(s->engine),
             rpu_engine_threads(s->engine) == 1 ? "" : "s");
+    if (s->dist->size > 1)
+        fprintf(s->human, " in each of %d ranks on %d host%s", s->dist->size, s->hosts, s->hosts == 1 ? "" : "s");
+    fputc('\n', s->human);
     fflush(s->human);
 }
 
@@ -178,48 +249,63 @@ static int train(struct session *s) {
     enum rpu_status status;
     rpu_date(s->date);
     progress_init(&progress, s->human);
+    if (rpu_dist_launched())
+        progress.terminal = 0; /* mpirun gives rank 0 a terminal of its own making, wherever its output goes */
     status = rpu_training_run(s->run, progress_report, &progress, &err);
     progress_clear(&progress);
     s->interrupted = status == RPU_ERR_INTERRUPTED;
     if (status != RPU_OK && !s->interrupted)
-        return report_error("train", &err);
+        return s->dist->rank == 0 ? report_error("train", &err) : CLI_EXIT_OK;
     if (s->human)
         print_report(s->human, s->run, &s->data, s->interrupted);
     return CLI_EXIT_OK;
 }
 
-static int run_session(struct session *s, const struct cli_args *args) {
-    struct rpu_error err;
-    int code = load_config(s, args);
-    if (!code)
-        code = create_engine(s, args);
-    if (!code)
-        code = load_data(s);
-    if (!code && rpu_training_create(&s->run, s->engine, &s->config, &s->data, &err) != RPU_OK)
-        code = report_error("train", &err);
-    if (code)
-        return code;
+/* Up to the first image; what fails on one rank ends all, and is said once. */
+static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
+    enum rpu_status status = load_config(s, args);
+    if (status == RPU_OK)
+        status = create_engine(s, args);
+    if (status == RPU_OK)
+        status = load_data(s);
+    if (status == RPU_OK)
+        status = rpu_training_create(&s->run, s->engine, &s->config, &s->data, &s->error);
+    status = rpu_dist_agree(s->dist, status, &s->error);
+    if (status == RPU_OK)
+        status = share(s);
+    if (status != RPU_OK)
+        return status;
     /* Caught before temporary files are there, so that an interrupt leaves none behind. */
     interrupts_catch();
-    code = open_outputs(s, args);
-    if (code)
-        return code;
-    if (s->outputs.trace && rpu_engine_trace(s->engine, RPU_TRACE_EVENTS, &err) != RPU_OK)
-        return report_error("train", &err);
+    return rpu_dist_agree(s->dist, open_outputs(s, args), &s->error);
+}
+
+/* The exit code of the job is that of rank 0: a launcher ends all ranks when one of them reports a failure, and rank 0
+ * may still have something to write. */
+static int run_session(struct session *s, const struct cli_args *args) {
+    int code = CLI_EXIT_OK;
+    if (prepare(s, args) != RPU_OK)
+        return s->dist->rank == 0 ? report_error("train", &s->error) : CLI_EXIT_OK;
+    warn_of_idle_ranks(s);
     print_start(s);
     code = train(s);
+    if (s->dist->rank > 0)
+        return CLI_EXIT_OK;
     if (!code)
         code = write_outputs(s);
     return code ? code : s->interrupted ? CLI_EXIT_INTERRUPTED : CLI_EXIT_OK;
 }
 
-int command_train(const struct cli_args *args) {
+static int train_with(const struct cli_args *args, const struct rpu_dist *dist) {
     struct session *s = calloc(1, sizeof *s);
     int code;
     if (!s) {
         fprintf(stderr, CLI_PROGRAM " train: out of memory\n");
+        dist->abort(CLI_EXIT_FAILURE);
         return CLI_EXIT_FAILURE;
     }
+    s->dist = dist;
+    s->hosts = 1;
     code = run_session(s, args);
     rpu_outfile_abandon(s->outputs.json);
     rpu_outfile_abandon(s->outputs.result);
@@ -229,5 +315,24 @@ int command_train(const struct cli_args *args) {
     rpu_dataset_free(&s->data);
     rpu_engine_destroy(s->engine);
     free(s);
+    return code;
+}
+
+int train_alone(const struct cli_args *args) {
+    struct rpu_dist alone;
+    rpu_dist_alone(&alone);
+    return train_with(args, &alone);
+}
+
+int command_train(const struct cli_args *args) {
+    struct rpu_dist dist;
+    struct rpu_error err;
+    int code = CLI_EXIT_OK;
+    if (rpu_dist_open(&dist, &err) != RPU_OK)
+        code = dist.rank == 0 ? report_error("train", &err) : CLI_EXIT_USAGE;
+    else
+        code = train_with(args, &dist);
+    fflush(stdout);
+    rpu_dist_close();
     return code;
 }

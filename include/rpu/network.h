@@ -47,6 +47,27 @@ RPU_API enum rpu_status rpu_network_create(struct rpu_network **network, const s
                                            uint32_t channels, uint32_t classes, struct rpu_error *err);
 RPU_API void rpu_network_destroy(struct rpu_network *network);
 
+/** Processes that train one network together, as one of them sees them. */
+struct rpu_ranks {
+    int rank, size; /**< 0 <= rank < size */
+    void *context;  /**< for allgather */
+    /** Gives this process's block, which lies at all + rank * bytes, to all processes, and puts theirs at their places.
+     *  Called by each process the same number of times with the same size, on the thread that called the network's
+     *  function. Anything but RPU_OK ends the minibatch with that status. */
+    enum rpu_status (*allgather)(void *context, size_t bytes, void *all, struct rpu_error *err);
+};
+
+/** Shares a network among processes. Each builds it from the same configuration (the engine may differ), calls this
+ *  before the first minibatch, and then all call rpu_network_train and rpu_network_evaluate with the same arguments.
+ *  Each does the forward and backward passes of some of the images, all apply all updates: every process has the same
+ *  weights, losses and counts, those of a single process. Activations and errors are exchanged, never weights. So a
+ *  minibatch should have several images for each process, and the updates are work that every process repeats.
+ *
+ *  Times of the statistics (rpu_array_stats) are then those of all threads of all processes divided by their number.
+ *  After an allgather that failed the network is of no further use. RPU_ERR_ARG, RPU_ERR_NOMEM. */
+RPU_API enum rpu_status rpu_network_share(struct rpu_network *network, const struct rpu_ranks *ranks,
+                                          struct rpu_error *err);
+
 /** Trains on one minibatch: the images `index[0..count)` of `images`. All see the weights of its start; then each
  *  array is updated image by image in order, each with the full eta. `step` is the number of images trained before
  *  this minibatch (the image number of the first); `count` at most the configuration's batch. The sum of the images'

@@ -55,6 +55,11 @@ RPU_API enum rpu_status rpu_training_create(struct rpu_training **run, const str
                                             struct rpu_error *err);
 RPU_API void rpu_training_destroy(struct rpu_training *run);
 
+/** Shares the run among processes: see rpu_network_share. All have the same images and make the same calls. A stop that
+ *  one of them asks for is heard by all after the same minibatch, the one after it was asked for. */
+RPU_API enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks,
+                                           struct rpu_error *err);
+
 /** Trains to the configured number of epochs. Images are shuffled anew each epoch from the seed. `progress` may be
  *  null. RPU_ERR_INTERRUPTED when the callback asked to stop. */
 RPU_API enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
