@@ -15,7 +15,16 @@
  *   16,777,216       0.52 ns       0.81 ns      1.55 to 1.68   (memory)
  *
  * So 8 bytes a crosspoint cost about 0.3 ns from memory (the difference of the columns). Drawing the parameters again
- * from their counters would cost four Gaussians, at 0.56 ns and more each. */
+ * from their counters would cost four Gaussians, at 0.50 ns and more each.
+ *
+ * Steps and bounds in arrays of their own, as words that need no shuffling, would serve dense passes and cost sparse
+ * ones, which are what a training makes. 128 x 513 crosspoints, AVX2 kernel with noise drawn before, one core of an
+ * Intel Xeon (Golden Cove), minima:
+ *
+ *                                          together     two arrays
+ *   dense pass, eight crosspoints          2.8 ns       2.3 ns
+ *   list of 38 % of the inputs, each hit   0.64 ns      0.76 ns
+ *   list of 16 % of the inputs, each hit   0.73 ns      0.93 ns */
 #include "tile.h"
 
 #include "error.h"
