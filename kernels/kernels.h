@@ -112,6 +112,7 @@ struct rpu_output_stage {
 };
 
 /** epilogue: output side in place on y[p * ldy + i], i < n, p < columns. xi = element first + p * n + i.
+ *  or stage->noise[p * n + i].
  *      v = fma(sigma, xi, y)  (sigma > 0);  v = clip(v, bound);  saturated if |v| >= bound;
  *      steps > 0: v = round(v * steps) * (step * scale[p]), else v = v * scale[p]  (scale null: 1; scale[p] == 0 gives
  *      +0).
@@ -190,7 +191,9 @@ struct rpu_pulse_counts {
  *      w = w > upper ? upper : (w < lower ? lower : w).
  *  sign is the sign bit. Counts are added to: row pulses and coincidences of the rows in range; clipped row
  *  probabilities of the rows in range; column pulses and clipped column probabilities (of every vector with
- *  gain_d != 0) only when row0 == 0. */
+ *  gain_d != 0) only when row0 == 0.
+ *  w and dev are read up to rpu_padded(n); in rows that fire, weights that are not hit and the padding may be written
+ *  with what they hold. */
 typedef void rpu_pulse_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
 
 /** Bytes of scratch for `pulse`: thresholds and planes of the block's rows, thresholds, planes and hit lists of one

@@ -11,7 +11,7 @@
  *   fires is known and is fetched ahead where arrays are larger than a cache.
  * - Narrow arrays (the first convolution): vectors have a handful of coincidences each, so that nothing is worth doing
  *   for one vector alone. Column planes of several vectors are drawn at once, row pulses of many vectors are collected,
- *   the noise of their coincidences is drawn eight blocks at a time, each with its own counter, and then row by row all
+ *   the noise of their coincidences is drawn sixteen blocks at a time, each with its own counter, and then row by row all
  *   of a row's pulses are worked off, while its weights stay in registers. */
 #include "pulses.h"
 
@@ -614,10 +614,10 @@ struct unit {
     uint32_t p, slot, columns;
 };
 
-/* Row pulses in order. What a row meets cannot be foreseen and is little: there is no branch that depends on it. */
+/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
 struct strip {
     uint32_t columns[STRIP];
-    uint32_t x[STRIP];     /* index of the first input */
+    size_t x[STRIP];       /* index of the first input */
     uint32_t first[STRIP]; /* number of the first noise */
     uint32_t row[STRIP];
     float d[STRIP];
@@ -642,7 +642,7 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
         a->gain_x + u->p, a->x + u->p * a->ldx, 0, a->n, at_column(&a->col_ties, column, u->slot), 0, 0};
     const struct philox ph = philox_begin(&bits);
     uint16_t hi[128] = {0}; /* whole vectors, whatever n */
-    uint64_t plane[2];
+    uint64_t plane[2] = {0};
     upper_thresholds(a->gain_x[u->p], source.v, a->n, hi);
     draw_plane(&ph, &source, a->n, hi, plane);
     return (uint32_t)plane[0];
@@ -823,7 +823,7 @@ INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args 
     c->row_pulses += mine & 1u;
     c->coincidences += hits & mine;
     b->columns[k] = columns;
-    b->x[k] = (uint32_t)(p * l->ldx);
+    b->x[k] = p * l->ldx;
     b->first[k] = number;
     b->row[k] = (uint32_t)i;
     b->d[k] = l->d[p * l->ldd + i];
@@ -852,28 +852,13 @@ static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_
     counts->column_pulses += a->row0 == 0 ? pulses : 0;
 }
 
-/* n / m for a multiplier that is worked out once. */
-struct divisor {
-    uint32_t m;
-    int shift; /* m = 2^shift, or negative */
-};
-
-INLINE struct divisor divisor_make(size_t m) {
-    const struct divisor d = {(uint32_t)m, m & (m - 1) ? -1 : __builtin_ctz((unsigned)m)};
-    return d;
-}
-
-INLINE uint32_t divide(const struct divisor *d, uint32_t n) {
-    return d->shift >= 0 ? n >> d->shift : n / d->m;
-}
-
 /* One slot: the plane of rows is a list of row pulses in the order in which they are applied. */
 INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
                           int noisy) {
     struct unit *units = (struct unit *)(void *)w->rest;
     uint32_t *pulse = (uint32_t *)(void *)(units + a->columns + 4);
     const size_t end = w->skip + a->columns * a->m;
-    const struct divisor rows = divisor_make(a->m);
+    const uint32_t m = (uint32_t)a->m;
     const struct rpu_pulse_args l = *a;
     struct cursor c = {0};
     struct strip b;
@@ -881,11 +866,11 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, 
     uint32_t last = UINT32_MAX;
     const size_t n = compress_bytes(w->row_planes, (end + 7) / 8, pulse);
     for (size_t k = 0; k < n; k++) { /* becomes unit and row */
-        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = divide(&rows, flat);
+        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = flat / m;
         found += p != last;
         units[found - 1].p = last = p;
         units[found - 1].slot = 0;
-        pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + (flat - p * rows.m);
+        pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + flat % m;
     }
     draw_units(a, units, found, counts);
     last = 0;
