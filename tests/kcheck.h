@@ -101,6 +101,8 @@ uint64_t kc_random(struct kc *c);
 size_t kc_below(struct kc *c, size_t n);
 float kc_unit(struct kc *c); /**< [0, 1) */
 struct rpu_stream kc_stream(struct kc *c);
+/** The 16 random bits of an element of a bit stream, straight from the layout in counter.h. */
+uint16_t kc_drawn(const struct rpu_stream *bits, uint64_t element);
 
 void kc_fill(struct kc *c, float *v, size_t n, enum kc_pattern pattern);
 /** Rows of `n` with leading dimension `ld`; what lies between is left as it is. */

@@ -215,6 +215,19 @@ static void pulse_blocks(const struct rpu_pulse_args *args, struct rpu_pulse_cou
     rpu_k_pulse_generic(&a, counts);
 }
 
+static void pulse_counter(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.noise.ctr[0] = 0;
+    rpu_k_pulse_generic(&a, counts);
+}
+
+/* Rows whose bits equal their threshold's take the bits of another image. */
+static void pulse_ties(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.row_ties.ctr[1]++;
+    rpu_k_pulse_generic(&a, counts);
+}
+
 static void gains_unmanaged(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
                             float *gain_d) {
     (void)managed;
@@ -337,15 +350,25 @@ static float softmax_value(size_t n, const float *z, float *p) {
 #define BROKEN(kernel, fault)                                                                                          \
     { #kernel, #fault, (kc_any_fn *)kernel##_##fault }
 
-const struct kc_broken kc_broken[] = {
-    BROKEN(philox, one_bit),    BROKEN(gaussian, too_far), BROKEN(gaussian, too_early), BROKEN(gaussian, wrong_group),
-    BROKEN(threshold, rounds),  BROKEN(threshold, count),  BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
-    BROKEN(absmax, nothing),    BROKEN(absmax, takes_nan), BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
-    BROKEN(dac, zero_sign),     BROKEN(forward, order),    BROKEN(forward, by_block),   BROKEN(forward, scratch),
-    BROKEN(backward, input),    BROKEN(backward, no_skip), BROKEN(backward, skips),     BROKEN(epilogue, first),
-    BROKEN(epilogue, count),    BROKEN(gains, unmanaged),  BROKEN(gains, infinite),     BROKEN(pulse, blocks),
-    BROKEN(pulse, ordinal),     BROKEN(pulse, range),      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
-    BROKEN(outer, no_skip),     BROKEN(im2col, bias),      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
-    BROKEN(unpool, overwrites), BROKEN(tanh, zero),        BROKEN(sigmoid, last_place), BROKEN(relu, nan),
-    BROKEN(dtanh, unfused),     BROKEN(dsigmoid, order),   BROKEN(drelu, product),      BROKEN(softmax, reciprocal),
-    BROKEN(softmax, value),     {NULL, NULL, NULL}};
+const struct kc_broken kc_broken[] = {BROKEN(philox, one_bit),     BROKEN(gaussian, too_far),
+                                      BROKEN(gaussian, too_early), BROKEN(gaussian, wrong_group),
+                                      BROKEN(threshold, rounds),   BROKEN(threshold, count),
+                                      BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
+                                      BROKEN(absmax, nothing),     BROKEN(absmax, takes_nan),
+                                      BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
+                                      BROKEN(dac, zero_sign),      BROKEN(forward, order),
+                                      BROKEN(forward, by_block),   BROKEN(forward, scratch),
+                                      BROKEN(backward, input),     BROKEN(backward, no_skip),
+                                      BROKEN(backward, skips),     BROKEN(epilogue, first),
+                                      BROKEN(epilogue, count),     BROKEN(gains, unmanaged),
+                                      BROKEN(gains, infinite),     BROKEN(pulse, blocks),
+                                      BROKEN(pulse, counter),      BROKEN(pulse, ties),
+                                      BROKEN(pulse, ordinal),      BROKEN(pulse, range),
+                                      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
+                                      BROKEN(outer, no_skip),      BROKEN(im2col, bias),
+                                      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
+                                      BROKEN(unpool, overwrites),  BROKEN(tanh, zero),
+                                      BROKEN(sigmoid, last_place), BROKEN(relu, nan),
+                                      BROKEN(dtanh, unfused),      BROKEN(dsigmoid, order),
+                                      BROKEN(drelu, product),      BROKEN(softmax, reciprocal),
+                                      BROKEN(softmax, value),      {NULL, NULL, NULL}};

@@ -73,8 +73,7 @@ void kcheck_threshold(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                 threshold_case(c, (rpu_threshold_fn *)ref, (rpu_threshold_fn *)sut, 1000, gains[g], p);
 }
 
-/* The 16 random bits of an element, straight from the layout in counter.h. */
-static uint16_t drawn(const struct rpu_stream *bits, uint64_t e) {
+uint16_t kc_drawn(const struct rpu_stream *bits, uint64_t e) {
     uint32_t words[4];
     const uint64_t g = e / RPU_BITS_GROUP, r = e % RPU_BITS_GROUP;
     rpu_k_philox_generic(bits, (uint32_t)(4 * g + (r % 8) / 2), 1, words);
@@ -94,7 +93,7 @@ static void thresholds(struct kc *c, const struct rpu_stream *bits, uint64_t fir
         case 2: hi[i] = 0; break;
         case 3:
         case 4: /* 256 goes with 0xffff only */
-            hi[i] = drawn(bits, first + i);
+            hi[i] = kc_drawn(bits, first + i);
             lo[i] = low[kc_below(c, hi[i] == 0xffff ? 6 : 5)];
             break;
         default: break;

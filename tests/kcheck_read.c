@@ -250,6 +250,14 @@ void kcheck_epilogue(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                     one.columns = 1 + turn % 5;
                 epilogue(c, ref, sut, &one);
             }
+    /* columns longer than the noise that is drawn at a time */
+    static const size_t lengths[] = {1535, 1536, 1537, 1919, 1920, 1921, 2048, 4096, 5000};
+    for (size_t s = 0; s < sizeof lengths / sizeof lengths[0]; s++)
+        for (unsigned v = 0; v < 8; v++) {
+            const struct epilogue_case one = {v & 1 ? 3 : 1,    lengths[s],   KC_UNIFORM, 0.06f, 12.0f, 9,
+                                              (int)(v / 2 % 2), (int)(v / 4), v % 3,      7};
+            epilogue(c, ref, sut, &one);
+        }
     for (unsigned v = 0; v < 12; v++) {
         const struct epilogue_case one = {v < 6 ? 576 : 64,
                                           v < 6 ? 16 : 401,

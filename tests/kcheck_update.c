@@ -37,6 +37,7 @@ struct pulse_case {
     enum kc_pattern x, d;
     int managed, noisy;
     unsigned rows_cut, columns_cut;
+    int ties; /* every element of slot 0 ties with its threshold's upper bits */
 };
 
 /* What one case owns. */
@@ -94,6 +95,24 @@ static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_puls
     a->gain_x = gx, a->gain_d = gd, a->peak = peak;
 }
 
+/* Probabilities whose thresholds have the bits that will be drawn in slot 0 as their upper part, and 128 as the lower:
+ * half of the elements fire. */
+static void tie(const struct rpu_pulse_args *a) {
+    float *x = (float *)(uintptr_t)a->x, *d = (float *)(uintptr_t)a->d; /* inputs that are not sealed yet */
+    float *gain_x = (float *)(uintptr_t)a->gain_x, *gain_d = (float *)(uintptr_t)a->gain_d;
+    float *peak = (float *)(uintptr_t)a->peak;
+    for (size_t p = 0; p < a->columns; p++) {
+        struct rpu_stream bits = a->col_bits;
+        bits.ctr[2] = rpu_counter_column(a->column + (uint32_t)p, 0);
+        for (size_t j = 0; j < a->n; j++)
+            x[p * a->ldx + j] = ((float)kc_drawn(&bits, j) + 0.5f) * (j % 3 ? 0x1p-16f : -0x1p-16f);
+        bits = a->row_bits;
+        for (size_t i = 0; i < a->m; i++)
+            d[p * a->ldd + i] = ((float)kc_drawn(&bits, (uint64_t)(a->column + p) * a->m + i) + 0.5f) * 0x1p-16f;
+        gain_x[p] = gain_d[p] = peak[p] = 1.0f;
+    }
+}
+
 static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
     struct rpu_pulse_args *a = &data->args;
     const size_t ldw = rpu_padded(s->n);
@@ -101,6 +120,8 @@ static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *da
     memset(a, 0, sizeof *a);
     a->m = s->m, a->n = s->n, a->columns = s->columns, a->bl = s->bl, a->row1 = s->m;
     a->column = kc_below(c, 2) ? 0 : (uint32_t)kc_below(c, 3000);
+    if (kc_below(c, 8) == 0)
+        a->column = RPU_COUNTER_MAX_COLUMNS - (uint32_t)s->columns;
     a->ldx = kc_leading(c, s->n), a->ldd = kc_leading(c, s->m);
     a->step_unit = 0.01f * RPU_DEV_UNIT, a->bound_unit = 0.6f * RPU_DEV_UNIT, a->ctoc = s->noisy ? 0.3f : 0.0f;
     a->x = kc_input_matrix(c, "x", s->columns, s->n, a->ldx, s->x);
@@ -111,6 +132,13 @@ static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *da
     fill_gains(c, s, a);
     a->row_bits = kc_stream(c), a->row_ties = kc_stream(c), a->noise = kc_stream(c);
     a->col_bits = kc_stream(c), a->col_ties = kc_stream(c);
+    if (kc_below(c, 2)) {
+        struct rpu_stream *const streams[] = {&a->row_bits, &a->row_ties, &a->col_bits, &a->col_ties, &a->noise};
+        for (size_t k = 0; k < sizeof streams / sizeof streams[0]; k++)
+            streams[k]->ctr[0] = (uint32_t)kc_random(c);
+    }
+    if (s->ties)
+        tie(a);
     data->w = kc_output(c, "w", KC_F32, s->m * ldw);
     data->counts = kc_output(c, "counts (row pulses, column pulses, coincidences, clipped)", KC_U64, 4);
     fill_weights(c, a, data->w.ref);
@@ -163,9 +191,9 @@ static void pulse_case(struct kc *c, rpu_pulse_fn *ref, rpu_pulse_fn *sut, const
 
 static void pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, const struct pulse_case *s) {
     static const char *const cuts[] = {"whole", "singly", "at random"};
-    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
+    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
                  kc_pattern_name(s->x), kc_pattern_name(s->d), s->managed ? " UM" : "", s->noisy ? " noisy" : "",
-                 cuts[s->rows_cut], cuts[s->columns_cut]))
+                 s->ties ? " ties" : "", cuts[s->rows_cut], cuts[s->columns_cut]))
         pulse_case(c, (rpu_pulse_fn *)ref, (rpu_pulse_fn *)sut, s);
 }
 
@@ -186,7 +214,8 @@ static void pulse_sweep(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                      (int)(turn / 2 % 2),
                                      turn % 5 != 0,
                                      (unsigned)(turn % 3),
-                                     (unsigned)(turn / 3 % 3)};
+                                     (unsigned)(turn / 3 % 3),
+                                     0};
             if (one.m * one.n * one.columns * one.bl > 150000)
                 one.columns = 1 + turn % 3;
             if (one.m * one.n * one.columns * one.bl > 600000)
@@ -201,28 +230,54 @@ static void pulse_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     static const uint32_t lengths[] = {1, 10};
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (unsigned v = 0; v < 8; v++) {
-            const struct pulse_case one = {shapes[k][0], shapes[k][1],
-                                           shapes[k][2], lengths[v % 2],
-                                           KC_UNIFORM,   v & 2 ? KC_UNIFORM : KC_SPARSE,
-                                           v < 6,        1,
-                                           v % 3,        (v / 2) % 3};
+            const struct pulse_case one = {shapes[k][0],
+                                           shapes[k][1],
+                                           shapes[k][2],
+                                           lengths[v % 2],
+                                           KC_UNIFORM,
+                                           v & 2 ? KC_UNIFORM : KC_SPARSE,
+                                           v < 6,
+                                           1,
+                                           v % 3,
+                                           (v / 2) % 3,
+                                           0};
             if (v < 4 || shapes[k][0] * shapes[k][1] < 100000)
                 pulse(c, ref, sut, &one);
         }
     for (unsigned x = 0; x < KC_PATTERNS; x++)
         for (unsigned d = 0; d < KC_PATTERNS; d++)
             for (unsigned v = 0; v < 4; v++) {
-                const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3};
+                const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3, 0};
                 pulse(c, ref, sut, &one);
             }
     for (unsigned v = 0; v < 12; v++) {
-        const struct pulse_case one = {5,     26 + v, 3,     255,      KC_UNIFORM, v % 2 ? KC_SPARSE : KC_UNIFORM,
-                                       v & 1, v != 7, v % 3, v / 3 % 3};
+        const struct pulse_case one = {5,     26 + v, 3,     255,       KC_UNIFORM, v % 2 ? KC_SPARSE : KC_UNIFORM,
+                                       v & 1, v != 7, v % 3, v / 3 % 3, 0};
         pulse(c, ref, sut, &one);
     }
 }
 
+/* Ties everywhere, in narrow and wide arrays, and more row pulses than narrow arrays take at a time. */
+static void pulse_ties(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    static const size_t shapes[][3] = {{16, 26, 20}, {64, 32, 9}, {9, 67, 5}, {65, 130, 3}, {10, 129, 1}, {5, 7, 300}};
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (unsigned v = 0; v < 12; v++) {
+            const struct pulse_case one = {.m = shapes[k][0],
+                                           .n = shapes[k][1],
+                                           .columns = shapes[k][2],
+                                           .bl = v % 4 < 2 ? 1 : 3,
+                                           .x = KC_UNIFORM,
+                                           .d = KC_UNIFORM,
+                                           .noisy = v % 2,
+                                           .rows_cut = v % 3,
+                                           .columns_cut = v / 3 % 3,
+                                           .ties = 1};
+            pulse(c, ref, sut, &one);
+        }
+}
+
 void kcheck_pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    pulse_ties(c, ref, sut);
     pulse_sweep(c, ref, sut);
     pulse_shapes(c, ref, sut);
 }
@@ -270,16 +325,25 @@ void kcheck_outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                      0,
                                      0,
                                      (unsigned)(turn % 2),
-                                     (unsigned)(turn / 2 % 3)};
+                                     (unsigned)(turn / 2 % 3),
+                                     0};
             if (one.m * one.n * one.columns > 200000)
                 one.columns = 1 + turn % 3;
             outer(c, ref, sut, &one);
         }
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (unsigned v = 0; v < 6; v++) {
-            const struct pulse_case one = {
-                shapes[k][0], shapes[k][1], shapes[k][2], 0, KC_UNIFORM, v & 1 ? KC_SPARSE : KC_UNIFORM, 0, 0,
-                v & 1,        v / 2};
+            const struct pulse_case one = {shapes[k][0],
+                                           shapes[k][1],
+                                           shapes[k][2],
+                                           0,
+                                           KC_UNIFORM,
+                                           v & 1 ? KC_SPARSE : KC_UNIFORM,
+                                           0,
+                                           0,
+                                           v & 1,
+                                           v / 2,
+                                           0};
             outer(c, ref, sut, &one);
         }
 }
