@@ -58,7 +58,8 @@ struct hits {
     struct hit_run *runs; /**< the same, rows with more than half of their inputs hit as planes */
     size_t n_runs;
     uint64_t *planes;  /**< of the units, col_words each */
-    uint8_t *is_dense; /**< of each unit: more than half of the inputs fire, which need no list */
+    uint8_t *is_dense; /**< of each unit: whole rows are worked off, which need no list: more than
+                             half of the inputs fire, or there are few */
     uint64_t *rows;    /**< of the slots, one behind the other: row_words in all */
     size_t col_words, row_words;
 };

@@ -104,7 +104,7 @@ static void draw_vector(struct drawing *w, struct hits *h, size_t p) {
         const struct rpu_stream ties = stream(w, RPU_RNG_COL_TIES, (uint32_t)p, s);
         w->k->threshold(in->n, w->c->gains.x[p], w->x + p * in->ldx, w->hi, w->lo);
         h->column_pulses += ones[s] = w->k->bernoulli(&bits, &ties, 0, in->n, w->hi, w->lo, plane);
-        h->is_dense[h->units - 1] = 2 * ones[s] > in->n;
+        h->is_dense[h->units - 1] = 2 * ones[s] > in->n || rpu_pulse_narrow(in->m, in->n);
         planes[s] = plane;
     }
     h->vectors += h->units > units;

@@ -180,11 +180,11 @@ static void make_read(struct parts *p) {
     const struct rpu_tile *t = p->c->tile;
     const int forward = p->c->op == RPU_CYCLE_FORWARD;
     const struct rpu_periphery *periphery = forward ? &t->params.forward : &t->params.backward;
-    const size_t fit = 5200 / ((size_t)in->m + in->n) / 6 * 6, columns = in->columns, ld = forward ? in->ldx : in->ldd;
+    const size_t columns = in->columns, ld = forward ? in->ldx : in->ldd;
     const float *from = forward ? in->x : in->d;
     p->n_in = forward ? in->n : in->m;
     p->n_out = forward ? in->m : in->n;
-    p->chunk = smaller(fit > 0 ? fit : 1, columns);
+    p->chunk = rpu_read_chunk(t, columns);
     p->managed = periphery->nm == RPU_NM_ABS_MAX;
     p->q = room(in->images * columns * p->n_in * sizeof *p->q);
     p->y = room(columns * p->n_out * sizeof *p->y);

@@ -29,8 +29,7 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
     return r;
 }
 
-/* Columns in a chunk: a multiple of what product kernels take at a time. */
-static size_t chunk_columns(const struct rpu_tile *t, size_t count) {
+size_t rpu_read_chunk(const struct rpu_tile *t, size_t count) {
     if (count == 1)
         return 1;
     const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
@@ -50,7 +49,7 @@ struct read_work {
 static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned char *base, struct read_work *w) {
     const size_t inputs = rpu_padded(t->m > t->n ? t->m : t->n);
     size_t at = 0;
-    w->columns = chunk_columns(t, count);
+    w->columns = rpu_read_chunk(t, count);
     w->q = (float *)(void *)(base + at);
     at += rpu_lines(w->columns * inputs * sizeof *w->q);
     w->gain = (float *)(void *)(base + at);

@@ -67,6 +67,9 @@ void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *l
 /** Sets the weights from rows of `weights`, `ld` apart, each clipped to its crosspoint's bounds. */
 void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
 
+/** Columns that a read of `count` takes at a time: a multiple of what product kernels like, so many that converted
+ * inputs and outputs stay in the first-level cache. */
+size_t rpu_read_chunk(const struct rpu_tile *tile, size_t count);
 /** Bytes of scratch (64-byte aligned) that a read of up to `count` columns needs. */
 size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count);
 /** Bytes of scratch that an update of `count` columns needs. */
