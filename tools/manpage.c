@@ -241,6 +241,12 @@ static void examples(void) {
     puts(".PP");
     example("The same on the ranks of an MPI job:", "mpirun -n 8 " CLI_PROGRAM " sweep bl.yaml --out=bl");
     puts(".PP");
+    example("Two runs of the benchmarks; changes of up to 10 % count as none:",
+            CLI_PROGRAM " compare old.json new.json --threshold=10");
+    puts(".PP");
+    example("The compiler's vectors against the kernels written by hand, in one run:",
+            CLI_PROGRAM " compare run.json run.json --rename=autovec=avx2");
+    puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");
 }
