@@ -88,10 +88,9 @@ static enum rpu_status compare_rows(struct rpu_compare *c) {
     for (size_t i = 0; i < old->n; i++)
         if (!rpu_bench_find(new, old->series[i].name))
             c->only_old[c->n_only_old++] = old->series[i].name;
-    for (size_t i = 0; i < c->n_rows; i++) {
+    for (size_t i = 0; i < c->n_rows; i++)
         c->count[c->rows[i].verdict]++;
-        c->tested += isfinite(c->rows[i].p);
-    }
+    c->tested = c->n_rows - c->count[RPU_VERDICT_FEW] - c->count[RPU_VERDICT_SKIPPED];
     return RPU_OK;
 }
 

@@ -75,7 +75,7 @@ struct rpu_compare {
     struct rpu_compare_difference *differences;
     size_t n_differences;
     size_t count[RPU_VERDICTS]; /**< rows with each verdict */
-    size_t tested;              /**< rows with a test */
+    size_t tested;              /**< rows in which a change can be significant */
     struct rpu_compare_files *files;
 };
 

@@ -243,7 +243,7 @@ static void print_summary(FILE *out, const struct rpu_compare *c) {
     else if (c->tested)
         fputs("no significant change\n", out);
     else
-        fputs("nothing could be tested\n", out);
+        fputs("no change could be significant\n", out);
 }
 
 static void print_comparison(FILE *out, const struct rpu_compare *c, int quiet) {
