@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/.."
 count=10
 threshold=10
-filter='^kernel/(gaussian|tanh|forward|backward|epilogue)/(autovec|avx2|neon)/(1x4096|16x26|128x513|512x512)/'
+filter='^kernel/(gaussian|tanh|forward|backward|epilogue)/(autovec|avx2|neon)/(1x3072|16x26|128x513|512x512)/'
 time=wall
 build=build
 keep=
