@@ -189,6 +189,14 @@ def test_contexts_that_differ():
                      "flags": ("build", "release -O3", "debug -O0"), "teams": ("run", None, "1 2")}, found
     printed = text(old, new)
     assert "(machine, kernels, build, run)" in printed and "new: Another CPU" in printed, printed
+    assert "  only the new file states: teams\n" in printed and "only the old" not in printed, printed
+
+
+def test_what_is_not_stated_need_not_differ():
+    old, new = benchmarks({NAME: QUIET}), benchmarks({NAME: QUIET}, governor="performance")
+    printed = text(old, new)
+    assert "do not state the same of their runs:\n  only the new file states: governor\n" in printed, printed
+    assert "differ" not in printed, printed
 
 
 def test_long_values_show_what_differs():

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH = 60, RENAMES_MOST = 16, RENAME_BYTES = 96, CELL_BYTES = 32, LONG_VALUE = 60, VALUE_BYTES = 240 };
+enum { NAME_WIDTH = 90, RENAMES_MOST = 16, RENAME_BYTES = 96, CELL_BYTES = 32, LONG_VALUE = 60, VALUE_BYTES = 240 };
 
 static int usage(const char *option, const char *found, const char *allowed) {
     fprintf(stderr, CLI_PROGRAM " compare: --%s: found '%s', allowed is %s\n", option, found, allowed);
@@ -183,11 +183,7 @@ static int has_word(const char *text, const char *word, size_t length) {
 /* A value; of two long ones what the other one does not have. */
 static void print_value(FILE *out, const char *value, const char *other) {
     int n = 0;
-    if (!value) {
-        fputs("-", out);
-        return;
-    }
-    if (!other || strlen(value) <= LONG_VALUE || !strchr(value, ' ')) {
+    if (strlen(value) <= LONG_VALUE || !strchr(value, ' ')) {
         if ((size_t)print_plain(out, value, VALUE_BYTES) < strlen(value))
             fputs(" ...", out);
         return;
@@ -203,27 +199,48 @@ static void print_value(FILE *out, const char *value, const char *other) {
         fputs("...", out);
 }
 
-static void print_differences(FILE *out, const struct rpu_compare *c) {
-    int kinds[RPU_KINDS] = {0}, n = 0;
-    for (size_t i = 0; i < c->n_differences; i++)
-        kinds[c->differences[i].kind] = 1;
-    if (!c->n_differences)
-        return;
-    fputs("\nThe runs differ in more than their times (", out);
-    for (int k = 0; k < RPU_KINDS; k++)
-        if (kinds[k])
-            fprintf(out, "%s%s", n++ ? ", " : "", rpu_compare_kind_name((enum rpu_compare_kind)k));
-    fputs("):\n", out);
+/* The keys that one file alone has. */
+static void print_stated(FILE *out, const struct rpu_compare *c, int old) {
+    int n = 0;
     for (size_t i = 0; i < c->n_differences; i++) {
         const struct rpu_compare_difference *d = &c->differences[i];
-        fprintf(out, "  %-8s ", rpu_compare_kind_name(d->kind));
+        if (old ? d->new != NULL : d->old != NULL)
+            continue;
+        fputs(n++ ? ", " : old ? "  only the old file states: " : "  only the new file states: ", out);
         print_plain(out, d->key, 40);
-        fputs("\n           old: ", out);
-        print_value(out, d->old, d->new);
-        fputs("\n           new: ", out);
-        print_value(out, d->new, d->old);
-        fputc('\n', out);
     }
+    if (n)
+        fputc('\n', out);
+}
+
+static void print_difference(FILE *out, const struct rpu_compare_difference *d) {
+    fprintf(out, "  %-8s ", rpu_compare_kind_name(d->kind));
+    print_plain(out, d->key, 40);
+    fputs("\n           old: ", out);
+    print_value(out, d->old, d->new);
+    fputs("\n           new: ", out);
+    print_value(out, d->new, d->old);
+    fputc('\n', out);
+}
+
+static void print_differences(FILE *out, const struct rpu_compare *c) {
+    int kinds[RPU_KINDS] = {0}, n = 0;
+    for (size_t i = 0; i < c->n_differences; i++) {
+        const struct rpu_compare_difference *d = &c->differences[i];
+        kinds[d->kind] |= (d->old && d->new) || d->kind == RPU_KIND_RUN; /* what is not stated need not differ */
+    }
+    if (!c->n_differences)
+        return;
+    for (int k = 0; k < RPU_KINDS; k++)
+        if (kinds[k])
+            fprintf(out, "%s%s", n++ ? ", " : "\nThe runs differ in more than their times (",
+                    rpu_compare_kind_name((enum rpu_compare_kind)k));
+    fputs(n ? "):\n" : "\nThe documents do not state the same of their runs:\n", out);
+    for (size_t i = 0; i < c->n_differences; i++)
+        if (c->differences[i].old && c->differences[i].new)
+            print_difference(out, &c->differences[i]);
+    print_stated(out, c, 1);
+    print_stated(out, c, 0);
 }
 
 static void print_summary(FILE *out, const struct rpu_compare *c) {

@@ -42,14 +42,24 @@ def section(ident, title, **parts):
     return {"ident": ident, "title": title, "facts": (), "notes": (), "tables": (), "figures": (), **parts}
 
 
-def benchmark_section(document, ident):
+def peers_of(document, documents):
+    """Documents of peers (aihwkit) of the same CPU: their cycles stand beside ours."""
+    ours = context(document)
+    return [d for d in documents if d.kind == "benchmarks" and "peer" in context(d) and "peer" not in ours and
+            context(d).get("cpu") == ours.get("cpu")]
+
+
+def benchmark_section(document, peers, ident):
     rows = benchmarks(document)
+    timed = [r for r in rows if r.time is not None]
     facts = [("file", document.path)] + [(k, fact_text(context(document)[k])) for k in FACTS if k in context(document)]
     skipped = [r for r in rows if r.skipped]
     tables = [("Not measured", ["benchmark", "reason"], [[r.name, r.skipped] for r in skipped])] if skipped else []
-    pictures = speed.figures(rows, ident)
-    timed = [r for r in rows if r.time is not None]
     notes = [f"{len(timed)} benchmarks; each figure is the median of its repetitions."]
+    for peer in peers:
+        facts.append(("peer", f"{context(peer)['peer']}: {peer.path}"))
+        rows += [r for r in benchmarks(peer) if r.group == "cycle"]
+    pictures = speed.figures(rows, ident)
     if not pictures:  # benchmarks of another kind: at least their times
         tables.append(("Times", ["benchmark", "time", "repetitions"],
                        [[r.name, speed.time_text(r.time), str(r.repetitions)] for r in timed]))
@@ -57,7 +67,10 @@ def benchmark_section(document, ident):
 
 
 def sections_of(documents):
-    made = [benchmark_section(d, f"bench{i}") for i, d in enumerate(d for d in documents if d.kind == "benchmarks")]
+    benches = [(d, peers_of(d, documents)) for d in documents if d.kind == "benchmarks"]
+    shown = {p.path for _, peers in benches for p in peers}
+    benches = [(d, peers) for d, peers in benches if d.path not in shown]
+    made = [benchmark_section(d, peers, f"bench{i}") for i, (d, peers) in enumerate(benches)]
     trained = [d for d in documents if d.kind == "result"]
     if trained:
         machines = sorted({str(d.data.get("cpu", "unknown")) for d in trained})

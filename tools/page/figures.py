@@ -17,7 +17,7 @@ Figure = namedtuple("Figure", "ident title alt svg head rows note")
 COLOURS = {"generic": "#7f7f7f", "autovec": "#d98200", "avx2": "#0072b2", "neon": "#0072b2", "openblas": "#1a1a1a",
            "random123": "#1a1a1a", "aihwkit": "#c0392b", "plain": "#7f7f7f"}
 SPARE = ("#008060", "#a8477e", "#5b5ea6", "#8a6d00", "#3a86a8", "#c0392b", "#0072b2", "#d98200")
-HATCHES = {"openblas": "///", "random123": "///", "aihwkit": "..."}
+HATCHES = {"openblas": "///", "random123": "///", "aihwkit": "xx"}
 CYCLES = ("forward", "backward", "update")
 MARKERS = {"forward": "o", "backward": "s", "update": "^"}
 

@@ -5,14 +5,15 @@ and the periphery of our benchmarks. Writes the JSON of benchmarks, with the var
 
 usage: aihwkit_lenet.py [--out FILE.json] [--filter REGEX] [--repetitions N] [--min-time SECONDS] [--list]
 
-    python3 -m venv peer && peer/bin/pip install aihwkit
+    python3 -m venv peer && peer/bin/pip install aihwkit==1.1.0 torch==2.10.0
     peer/bin/python tools/peers/aihwkit_lenet.py --out peer.json
     rpubench-bench --benchmark_filter='^cycle/' --benchmark_repetitions=9 --benchmark_out=ours.json
     rpubench compare peer.json ours.json --rename aihwkit=avx2        # below 1: ours is the faster one
     tools/report.py ours.json peer.json
 
 What is timed is what aihwkit's Python layers call: the methods of the tile of its module rpu_base, on a block of columns
-at a time. Inputs are made and weights put back outside the time. Exit code 77: aihwkit is not installed."""
+at a time. Inputs are made and weights put back outside the time. aihwkit has to meet the PyTorch that it was built with;
+1.1.0 goes with 2.10.0. Exit code 77: aihwkit is not installed."""
 import argparse
 import datetime
 import json
@@ -30,8 +31,9 @@ IN_STEP, OUT_STEP, NOISE, OUT_BOUND = 1 / (2**7 - 2), 1 / (2**9 - 2), 0.06, 12.0
 ARRAYS = (("K1", 16, 26, 576), ("K2", 32, 401, 64), ("W3", 128, 513, 1), ("W4", 10, 129, 1))
 MODES = ((1, True), (10, False))  # bit length; with update management
 INSTALL = """aihwkit_lenet.py: aihwkit cannot be imported ({why}).
-It is on PyPI, and brings PyTorch along (some gigabytes); an environment of its own:
-    python3 -m venv peer && peer/bin/pip install aihwkit
+It is on PyPI, and brings PyTorch along (some gigabytes), which has to be the version that it was built with; an
+environment of its own:
+    python3 -m venv peer && peer/bin/pip install aihwkit==1.1.0 torch==2.10.0
     peer/bin/python tools/peers/aihwkit_lenet.py --out peer.json"""
 
 
@@ -89,7 +91,7 @@ def load_peer():
         import aihwkit  # pylint: disable=import-outside-toplevel
         from aihwkit.simulator import configs, tiles  # pylint: disable=import-outside-toplevel
         from aihwkit.simulator.parameters import enums  # pylint: disable=import-outside-toplevel
-    except (ImportError, OSError) as why:
+    except (ImportError, OSError, ValueError) as why:  # PyTorch raises the latter two where libraries are missing
         print(INSTALL.format(why=why), file=sys.stderr)
         sys.exit(77)
     torch.set_num_threads(1)
@@ -115,7 +117,12 @@ def make_tile(case, peer):
     tile.set_learning_rate(ETA)
     rng = random.Random(2)
     weights = torch.tensor([[rng.uniform(-0.1, 0.1) for _ in range(case.inputs)] for _ in range(case.out)])
-    tile.set_weights(weights)
+    try:
+        tile.set_weights(weights)
+    except RuntimeError as why:  # it reads the tensors of another version wrongly
+        print(f"aihwkit_lenet.py: aihwkit does not understand the tensors of PyTorch {torch.__version__}: {why}\n"
+              "Install the version that it was built with.", file=sys.stderr)
+        sys.exit(1)
     return tile, tile.get_weights().clone()
 
 
