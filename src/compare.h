@@ -24,10 +24,10 @@ struct rpu_compare_options {
 
 /** What is to be said of a benchmark that both files have. */
 enum rpu_verdict {
-    RPU_VERDICT_SAME,    /**< no significant change beyond the threshold */
-    RPU_VERDICT_SLOWER,  /**< significant and beyond the threshold: a regression */
-    RPU_VERDICT_FASTER,  /**< significant and beyond the threshold */
-    RPU_VERDICT_UNCLEAR, /**< beyond the threshold, but not significant */
+    RPU_VERDICT_SAME,    /**< no change beyond the threshold */
+    RPU_VERDICT_SLOWER,  /**< significantly beyond the threshold, interval and all: a regression */
+    RPU_VERDICT_FASTER,  /**< significantly beyond the threshold, interval and all */
+    RPU_VERDICT_UNCLEAR, /**< the ratio is beyond the threshold, but not its interval */
     RPU_VERDICT_FEW,     /**< too few repetitions: no difference whatever would be significant */
     RPU_VERDICT_SKIPPED, /**< not measured in one of the files or in both */
     RPU_VERDICTS

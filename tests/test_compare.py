@@ -68,11 +68,19 @@ def test_an_improvement():
 
 
 def test_the_threshold():
-    old, new = benchmarks({NAME: QUIET}), benchmarks({NAME: times(1.08)})
+    old, new = benchmarks({NAME: QUIET}), benchmarks({NAME: times(1.1)})
     assert only(compare(old, new, code=1))["verdict"] == "slower"
-    assert only(compare(old, new, "--threshold", "10"))["verdict"] == "same"
+    assert only(compare(old, new, "--threshold", "12"))["verdict"] == "same"
     assert only(compare(new, old, "--threshold=7"))["verdict"] == "faster"
-    assert only(compare(new, old, "--threshold=9"))["verdict"] == "same"
+    assert only(compare(new, old, "--threshold=12"))["verdict"] == "same"
+
+
+def test_the_whole_interval_has_to_be_beyond_the_threshold():
+    row = only(compare(benchmarks({NAME: QUIET}), benchmarks({NAME: times(1.11)}), "--threshold=10"))
+    assert row["verdict"] == "unclear" and row["p"] < 0.001, row
+    assert 1 < row["ratio_low"] < 1.1 < row["ratio"] < row["ratio_high"], row
+    row = only(compare(benchmarks({NAME: QUIET}), benchmarks({NAME: times(1.15)}), "--threshold=10", code=1))
+    assert row["verdict"] == "slower" and row["ratio_low"] > 1.1, row
 
 
 def test_noise_is_no_regression():

@@ -69,12 +69,12 @@ def test_the_check_of_noise():
 
 
 def test_the_check_of_noise_needs_repetitions():
-    code, said = noise_check(QUIET[:3], QUIET[:3], "--count", "1")
+    code, said = noise_check(QUIET[:1], QUIET[:1], "--count", "1", "--rounds", "4")
     assert code == 1 and "0 of 1 comparisons" in said, said
 
 
 def test_usage_of_the_check():
-    for args in (["--count"], ["--count", "0"], ["--count", "x"], ["--other", "1"]):
+    for args in (["--count"], ["--rounds", "0"], ["--count", "0"], ["--count", "x"], ["--other", "1"]):
         code, said = noise_check(QUIET, QUIET, *args)
         assert code == 2 and said, (args, said)
 

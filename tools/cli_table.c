@@ -82,8 +82,8 @@ static const struct cli_option compare_options[] = {
      "Changes of up to PCT per cent count as none; default: 5. Slower means that the new time is more than 1 + PCT/100 "
      "times the old one, faster the reverse."},
     {"alpha", 'a', "P", CLI_ASSIGN_NONE, NULL, 0,
-     "A change is significant when chance alone would make one as large with a probability below P; default: 0.01, for "
-     "which five repetitions on each side are the least. Intervals are those of the level 1 - P."},
+     "Level of the test: a change is significant when p is below P; default: 0.01, for which five repetitions on each "
+     "side are the least. Intervals are those of the level 1 - P."},
     {"time", 0, "wall|cpu", CLI_ASSIGN_NONE, NULL, 0,
      "Compare wall time, the default, or processor time, which is steadier on a busy machine but is that of one "
      "thread."},
@@ -162,9 +162,13 @@ const struct cli_command cli_commands[] = {
      "\n"
      "new/old is the median of the ratios of all pairs of repetitions, one of each file: below 1 the new run is the "
      "faster one. p comes from the Mann-Whitney U test, which assumes nothing of how times are distributed: it is the "
-     "probability of so uneven an order of the repetitions when nothing has changed. A benchmark is slower or faster "
-     "when p is below the level and the ratio beyond the threshold; unclear when only the ratio is; else it is the "
-     "same. With too few repetitions nothing is significant: measure with --benchmark_repetitions=9 or more.\n"
+     "probability of so uneven an order of the repetitions when nothing has changed. The interval of the ratio comes "
+     "from the same distribution. A benchmark is slower or faster when p is below the level and the whole interval "
+     "lies "
+     "beyond the threshold; unclear when only the ratio does; else it is the same. With too few repetitions nothing is "
+     "significant: measure with --benchmark_repetitions=9 or more, and on a busy machine in several short runs of "
+     "either "
+     "side in turn.\n"
      "\n"
      "The geometric mean of the ratios is given for each group, which is the first component of a name. Benchmarks "
      "that only one file has are listed, and what differs in the contexts: machine, kernels, build (version, compiler, "
