@@ -325,14 +325,14 @@ static float softmax_value(size_t n, const float *z, float *p) {
     { #kernel, #fault, (kc_any_fn *)kernel##_##fault }
 
 const struct kc_broken kc_broken[] = {
-    BROKEN(philox, one_bit),   BROKEN(gaussian, too_far),   BROKEN(gaussian, too_early), BROKEN(gaussian, wrong_group),
-    BROKEN(threshold, rounds), BROKEN(threshold, count),    BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
-    BROKEN(absmax, nothing),   BROKEN(absmax, takes_nan),   BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
-    BROKEN(dac, zero_sign),    BROKEN(forward, order),      BROKEN(forward, by_block),   BROKEN(forward, scratch),
-    BROKEN(backward, input),   BROKEN(backward, no_skip),   BROKEN(epilogue, first),     BROKEN(epilogue, count),
-    BROKEN(pulse, blocks),     BROKEN(gains, unmanaged),    BROKEN(gains, infinite),     BROKEN(pulse, ordinal),
-    BROKEN(pulse, range),      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),    BROKEN(outer, no_skip),
-    BROKEN(im2col, bias),      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),   BROKEN(unpool, overwrites),
-    BROKEN(tanh, zero),        BROKEN(sigmoid, last_place), BROKEN(relu, nan),           BROKEN(dtanh, unfused),
-    BROKEN(dsigmoid, order),   BROKEN(drelu, product),      BROKEN(softmax, reciprocal), BROKEN(softmax, value),
-    {NULL, NULL, NULL}};
+    BROKEN(philox, one_bit),    BROKEN(gaussian, too_far), BROKEN(gaussian, too_early), BROKEN(gaussian, wrong_group),
+    BROKEN(threshold, rounds),  BROKEN(threshold, count),  BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
+    BROKEN(absmax, nothing),    BROKEN(absmax, takes_nan), BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
+    BROKEN(dac, zero_sign),     BROKEN(forward, order),    BROKEN(forward, by_block),   BROKEN(forward, scratch),
+    BROKEN(backward, input),    BROKEN(backward, no_skip), BROKEN(epilogue, first),     BROKEN(epilogue, count),
+    BROKEN(pulse, blocks),      BROKEN(gains, unmanaged),  BROKEN(gains, infinite),
+    BROKEN(pulse, ordinal),     BROKEN(pulse, range),      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
+    BROKEN(outer, no_skip),     BROKEN(im2col, bias),      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
+    BROKEN(unpool, overwrites), BROKEN(tanh, zero),        BROKEN(sigmoid, last_place), BROKEN(relu, nan),
+    BROKEN(dtanh, unfused),     BROKEN(dsigmoid, order),   BROKEN(drelu, product),      BROKEN(softmax, reciprocal),
+    BROKEN(softmax, value),     {NULL, NULL, NULL}};
