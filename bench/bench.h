@@ -176,6 +176,13 @@ void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]);
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
                    const char *preset);
 
+/* ---- slow.c: kernels that are slow on purpose ---- */
+
+/** Whether there is a slow variant of that kernel; a message on stderr when there is none. */
+int slow_known(const char *kernel);
+/** Makes the engine take three times as long for that kernel, with the same results; null does nothing. */
+void slow_down(struct rpu_engine *engine, const char *kernel);
+
 /* ---- the benchmarks ---- */
 
 struct kernel_bench; /**< the benchmarks of single kernels */
@@ -187,6 +194,7 @@ struct bench {
     struct rpu_engine *autovec; /**< null where it is not built */
     const char *data;           /**< "digits" or a folder */
     const char *shapes;         /**< folder of the shape files */
+    const char *slow;           /**< a kernel that is slowed down in all engines but the oracle, or null */
     struct rpu_dataset set;     /**< loaded at first use */
     struct inputs trained[LENET_ARRAYS];
     int have_trained;

@@ -279,7 +279,7 @@ int kernel_register(struct bench *b) {
     all->bench = b;
     for (size_t i = 0; i < rpu_isa_count() && i < 8; i++)
         if (rpu_engine_create(&all->engines[all->n_engines], rpu_isa_name(i), 1, NULL) == RPU_OK)
-            all->n_engines++;
+            slow_down(all->engines[all->n_engines++], b->slow);
     return add_file(all, "shapes_vector.txt", 1) && add_file(all, "shapes_lenet.txt", 0) &&
            add_file(all, "shapes_square.txt", 0);
 }

@@ -3,6 +3,7 @@
  *   --data=DIR     training images from a folder of IDX files instead of the generated digits
  *   --shapes=DIR   folder of the shape files
  *   --isa=NAME     the best kernel variant to use
+ *   --slow=KERNEL  let that kernel do its work three times: a regression on purpose
  *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
  * Exit code 1 when a result differed from its oracle. */
 #include "bench.h"
@@ -83,6 +84,8 @@ static void describe(const struct bench *b) {
     gb_context("openblas_default_core", blas_core_first());
     gb_context("data", b->data);
     gb_context("threads", "1");
+    if (b->slow)
+        gb_context("slow", b->slow);
 }
 
 static int engines(struct bench *b, const char *isa) {
@@ -94,6 +97,9 @@ static int engines(struct bench *b, const char *isa) {
     }
     if (rpu_engine_create(&b->autovec, "autovec", 1, NULL) != RPU_OK)
         b->autovec = NULL;
+    slow_down(b->engine, b->slow);
+    if (b->autovec)
+        slow_down(b->autovec, b->slow);
     return 1;
 }
 
@@ -115,11 +121,12 @@ int main(int argc, char **argv) {
     take(&argc, argv, "--blas-core");
     const char *isa = take(&argc, argv, "--isa");
     const char *data = take(&argc, argv, "--data"), *shapes = take(&argc, argv, "--shapes");
+    b.slow = take(&argc, argv, "--slow");
     b.data = data ? data : "digits";
     b.shapes = shapes ? shapes : RPU_BENCH_SHAPES;
     openblas_set_num_threads(1);
     gb_initialize(&argc, argv);
-    if (gb_unrecognized(argc, argv) || !engines(&b, isa))
+    if (gb_unrecognized(argc, argv) || (b.slow && !slow_known(b.slow)) || !engines(&b, isa))
         return 2;
     describe(&b);
     goal_register(&b);

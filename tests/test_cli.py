@@ -13,11 +13,12 @@ import time
 import e2e
 from e2e import SMALL, fails, run, succeed
 
-COMMANDS = ["train", "sweep", "presets", "info", "help"]
+COMMANDS = ["train", "sweep", "compare", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
                  "trace", "bind", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
+COMPARE_OPTIONS = ["threshold", "alpha", "time", "rename", "json", "quiet", "help", "version"]
 
 
 def leftovers(folder="."):
@@ -38,6 +39,8 @@ def test_help_of_every_command():
         assert f"--{option}" in succeed("train", "--help").stdout, option
     for option in SWEEP_OPTIONS:
         assert f"--{option}" in succeed("sweep", "--help").stdout, option
+    for option in COMPARE_OPTIONS:
+        assert f"--{option}" in succeed("compare", "--help").stdout, option
 
 
 def test_help_of_the_program():

@@ -76,6 +76,25 @@ static const struct cli_option sweep_options[] = {
     {0},
 };
 
+static const struct cli_option compare_options[] = {
+    {"threshold", 'T', "PCT", CLI_ASSIGN_NONE, NULL, 0,
+     "Changes of up to PCT per cent count as none; default: 5. Slower means that the new time is more than 1 + PCT/100 "
+     "times the old one, faster the reverse."},
+    {"alpha", 'a', "P", CLI_ASSIGN_NONE, NULL, 0,
+     "Level of the test: a change is significant when p is below P; default: 0.01, for which five repetitions on each "
+     "side are the least. Intervals are those of the level 1 - P."},
+    {"time", 0, "wall|cpu", CLI_ASSIGN_NONE, NULL, 0,
+     "Compare wall time, the default, or processor time, which is steadier on a busy machine but is that of one "
+     "thread."},
+    {"rename", 'r', "OLD=NEW", CLI_ASSIGN_NONE, NULL, 1,
+     "Take the component OLD in names of OLD.json for NEW; what has NEW there, or OLD in NEW.json, is left out. "
+     "autovec=avx2 compares kernel variants, aihwkit=avx2 with a peer. May be repeated."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the comparison as JSON to FILE, or to standard output (-), which then carries nothing else."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Of the benchmarks list only those with a significant change."},
+    {0},
+};
+
 static const struct cli_option presets_options[] = {{0}};
 
 static const struct cli_option info_options[] = {
@@ -143,6 +162,27 @@ const struct cli_command cli_commands[] = {
      "0 hands out the next to whoever is idle, trains as well, and writes the table. The cores of a rank are the "
      "launcher's matter; --jobs has no place there.",
      sweep_options},
+    {CLI_COMPARE, "compare", "OLD.json NEW.json", 2, "compare two runs of the benchmarks",
+     "Compares two JSON documents of benchmarks (bench --json, rpubench-bench --benchmark_out, or any other program on "
+     "Google Benchmark), benchmark by benchmark, by name.\n"
+     "\n"
+     "new/old is the median of the ratios of all pairs of repetitions, one of each file: below 1 the new run is the "
+     "faster one. p comes from the Mann-Whitney U test, which assumes nothing of how times are distributed: it is the "
+     "probability of so uneven an order of the repetitions when nothing has changed. The interval of the ratio comes "
+     "from the same distribution. A benchmark is slower or faster when p is below the level and the whole interval "
+     "lies "
+     "beyond the threshold; unclear when only the ratio does; else it is the same. With too few repetitions nothing is "
+     "significant: measure with --benchmark_repetitions=9 or more, and on a busy machine in several short runs of "
+     "either "
+     "side in turn.\n"
+     "\n"
+     "The geometric mean of the ratios is given for each group, which is the first component of a name. Benchmarks "
+     "that only one file has are listed, and what differs in the contexts: machine, kernels, build (version, compiler, "
+     "flags) and run.\n"
+     "\n"
+     "The exit code is 1 when a benchmark is significantly slower, 0 when none is, and 2 when a document cannot be "
+     "read or written or nothing is in common.",
+     compare_options},
     {CLI_PRESETS, "presets", "[NAME]", 1, "list the embedded presets, or print one as YAML",
      "Without NAME lists the embedded presets; with NAME prints that preset as a YAML file, which can be edited and "
      "given to train.",
@@ -163,10 +203,10 @@ const struct cli_command cli_commands[] = {
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
     {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-                       "out of memory, a run of a sweep failed"},
+                       "out of memory, a run of a sweep failed; of compare: a benchmark is significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
-     "is not available"},
+     "is not available; of compare: or a document that cannot be read or written"},
     {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
     {0},
 };

@@ -18,6 +18,7 @@ int command_train(const struct cli_args *args);
 /** The train command in this process alone, whatever launched it. */
 int train_alone(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
+int command_compare(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
 int command_help(const struct cli_args *args);

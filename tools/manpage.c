@@ -244,6 +244,12 @@ static void examples(void) {
     example("One training whose minibatches four ranks share:",
             "mpirun -n 4 " CLI_PROGRAM " train --batch=64 --threads=1 --out=shared");
     puts(".PP");
+    example("Two runs of the benchmarks; changes of up to 10 % count as none:",
+            CLI_PROGRAM " compare old.json new.json --threshold=10");
+    puts(".PP");
+    example("The compiler's vectors against the kernels written by hand, in one run:",
+            CLI_PROGRAM " compare run.json run.json --rename=autovec=avx2");
+    puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");
 }

@@ -5,6 +5,9 @@
 PACKAGES_BUILD='gcc libc6-dev meson ninja-build pkg-config libhwloc-dev libyaml-dev libjansson-dev zlib1g-dev libxxhash-dev'
 PACKAGES_TEST='python3 libcmocka-dev librandom123-dev clang clang-format libomp-dev git g++ libbenchmark-dev libopenblas-dev
     libopenmpi-dev openmpi-bin'
+# For tests that only test.sh --all runs (elsewhere they are skipped where these are missing), and for tools/report.py.
+PACKAGES_REPORT='python3-matplotlib python3-jinja2'
+PACKAGES_ALL="$PACKAGES_REPORT libbenchmark-tools python3-scipy chromium"
 PACKAGES_ARM64='gcc-aarch64-linux-gnu qemu-user libc6-dev:arm64 libgomp1:arm64 libhwloc-dev:arm64 libyaml-dev:arm64 libjansson-dev:arm64
     zlib1g-dev:arm64 libxxhash-dev:arm64 libcmocka-dev:arm64'
 

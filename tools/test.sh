@@ -17,6 +17,7 @@ unset RPU_ISA
 counts=$work/counts
 : >"$counts"
 complete=no
+all=no
 
 STAGES='install build unit clang sanitize thread'
 STAGES_ALL="$STAGES arm64"
@@ -79,7 +80,10 @@ run_meson_tests() {
 
 stage_install() {
     # shellcheck disable=SC2086
-    need_packages $PACKAGES_BUILD $PACKAGES_TEST
+    need_packages $PACKAGES_BUILD $PACKAGES_TEST || return 1
+    # What the tests of reports and comparisons take: some hundred megabytes.
+    # shellcheck disable=SC2086
+    [ "$all" = no ] || need_packages $PACKAGES_ALL || skipped "install: packages of --all"
 }
 
 stage_build() {
@@ -162,7 +166,7 @@ main() {
     local stages=$STAGES stage started
     case ${1:-} in
     '') ;;
-    --all) stages=$STAGES_ALL ;;
+    --all) stages=$STAGES_ALL all=yes ;;
     *)
         sed -n '/^# usage/s/^# //p' "$0" >&2
         trap - EXIT

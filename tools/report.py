@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one page, complete in itself, of results: HTML with pictures as inline SVG, no scripts, nothing from elsewhere.
+
+usage: report.py [--title TEXT] [-o report.html] RESULT.json...
+
+Each RESULT.json is what `rpubench bench --json` or rpubench-bench --benchmark_out wrote (roofline, variants side by side,
+training steps, scaling), the result.json of a training (curves and errors; all trainings share their pictures), or the
+sweep.json of a sweep. Beside each picture stand its numbers. Needs Debian's python3-matplotlib and python3-jinja2.
+
+Exit code 1: a document cannot be used, or the page cannot be written."""
+import argparse
+import os
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+try:
+    import jinja2
+
+    from page import accuracy, speed
+    from page.documents import Fault, benchmarks, context, load
+except ImportError as missing:
+    print(f"report.py: {missing}; install python3-matplotlib and python3-jinja2 (apt-get install ...)", file=sys.stderr)
+    sys.exit(1)
+
+FACTS = ("date", "cpu", "num_cpus", "topology", "cache_levels", "governor", "frequency", "version", "rpubench_version",
+         "commit", "compiler", "flags", "isa", "isas", "teams", "selection", "openblas", "openblas_core",
+         "openblas_default_core", "bind", "places", "load_avg", "data", "slow", "peer")
+
+# Columns of words, which begin at the left.
+WORDS = {"cycle", "variant", "case", "kind", "reason", "preset", "data", "kernels", "weights digest", "setting"}
+
+
+def fact_text(value):
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def section(ident, title, **parts):
+    return {"ident": ident, "title": title, "facts": (), "notes": (), "tables": (), "figures": (), **parts}
+
+
+def peers_of(document, documents):
+    """Documents of peers (aihwkit) of the same CPU: their cycles stand beside ours."""
+    ours = context(document)
+    return [d for d in documents if d.kind == "benchmarks" and "peer" in context(d) and "peer" not in ours and
+            context(d).get("cpu") == ours.get("cpu")]
+
+
+def benchmark_section(document, peers, ident):
+    rows = benchmarks(document)
+    timed = [r for r in rows if r.time is not None]
+    facts = [("file", document.path)] + [(k, fact_text(context(document)[k])) for k in FACTS if k in context(document)]
+    skipped = [r for r in rows if r.skipped]
+    tables = [("Not measured", ["benchmark", "reason"], [[r.name, r.skipped] for r in skipped])] if skipped else []
+    notes = [f"{len(timed)} benchmarks; each figure is the median of its repetitions."]
+    for peer in peers:
+        facts.append(("peer", f"{context(peer)['peer']}: {peer.path}"))
+        rows += [r for r in benchmarks(peer) if r.group == "cycle"]
+    pictures = speed.figures(rows, ident)
+    if not pictures:  # benchmarks of another kind: at least their times
+        tables.append(("Times", ["benchmark", "time", "repetitions"],
+                       [[r.name, speed.time_text(r.time), str(r.repetitions)] for r in timed]))
+    return section(ident, f"Benchmarks: {document.name}", facts=facts, notes=notes, tables=tables, figures=pictures)
+
+
+def sections_of(documents):
+    benches = [(d, peers_of(d, documents)) for d in documents if d.kind == "benchmarks"]
+    shown = {p.path for _, peers in benches for p in peers}
+    benches = [(d, peers) for d, peers in benches if d.path not in shown]
+    made = [benchmark_section(d, peers, f"bench{i}") for i, (d, peers) in enumerate(benches)]
+    trained = [d for d in documents if d.kind == "result"]
+    if trained:
+        machines = sorted({str(d.data.get("cpu", "unknown")) for d in trained})
+        made.append(section("trainings", "Trainings", figures=accuracy.trainings(trained, "trainings"),
+                            facts=[("files", ", ".join(d.path for d in trained)), ("cpu", "; ".join(machines))],
+                            tables=[("What each training came to", *accuracy.error_table(trained))]))
+    for i, d in enumerate(d for d in documents if d.kind == "sweep"):
+        picture = accuracy.sweep(d, f"sweep{i}-error")
+        made.append(section(f"sweep{i}", f"Sweep: {d.name}", facts=[("file", d.path)],
+                            notes=[f"Runs: {accuracy.sweep_states(d)}."], figures=[picture] if picture else []))
+    return made
+
+
+def page(documents, title):
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page")
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True,
+                                     undefined=jinja2.StrictUndefined)
+    return environment.get_template("report.html").render(title=title, sections=sections_of(documents),
+                                                          words=WORDS)
+
+
+def write(path, text):
+    """All of it under a temporary name, synced, then renamed: an old page stays until the new one is there."""
+    folder = os.path.dirname(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=os.path.basename(path) + ".",
+                                     suffix=".tmp", delete=False) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def main():
+    parser = argparse.ArgumentParser(description="One page, complete in itself, of results of rpubench.")
+    parser.add_argument("results", metavar="RESULT.json", nargs="+")
+    parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="default: report.html")
+    parser.add_argument("--title", default="rpubench: results")
+    args = parser.parse_args()
+    try:
+        text = page([load(path) for path in args.results], args.title)
+        write(args.out, text)
+    except Fault as fault:
+        print(f"report.py: {fault}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"report.py: {args.out}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"{args.out}: {len(text.encode()) // 1024} KiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
