@@ -28,8 +28,8 @@
  *  time a cycle's share is taken, so that a convolution's bound holds no cost of calls. An array of a single column is
  *  read and updated once in an image, and the next image waits for it: there is nothing to share a call with, and its
  *  parts (but for thresholds) are calls of its own size. A bound is as good as the kernels it is measured with
- *  (`threshold`, say, makes both parts of a threshold, where an update needs the lower one for ties alone); and where an
- *  array comes from memory, an update that draws numbers meanwhile can beat the sum.
+ *  (`threshold`, say, makes both parts of a threshold, where an update needs the lower one for ties alone); and where
+ * an array comes from memory, an update that draws numbers meanwhile can beat the sum.
  */
 #ifndef RPU_BENCH_BOUND_H
 #define RPU_BENCH_BOUND_H
