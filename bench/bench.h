@@ -184,8 +184,9 @@ int training_check(const struct rpu_engine *oracle, const struct rpu_engine *eng
 struct kernel_bench; /**< the benchmarks of single kernels */
 struct machine;      /**< the machine's limits, machine.h */
 struct timed;        /**< times that scaling/ compares with */
-struct array_bench;  /**< the array that is there */
-struct bench_team;   /**< an engine of a variant with some threads */
+struct baseline_bench;
+struct array_bench; /**< the array that is there */
+struct bench_team;  /**< an engine of a variant with some threads */
 
 enum { ISAS_MAX = 8, TEAMS_MOST = 32 };
 
@@ -211,6 +212,7 @@ struct bench {
     int have_trained;
     struct kernel_bench *kernels;
     struct array_bench *arrays;
+    struct baseline_bench *baseline;
     struct timed *timed;
     int failed; /**< checks that failed */
 };
@@ -253,6 +255,7 @@ void official_register(struct bench *b);
 void machine_free(struct bench *b);
 void kernel_free(struct bench *b);
 void array_free(struct bench *b);
+void baseline_free(struct bench *b);
 
 /** What this program and this machine are, for the heads of the reports (context.c). */
 void context_describe(struct bench *b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's limits as benchmarks of their own and as the roof of the others:
- *   machine/<read|triad>/<vectors>/<level>/team:<t>
+ *   machine/<read|triad|update>/<vectors>/<level>/team:<t>
  *   machine/fma/<vectors>/registers/team:<t> */
 #include "machine.h"
 
@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     FMA_FLOATS = MACHINE_FMA_STEP * 1024,
-    MEMORY_BYTES = 96 << 20, /* of all buffers together; they are flushed before they are read */
-    TEAMS_MAX = 1024
+    MEMORY_BYTES = 12 << 20, /* of a thread's buffers together; they are flushed before they are read */
+    TEAMS_MAX = 1024,
+    HUGE_PAGE = 2 << 20
 };
 #define PASS_SECONDS 1e-3 /* of what is timed at a time */
 #define PASSES       12
@@ -121,9 +123,9 @@ static struct loops choose_loops(void) {
 #else
         "plain",
 #endif
-        {machine_read_plain, machine_triad_plain, machine_fma_plain}};
+        {machine_read_plain, machine_triad_plain, machine_update_plain, machine_fma_plain}};
 #ifdef __x86_64__
-    const struct loops avx2 = {"avx2", {machine_read_avx2, machine_triad_avx2, machine_fma_avx2}};
+    const struct loops avx2 = {"avx2", {machine_read_avx2, machine_triad_avx2, machine_update_avx2, machine_fma_avx2}};
     if ((rpu_cpu_flags() & (RPU_CPU_AVX2 | RPU_CPU_FMA)) == (RPU_CPU_AVX2 | RPU_CPU_FMA))
         return avx2;
 #endif
@@ -152,8 +154,8 @@ static double capacity(const struct machine_level *level, int team) {
     return (double)level->bytes * (double)((team + level->shared - 1) / level->shared);
 }
 
-size_t machine_level_of(struct bench *b, double bytes, int team) {
-    const struct machine *m = machine_of(b);
+/* The level that holds `bytes`, evenly shared by `team` threads. */
+static size_t level_of(const struct machine *m, double bytes, int team) {
     size_t level = 0;
     while (level + 1 < m->n_levels && bytes > capacity(&m->levels[level], team))
         level++;
@@ -191,18 +193,17 @@ static int buffers_used(enum machine_what what) {
     return what == MACHINE_TRIAD ? 3 : 1;
 }
 
-/* Floats of one buffer of one thread: half of the level, several times what the level before holds, or less where that
- * is more than the benchmarks ever touch. */
+/* Floats of one buffer of one thread: half of the level, or twice what the level before holds, where that is less. */
 static size_t buffer_floats(const struct machine *m, enum machine_what what, size_t level, int team) {
     double bytes;
     if (what == MACHINE_FMA)
         return FMA_FLOATS;
     if (m->levels[level].bytes == 0)
-        bytes = MEMORY_BYTES;
+        bytes = (double)MEMORY_BYTES * team;
     else {
         bytes = capacity(&m->levels[level], team) / 2;
-        if (level > 0 && bytes > 8 * capacity(&m->levels[level - 1], team))
-            bytes = 8 * capacity(&m->levels[level - 1], team);
+        if (level > 0 && bytes > 2 * capacity(&m->levels[level - 1], team))
+            bytes = 2 * capacity(&m->levels[level - 1], team);
     }
     const size_t floats = (size_t)(bytes / (double)team / (double)buffers_used(what) / sizeof(float)) / 64 * 64;
     return floats > 64 ? floats : 64;
@@ -211,7 +212,11 @@ static size_t buffer_floats(const struct machine *m, enum machine_what what, siz
 /* What a thread's pass amounts to: bytes, or operations. */
 static double worth(const struct crew *c) {
     return (double)c->team * (double)c->floats *
-           (c->what == MACHINE_FMA ? 2.0 : (double)buffers_used(c->what) * sizeof(float));
+           (c->what == MACHINE_FMA ? 2.0
+                                   : (c->what == MACHINE_READ     ? 1.0
+                                      : c->what == MACHINE_UPDATE ? 2.0
+                                                                  : 3.0) *
+                                         sizeof(float));
 }
 
 static void flush_item(void *context, size_t item, int thread) {
@@ -259,7 +264,7 @@ static uint64_t calibrate(struct crew *c, double seconds) {
 static enum rpu_status measure_limit(void *context) {
     struct crew *c = context;
     const uint64_t n = calibrate(c, PASS_SECONDS);
-    for (int k = 0; k < (c->flush ? PASSES / 3 : PASSES); k++) {
+    for (int k = 0; k < PASSES; k++) {
         const double rate = worth(c) * (double)n / pass_time(c, n);
         c->best = rate > c->best ? rate : c->best;
     }
@@ -285,11 +290,13 @@ static void make_crew(struct crew *c, struct bench *b, enum machine_what what, s
     c->buffers = room((size_t)team * sizeof *c->buffers);
     for (int t = 0; t < team; t++)
         for (int k = 0; k < buffers_used(what); k++) {
-            c->buffers[t][k] = aligned_alloc(4096, (c->floats * sizeof(float) / 4096 + 1) * 4096);
+            const size_t bytes = (c->floats * sizeof(float) / HUGE_PAGE + 1) * HUGE_PAGE;
+            c->buffers[t][k] = aligned_alloc(HUGE_PAGE, bytes);
             if (!c->buffers[t][k]) {
                 fprintf(stderr, "rpubench-bench: out of memory\n");
                 exit(1);
             }
+            madvise(c->buffers[t][k], bytes, MADV_HUGEPAGE); /* where there are such */
         }
 }
 
@@ -315,10 +322,25 @@ double machine_limit(struct bench *b, enum machine_what what, size_t level, int 
 
 /* ---- the roof ---- */
 
+/* Bandwidth for a working set: each level gives what of it fits there and does not fit before. */
+static double bandwidth_of(struct bench *b, enum machine_what what, double set, int team) {
+    const struct machine *m = machine_of(b);
+    const size_t last = level_of(m, set, team);
+    double seconds = 0.0, before = 0.0;
+    for (size_t level = 0; level <= last; level++) {
+        const double held = level < last ? capacity(&m->levels[level], team) : set;
+        if (held > before)
+            seconds += (held - before) / machine_limit(b, what, level, team);
+        before = held > before ? held : before;
+    }
+    return set / seconds;
+}
+
 void machine_report(struct bench *b, struct gb_state *state, const struct amount *a, int team, char level[16]) {
     const struct machine *m = machine_of(b);
-    const size_t at = a->cold ? m->n_levels - 1 : machine_level_of(b, a->set, team);
-    const double bandwidth = machine_limit(b, a->writes ? MACHINE_TRIAD : MACHINE_READ, at, team);
+    const enum machine_what what = a->writes ? MACHINE_UPDATE : MACHINE_READ;
+    const size_t memory = m->n_levels - 1, at = a->cold ? memory : level_of(m, a->set, team);
+    const double bandwidth = a->cold ? machine_limit(b, what, memory, team) : bandwidth_of(b, what, a->set, team);
     const unsigned rate = GB_EACH_ITERATION | GB_RATE;
     double roof = bandwidth, done = a->bytes;
     snprintf(level, 16, "%s", m->levels[at].name);
@@ -370,7 +392,7 @@ static void machine_row(struct gb_state *state, void *user) {
 }
 
 static void add_row(struct bench *b, enum machine_what what, size_t level, int team) {
-    static const char *const names[MACHINE_WHATS] = {"read", "triad", "fma"};
+    static const char *const names[MACHINE_WHATS] = {"read", "triad", "update", "fma"};
     const struct machine *m = machine_of(b);
     const struct gb_options options = {.unit = GB_MICROSECOND, .manual_time = 1};
     struct row *r = bench_keep(b, sizeof *r);
@@ -383,10 +405,9 @@ static void add_row(struct bench *b, enum machine_what what, size_t level, int t
 
 void machine_register(struct bench *b) {
     for (size_t t = 0; t < b->n_teams; t++) {
-        for (size_t level = 0; level < machine_of(b)->n_levels; level++) {
-            add_row(b, MACHINE_READ, level, b->teams[t]);
-            add_row(b, MACHINE_TRIAD, level, b->teams[t]);
-        }
+        for (size_t level = 0; level < machine_of(b)->n_levels; level++)
+            for (int what = 0; what < MACHINE_FMA; what++)
+                add_row(b, (enum machine_what)what, level, b->teams[t]);
         add_row(b, MACHINE_FMA, 0, b->teams[t]);
     }
 }

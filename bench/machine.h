@@ -3,8 +3,9 @@
  *  The machine's limits, measured at first use in the same process: the roof of everything else.
  *
  *  A roof is the least of the arithmetic peak and the intensity (operations for a byte of traffic) times the bandwidth
- * of the level of the memory hierarchy that holds the working set. Peak and bandwidth are those of the vectors that the
- *  kernels use (AVX2, NEON), by as many threads; the best of several passes. */
+ * at the size of the working set: that of the level of the memory hierarchy that holds it, where as much of it as fits
+ * may come from the levels before. Peak and bandwidth are those of the vectors that the kernels use (AVX2, NEON), by as
+ * many threads; the best of several passes. */
 #ifndef RPU_BENCH_MACHINE_H
 #define RPU_BENCH_MACHINE_H
 
@@ -17,14 +18,14 @@ typedef void machine_loop(float *const buffers[3], size_t floats, uint64_t passe
 
 enum { MACHINE_FMA_STEP = 80 }; /**< multiplications and additions in a step of machine_fma */
 
-machine_loop machine_read_plain, machine_triad_plain, machine_fma_plain;
+machine_loop machine_read_plain, machine_triad_plain, machine_update_plain, machine_fma_plain;
 #ifdef __x86_64__
-machine_loop machine_read_avx2, machine_triad_avx2, machine_fma_avx2; /**< need AVX2 and FMA */
+machine_loop machine_read_avx2, machine_triad_avx2, machine_update_avx2, machine_fma_avx2; /**< need AVX2 and FMA */
 #endif
 
 /* ---- machine.c ---- */
 
-enum machine_what { MACHINE_READ, MACHINE_TRIAD, MACHINE_FMA, MACHINE_WHATS };
+enum machine_what { MACHINE_READ, MACHINE_TRIAD, MACHINE_UPDATE, MACHINE_FMA, MACHINE_WHATS };
 
 enum { MACHINE_LEVELS = 5 };
 
@@ -41,16 +42,13 @@ size_t machine_levels(struct machine_level levels[MACHINE_LEVELS]);
 /** Bytes or operations a second that `team` threads reach; measured at the first call. */
 double machine_limit(struct bench *b, enum machine_what what, size_t level, int team);
 
-/** The level that holds `bytes`, evenly shared by `team` threads. */
-size_t machine_level_of(struct bench *b, double bytes, int team);
-
 /** What an iteration amounts to. */
 struct amount {
     double crosspoints; /**< 0: none */
     double flops;       /**< 0: none */
     double bytes;       /**< traffic that cannot be avoided */
     double set;         /**< bytes that are touched */
-    int writes;         /**< 1: weights are written; the bandwidth is that of a triad */
+    int writes;         /**< 1: weights are changed in place; the bandwidth is that of machine/update */
     int cold;           /**< 1: everything comes from memory */
 };
 

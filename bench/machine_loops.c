@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine can do at most, in loops that do nothing else: read, read two and write one, multiply and add.
+/* What the machine can do at most, in loops that do nothing else: read, read two and write one, change
+ * in place, multiply and add.
  * Vectors of the compiler's own, no intrinsics; compiled once for each instruction set, products and sums contracted.
  */
 #include "machine.h"
@@ -50,6 +51,20 @@ void NAME(machine_triad_)(float *const buffers[3], size_t floats, uint64_t passe
             a[i + 1] = b[i + 1] + scale * c[i + 1];
             a[i + 2] = b[i + 2] + scale * c[i + 2];
             a[i + 3] = b[i + 3] + scale * c[i + 3];
+        }
+        FORGET_MEMORY();
+    }
+}
+
+void NAME(machine_update_)(float *const buffers[3], size_t floats, uint64_t passes) {
+    v8f *a = (v8f *)(void *)buffers[0];
+    const v8f scale = {1, 1, 1, 1, 1, 1, 1, 1};
+    for (uint64_t p = 0; p < passes; p++) {
+        for (size_t i = 0; i < floats / 8; i += 4) {
+            a[i] += scale;
+            a[i + 1] += scale;
+            a[i + 2] += scale;
+            a[i + 3] += scale;
         }
         FORGET_MEMORY();
     }

@@ -131,6 +131,7 @@ static int register_all(struct bench *b) {
 static void clean_up(struct bench *b) {
     kernel_free(b);
     array_free(b);
+    baseline_free(b);
     machine_free(b);
     for (size_t a = 0; a < LENET_ARRAYS; a++)
         inputs_free(&b->trained[a]);

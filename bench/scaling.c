@@ -178,7 +178,7 @@ static void report(struct gb_state *state, const struct entry *e, const struct t
     gb_counter(state, "images_per_second", e->batch, GB_EACH_ITERATION | GB_RATE);
     gb_counter(state, "speedup", speedup, GB_PLAIN);
     gb_counter(state, "percent_efficiency", 100.0 * speedup / team, GB_PLAIN);
-    gb_label(state, e->last ? "hot; in training; predicted_*: a prediction" : "hot; in training");
+    gb_label(state, e->last && !e->weak ? "hot; in training; predicted_*: a prediction" : "hot; in training");
     if (e->weak)
         return;
     const double wait = seconds_of_wait(e->bench, e->team);
