@@ -13,10 +13,11 @@
 
 /* ---- machine_loops.c ---- */
 
-/** `passes` passes over `floats` numbers (a multiple of 64) of each buffer that is used, 32-byte aligned. */
+/** `passes` passes over `floats` numbers (a multiple of 64; of machine_fma, of MACHINE_FMA_STEP) of each buffer that is
+ *  used, 32-byte aligned. machine_fma reads two and multiplies and adds as many times as it has numbers. */
 typedef void machine_loop(float *const buffers[3], size_t floats, uint64_t passes);
 
-enum { MACHINE_FMA_STEP = 80 }; /**< multiplications and additions in a step of machine_fma */
+enum { MACHINE_FMA_STEP = 80 };
 
 machine_loop machine_read_plain, machine_triad_plain, machine_update_plain, machine_fma_plain;
 #ifdef __x86_64__
