@@ -16,6 +16,7 @@
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
+int command_bench(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
 int command_help(const struct cli_args *args);
