@@ -18,7 +18,7 @@
 
 /* Crosspoints times columns that the oracle does for a check, if that is a column at least. */
 enum { CHECK_WORK = 1 << 24 };
-/* Arrays with more crosspoints are not measured with the oracle's own kernels. */
+/* Where an image has more crosspoints times columns, the oracle's own kernels are not measured. */
 enum { GENERIC_MOST = 1 << 20 };
 
 static const char *const cycle_names[CYCLES] = {"forward", "backward", "update"};
@@ -249,7 +249,8 @@ static void add_shape(struct bench *b, const struct shape *shape, int team) {
                 .shape = *shape, .op = (enum rpu_cycle)op, .isa = b->isas[v], .team = team, .bl = 1};
             if (team > 1 && (v + 1 < b->n_isas || !array_work_divides(e.op, shape, team)))
                 continue;
-            if (strcmp(e.isa, "generic") == 0 && (b->quick || (uint64_t)shape->out * shape->in > GENERIC_MOST))
+            if (strcmp(e.isa, "generic") == 0 &&
+                (b->quick || (uint64_t)shape->out * shape->in * shape->columns > GENERIC_MOST))
                 continue;
             if (e.op == RPU_CYCLE_UPDATE)
                 add_updates(b, e);
