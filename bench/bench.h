@@ -230,6 +230,9 @@ void *bench_keep(struct bench *b, size_t bytes);
 /** The engine of a variant with a team of so many threads. */
 const struct rpu_engine *bench_engine(struct bench *b, const char *isa, int team);
 const char *bench_best(const struct bench *b);
+/** The number of threads after `team` (0: the first) where every number counts: 1..N, or of more than eight the powers
+ * of two and N, or what the user asked for. 0: there is none. */
+int bench_next_team(const struct bench *b, int team);
 /** The shapes of a file of the folder of shapes; 0 with a message when it cannot be used. */
 size_t bench_shapes(const struct bench *b, const char *file, struct shape **shapes);
 

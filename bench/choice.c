@@ -122,6 +122,19 @@ static void add_team(struct bench *b, int team) {
     b->n_teams++;
 }
 
+int bench_next_team(const struct bench *b, int team) {
+    const int most = b->teams[b->n_teams - 1];
+    if (b->teams_asked) {
+        for (size_t t = 0; t < b->n_teams; t++)
+            if (b->teams[t] > team)
+                return b->teams[t];
+        return 0;
+    }
+    if (team >= most)
+        return 0;
+    return most <= 8 || team == 0 ? team + 1 : 2 * team < most ? 2 * team : most;
+}
+
 int choose_teams(struct bench *b, const char *list) {
     struct rpu_engine *engine;
     if (!list) {

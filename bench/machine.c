@@ -412,10 +412,10 @@ static void add_row(struct bench *b, enum machine_what what, size_t level, int t
 }
 
 void machine_register(struct bench *b) {
-    for (size_t t = 0; t < b->n_teams; t++) {
+    for (int team = bench_next_team(b, 0); team; team = bench_next_team(b, team)) {
         for (size_t level = 0; level < machine_of(b)->n_levels; level++)
             for (int what = 0; what < MACHINE_FMA; what++)
-                add_row(b, (enum machine_what)what, level, b->teams[t]);
-        add_row(b, MACHINE_FMA, 0, b->teams[t]);
+                add_row(b, (enum machine_what)what, level, team);
+        add_row(b, MACHINE_FMA, 0, team);
     }
 }

@@ -234,18 +234,12 @@ static void wait_row(struct gb_state *state, void *user) {
 
 /* ---- the list ---- */
 
-/* 1..N, or of more than eight the powers of two and N; what the user asked for. */
-static int next_team(const struct bench *b, int team) {
-    const int most = b->teams[b->n_teams - 1];
-    if (b->teams_asked) {
-        for (size_t t = 0; t < b->n_teams; t++)
-            if (b->teams[t] > team)
-                return b->teams[t];
-        return 0;
-    }
-    if (team >= most)
-        return 0;
-    return most <= 8 || team == 0 ? team + 1 : 2 * team < most ? 2 * team : most;
+/* Whether a team is the largest that has a processor for each thread: from it more threads are predicted. */
+static int is_last(const struct bench *b, int team) {
+    const int next = bench_next_team(b, team);
+    struct rpu_machine m = {0};
+    rpu_engine_machine(b->engine, &m);
+    return team > 1 && team <= m.processors && (next == 0 || next > m.processors);
 }
 
 static void add(struct bench *b, const char *what, const struct entry *row, gb_fn *fn) {
@@ -254,7 +248,7 @@ static void add(struct bench *b, const char *what, const struct entry *row, gb_f
     char name[160], size[48];
     *e = *row;
     e->bench = b;
-    e->last = e->team > 1 && next_team(b, e->team) == 0;
+    e->last = is_last(b, e->team);
     snprintf(size, sizeof size, fn == wait_row ? "list/items:%u" : "28x28/batch:%u",
              fn == wait_row ? (unsigned)e->team : e->batch);
     snprintf(name, sizeof name, "scaling/%s/%s/%s/team:%d", what, bench_best(b), size, e->team);
@@ -264,7 +258,7 @@ static void add(struct bench *b, const char *what, const struct entry *row, gb_f
 void scaling_register(struct bench *b) {
     const uint32_t strong = b->quick ? STRONG_QUICK : STRONG, weak = b->quick ? WEAK_QUICK : WEAK;
     size_t rows = 0;
-    for (int t = next_team(b, 0); t; t = next_team(b, t)) {
+    for (int t = bench_next_team(b, 0); t; t = bench_next_team(b, t)) {
         add(b, "wait", &(struct entry){.team = t}, wait_row);
         add(b, "strong", &(struct entry){.batch = strong, .team = t}, scaling_row);
         add(b, "weak", &(struct entry){.batch = weak * (uint32_t)t, .team = t, .weak = 1}, scaling_row);

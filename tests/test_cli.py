@@ -404,13 +404,13 @@ def test_a_line_that_is_rewritten_on_a_terminal():
         master, slave = pty.openpty()
     except OSError as why:  # a root folder without /dev/pts
         raise e2e.Skipped(f"no terminal to be had: {why}") from why
-    with subprocess.Popen([e2e.PROGRAM, "train", "lenet-rpu", "--limit-train", "500", "--limit-test", "50", "--epochs",
+    with subprocess.Popen([e2e.PROGRAM, "train", "lenet-rpu", "--limit-train", "5000", "--limit-test", "50", "--epochs",
                            "1"], stdin=slave, stdout=slave, stderr=slave, env=e2e.environment()) as child:
         os.close(slave)
         out = read_terminal(master, child)
         assert child.wait() == 0, out
     os.close(master)
-    assert re.search(r"\repoch 1/1: image \d+/500, \d+ images/s, \d+:\d\d:\d\d left", out), out
+    assert re.search(r"\repoch 1/1: image \d+/5000, \d+ images/s, \d+:\d\d:\d\d left", out), out
     assert re.search(r"\r *\repoch 1/1: train loss ", out), "the line is taken away before the epoch's"
 
 

@@ -164,9 +164,10 @@ static int choose_options(struct session *s, const struct cli_args *args) {
 
 static void become_program(const struct session *s, int out, pid_t parent) {
     char *argv[OPTIONS_MAX + 2] = {NULL};
-    char name[] = "rpubench-bench", options[OPTIONS_MAX][OPTION];
+    char program[PATH_MAX], options[OPTIONS_MAX][OPTION];
+    memcpy(program, s->program, sizeof program);
     memcpy(options, s->options, sizeof options);
-    argv[0] = name;
+    argv[0] = program;
     for (size_t i = 0; i < s->n_options; i++)
         argv[i + 1] = options[i];
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)

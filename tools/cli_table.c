@@ -86,7 +86,7 @@ static const struct cli_option bench_options[] = {
      "one variant only takes the best of them. Overrides RPU_ISA."},
     {"threads", 't', "LIST", CLI_ASSIGN_NONE, NULL, 0,
      "Measure with these numbers of threads, separated by commas; default: 1 and as many as the process may use, for "
-     "the scaling of training steps those in between as well."},
+     "the machine's limits and for scaling those in between as well."},
     {"quick", 'Q', NULL, CLI_ASSIGN_NONE, NULL, 0,
      "Measure a choice of every group, three times and briefly: under a minute on two cores."},
     {"official", 0, NULL, CLI_ASSIGN_NONE, NULL, 0,

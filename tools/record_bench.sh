@@ -35,6 +35,7 @@ while [ $# -gt 0 ]; do
         *) build=$(from_here "$1"); shift ;;
     esac
 done
+[ -w "$readme" ] || { echo "record_bench.sh: $readme is no file that can be written" >&2; exit 1; }
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dbench=enabled
 ninja -C "$build" rpubench bench/rpubench-bench
 mkdir -p "$out"
