@@ -14,7 +14,7 @@
 /* ---- machine_loops.c ---- */
 
 /** `passes` passes over `floats` numbers (a multiple of 64; of machine_fma, of MACHINE_FMA_STEP) of each buffer that is
- *  used, 32-byte aligned. machine_fma reads two and multiplies and adds as many times as it has numbers. */
+ *  used, 32-byte aligned. machine_fma reads twelve and multiplies and adds as many times as it has numbers. */
 typedef void machine_loop(float *const buffers[3], size_t floats, uint64_t passes);
 
 enum { MACHINE_FMA_STEP = 80 };

@@ -85,7 +85,10 @@ void NAME(machine_update_)(float *const buffers[3], size_t floats, uint64_t pass
 /* Ten chains, enough for two units with a latency of five cycles; and no more than sixteen registers in all. */
 void NAME(machine_fma_)(float *const buffers[3], size_t floats, uint64_t passes) {
     const vf b = splat(buffers[0][0]), c = splat(buffers[0][1]);
-    vf s0 = b, s1 = c, s2 = b, s3 = c, s4 = b, s5 = c, s6 = b, s7 = c, s8 = b, s9 = c;
+    /* of numbers that the compiler does not know: equal chains it would do once */
+    const float *from = buffers[0] + 2;
+    vf s0 = splat(from[0]), s1 = splat(from[1]), s2 = splat(from[2]), s3 = splat(from[3]), s4 = splat(from[4]);
+    vf s5 = splat(from[5]), s6 = splat(from[6]), s7 = splat(from[7]), s8 = splat(from[8]), s9 = splat(from[9]);
     for (uint64_t p = 0; p < passes; p++)
         for (size_t i = 0; i < floats / (10 * FLOATS); i++) {
             s0 = s0 * b + c;
