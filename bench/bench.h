@@ -208,13 +208,14 @@ struct bench {
     const char *data;       /**< "digits" or a folder */
     const char *shapes;     /**< folder of the shape files */
     struct rpu_dataset set; /**< loaded at first use */
+    int no_data;            /**< 1: that failed */
     struct inputs trained[LENET_ARRAYS];
     int have_trained;
     struct kernel_bench *kernels;
     struct array_bench *arrays;
     struct baseline_bench *baseline;
     struct timed *timed;
-    int failed; /**< checks that failed */
+    int failed; /**< benchmarks that did */
 };
 
 extern const struct shape lenet_shapes[LENET_ARRAYS];

@@ -49,8 +49,9 @@ static void topology(const struct bench *b, const struct rpu_engine *largest) {
     struct rpu_place place;
     struct text t = {0}, places = {0};
     rpu_engine_machine(b->engine, &m);
-    put(&t, "%d packages, %d NUMA nodes, %d cores, %d of %d processors", m.packages, m.nodes, m.cores, m.processors,
-        m.all_processors);
+    put(&t, "%d package%s, %d NUMA node%s, %d core%s, %d of %d processor%s", m.packages, m.packages == 1 ? "" : "s",
+        m.nodes, m.nodes == 1 ? "" : "s", m.cores, m.cores == 1 ? "" : "s", m.processors, m.all_processors,
+        m.all_processors == 1 ? "" : "s");
     if (m.time_limit > 0.0)
         put(&t, ", time of %.2f", m.time_limit);
     gb_context("topology", t.words);

@@ -158,7 +158,7 @@ static void array_row(struct gb_state *state, void *user) {
     struct bound *b;
     params_make(&params, g->bl, g->um);
     if (!find_inputs(g, &own, &in)) {
-        gb_skip(state, "no training images");
+        bench_fail(g->bench, state, "no training images");
         return;
     }
     const uint32_t images = in->images > 1 ? in->images : (uint64_t)in->m * in->n > 1u << 20 ? 1 : 2;
@@ -300,7 +300,7 @@ static void step_row(struct gb_state *state, void *user) {
     struct twelve *t;
     struct between *between = NULL;
     if (!trained || !images) {
-        gb_skip(state, "no training images");
+        bench_fail(g->bench, state, "no training images");
         return;
     }
     for (size_t a = 0; a < LENET_ARRAYS; a++)
@@ -396,8 +396,12 @@ static void measure_handwritten(const struct goal *g, struct gb_state *state, st
 static void handwritten_row(struct gb_state *state, void *user) {
     const struct goal *g = user;
     const struct inputs *trained = bench_trained(g->bench), *in[LENET_ARRAYS];
-    if (!trained || !g->bench->autovec || strcmp(rpu_engine_isa(g->bench->engine), "autovec") == 0) {
-        gb_skip(state, trained ? "no hand-written kernels to compare" : "no training images");
+    if (!trained) {
+        bench_fail(g->bench, state, "no training images");
+        return;
+    }
+    if (!g->bench->autovec || strcmp(rpu_engine_isa(g->bench->engine), "autovec") == 0) {
+        gb_skip(state, "no hand-written kernels to compare");
         return;
     }
     struct twelve *t = room(sizeof *t);

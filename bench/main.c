@@ -7,7 +7,7 @@
  *   --quick            a choice of every group that takes under a minute
  *   --official         the fixed workload for comparing machines, and nothing else
  *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
- * Exit code 1 when a result differed from its oracle, 2 when nothing was to be measured. */
+ * Exit code 1 when a result differed from its oracle or there were no images, 2 when nothing was to be measured. */
 #include "bench.h"
 #include "choice.h"
 
@@ -23,11 +23,14 @@ enum { TRAINING_IMAGES = 600, WARM_UP = 400 };
 const struct rpu_images *bench_images(struct bench *b) {
     struct rpu_error err = {0};
     enum rpu_status status = RPU_OK;
+    if (b->no_data)
+        return NULL;
     if (!b->set.train.pixels)
         status = strcmp(b->data, "digits") == 0 ? rpu_digits_generate(&b->set, TRAINING_IMAGES, 1, 1, &err)
                                                 : rpu_dataset_read(&b->set, b->data, TRAINING_IMAGES, 1, &err);
     if (status != RPU_OK)
-        fprintf(stderr, "rpubench-bench: %s\n", err.message);
+        fprintf(stderr, "rpubench-bench: --data: %s\n", err.message);
+    b->no_data = status != RPU_OK;
     return status == RPU_OK ? &b->set.train : NULL;
 }
 
@@ -169,6 +172,6 @@ int main(int argc, char **argv) {
     if (matched == 0) /* Google Benchmark has said so */
         return 2;
     if (b.failed)
-        fprintf(stderr, "rpubench-bench: %d checks failed\n", b.failed);
+        fprintf(stderr, "rpubench-bench: %d benchmarks failed\n", b.failed);
     return b.failed ? 1 : 0;
 }

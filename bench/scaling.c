@@ -201,7 +201,7 @@ static void scaling_row(struct gb_state *state, void *user) {
     struct training training = {0};
     struct loop l = {state, &training};
     if (!images)
-        gb_skip(state, "no training images");
+        bench_fail(e->bench, state, "no training images");
     else if (!e->checked && !training_check(e->bench->oracle, engine, images, "lenet-rpu", e->batch))
         bench_fail(e->bench, state, "the weights differ from the oracle's");
     else if (!(one = time_of(e->bench, e->weak ? e->batch / (uint32_t)e->team : e->batch, 1)) ||

@@ -70,7 +70,7 @@ static void step_row(struct gb_state *state, void *user) {
     struct training training = {0};
     struct loop l = {state, &training, 0.0};
     if (!images)
-        gb_skip(state, "no training images");
+        bench_fail(e->bench, state, "no training images");
     else if (!e->checked && !training_check(e->bench->oracle, engine, images, e->preset, e->batch))
         bench_fail(e->bench, state, "the weights differ from the oracle's");
     else if (!training_make(&training, engine, images, e->preset, e->batch))
