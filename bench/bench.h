@@ -48,6 +48,7 @@ struct inputs {
 enum inputs_kind {
     INPUTS_DENSE,  /**< x uniform in [-1,1], d Gaussian with sigma 0.05 */
     INPUTS_POOLED, /**< the same, d zero but at one place of each 2 x 2 window of its image, as max pooling leaves it */
+    INPUTS_SPARSE, /**< the same, d zero but for a quarter of the outputs: pooled, where there is no image */
     INPUTS_STRONG  /**< abs(d) = 0.2: with update management every row fires in every slot */
 };
 
@@ -162,19 +163,22 @@ void pairing_free(struct pairing *p);
 struct training {
     struct rpu_network *network;
     const struct rpu_images *images;
-    uint64_t step;
+    uint64_t step;  /**< images trained */
+    uint32_t batch; /**< images of a minibatch */
 };
 
+enum { TRAINING_BATCH_MOST = 1024 * 16 };
+
 int training_make(struct training *t, const struct rpu_engine *engine, const struct rpu_images *images,
-                  const char *preset);
+                  const char *preset, uint32_t batch);
 void training_free(struct training *t);
-/** gb_run_fn: n training steps of one image. */
+/** gb_run_fn: n minibatches. */
 void training_run(void *training, uint64_t n);
-/** Trains on, and keeps what the four arrays saw in the last LENET_IMAGES steps. */
+/** Trains on, with minibatches of 1, and keeps what the four arrays saw in the last LENET_IMAGES steps. */
 void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]);
 /** Whether some steps give the weights of the oracle. */
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
-                   const char *preset);
+                   const char *preset, uint32_t batch);
 
 /* ---- slow.c: kernels that are slow on purpose ---- */
 
@@ -186,20 +190,41 @@ void slow_down(struct rpu_engine *engine, const char *kernel);
 /* ---- the benchmarks ---- */
 
 struct kernel_bench; /**< the benchmarks of single kernels */
+struct machine;      /**< the machine's limits, machine.h */
+struct timed;        /**< times that scaling/ compares with */
+struct baseline_bench;
+struct array_bench; /**< the array that is there */
+struct bench_team;  /**< an engine of a variant with some threads */
+
+enum { ISAS_MAX = 8, TEAMS_MOST = 32 };
 
 /** What the benchmarks are given. */
 struct bench {
     struct rpu_engine *engine;  /**< the best variant */
     struct rpu_engine *oracle;  /**< generic */
     struct rpu_engine *autovec; /**< null where it is not built */
-    const char *data;           /**< "digits" or a folder */
-    const char *shapes;         /**< folder of the shape files */
-    const char *slow;           /**< a kernel that is slowed down in all engines but the oracle, or null */
-    struct rpu_dataset set;     /**< loaded at first use */
+    const char *isas[ISAS_MAX]; /**< variants to be measured, the best one last */
+    size_t n_isas;
+    int teams[TEAMS_MOST]; /**< numbers of threads to be measured, rising */
+    size_t n_teams;
+    int teams_asked;     /**< 1: they are the user's */
+    int quick, official; /**< a choice of the benchmarks */
+    struct machine *machine;
+    struct bench_team *engines;
+    void **kept; /**< what bench_keep gave */
+    size_t n_kept;
+    const char *data;       /**< "digits" or a folder */
+    const char *shapes;     /**< folder of the shape files */
+    struct rpu_dataset set; /**< loaded at first use */
+    const char *slow;       /**< a kernel that is slowed down in all engines but the oracle, or null */
+    int no_data;            /**< 1: that failed */
     struct inputs trained[LENET_ARRAYS];
     int have_trained;
     struct kernel_bench *kernels;
-    int failed; /**< checks that failed */
+    struct array_bench *arrays;
+    struct baseline_bench *baseline;
+    struct timed *timed;
+    int failed; /**< benchmarks that did */
 };
 
 extern const struct shape lenet_shapes[LENET_ARRAYS];
@@ -210,13 +235,42 @@ const struct inputs *bench_trained(struct bench *b);
 /** A check that failed: ends the benchmark and, in the end, the program with exit code 1. */
 void bench_fail(struct bench *b, struct gb_state *state, const char *what);
 
+/** Zeroed memory that lives until the end: the users of registered benchmarks. */
+void *bench_keep(struct bench *b, size_t bytes);
+/** The engine of a variant with a team of so many threads. */
+const struct rpu_engine *bench_engine(struct bench *b, const char *isa, int team);
+const char *bench_best(const struct bench *b);
+/** The number of threads after `team` (0: the first) where every number counts: 1..N, or of more than eight the powers
+ * of two and N, or what the user asked for. 0: there is none. */
+int bench_next_team(const struct bench *b, int team);
+/** The shapes of a file of the folder of shapes; 0 with a message when it cannot be used. */
+size_t bench_shapes(const struct bench *b, const char *file, struct shape **shapes);
+
+/** Calls a function for every shape of an array that is to be measured; 0 as bench_shapes. */
+int array_shapes(struct bench *b, void (*fn)(struct bench *b, const struct shape *shape));
+/** Whether a shape belongs to the quick choice, and the length of rows of numbers that does. */
+int array_quick(const struct shape *shape);
+enum { QUICK_LENGTH = 3072 };
+
 /** Whether this processor's clock can be measured; something that takes that many cycles (a multiple of 300). */
 int clock_is_known(void);
 void clock_cycles(uint64_t cycles);
 
+/* Each registers a group; 0 when a shape file cannot be used. */
 void goal_register(struct bench *b);
-/** 0 when a shape file cannot be used. */
+void machine_register(struct bench *b);
 int kernel_register(struct bench *b);
+int array_register(struct bench *b);
+int baseline_register(struct bench *b);
+void step_register(struct bench *b);
+void scaling_register(struct bench *b);
+void official_register(struct bench *b);
+void machine_free(struct bench *b);
 void kernel_free(struct bench *b);
+void array_free(struct bench *b);
+void baseline_free(struct bench *b);
+
+/** What this program and this machine are, for the heads of the reports (context.c). */
+void context_describe(struct bench *b);
 
 #endif

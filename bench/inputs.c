@@ -4,9 +4,17 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* The last row and column of an odd image, which no window holds. */
+static void drop_rest(float *d, size_t ldd, uint32_t side, uint32_t m) {
+    for (uint32_t k = 0; side % 2 && k < side; k++)
+        for (uint32_t i = 0; i < m; i++)
+            d[(k * side + side - 1) * ldd + i] = d[((side - 1) * side + k) * ldd + i] = 0.0f;
+}
+
 /* One place of each 2 x 2 window of a square image of positions, channel by channel, keeps its d. */
 static void keep_one_of_four(float *d, size_t ldd, uint32_t columns, uint32_t m, uint64_t *rng) {
     const uint32_t side = (uint32_t)sqrt((double)columns);
+    drop_rest(d, ldd, side, m);
     for (uint32_t i = 0; i < m; i++)
         for (uint32_t row = 0; row + 1 < side; row += 2)
             for (uint32_t col = 0; col + 1 < side; col += 2) {
@@ -15,6 +23,13 @@ static void keep_one_of_four(float *d, size_t ldd, uint32_t columns, uint32_t m,
                     if (k != kept)
                         d[((row + k / 2) * side + col + k % 2) * ldd + i] = 0.0f;
             }
+}
+
+/* A quarter of the outputs keep theirs. */
+static void keep_a_quarter(float *d, uint32_t m, uint64_t *rng) {
+    for (uint32_t i = 0; i < m; i++)
+        if (random_unit(rng) >= 0.25)
+            d[i] = 0.0f;
 }
 
 static float draw_d(enum inputs_kind kind, uint64_t *rng) {
@@ -39,6 +54,8 @@ void inputs_make(struct inputs *in, const struct shape *shape, enum inputs_kind 
         for (size_t i = 0; i < in->m; i++)
             in->d[p * in->ldd + i] = draw_d(kind, &rng);
     }
+    if (kind == INPUTS_SPARSE)
+        keep_a_quarter(in->d, in->m, &rng);
     if (kind == INPUTS_POOLED)
         keep_one_of_four(in->d, in->ldd, in->columns, in->m, &rng);
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every variant of a kernel alone, hot, over the shape files:
- *   kernel/<operation>/<variant>/<out>x<in>/cols:<n>/team:1
- * Each is compared with the generic variant, bit for bit, before it is timed. */
+/* Every variant of every kernel alone, hot, over the shape files:
+ *   kernel/<operation>/<variant>/<out>x<in>/cols:<n>/team:1/hot
+ * Kernels that work on a row of numbers take the lengths of shapes_vector.txt; those of arrays the shapes of LeNet's
+ * and square ones; those of images the images around LeNet's convolutions: 5 x 5 windows on the way in, 2 x 2 pooling
+ * on the way out. Each is compared with the generic variant, bit for bit, before it is timed. */
+#include "amount.h"
 #include "bench.h"
+#include "machine.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +21,29 @@ struct work {
     float *w;
     size_t ldw;
     uint16_t *hi, *lo;
-    float *scratch;
+    float *scratch, *values, *factors;
+    uint8_t *where;
     uint32_t *saturated;
     struct rpu_output_stage stage;
+    struct rpu_conv_shape conv;
+    struct rpu_pool_shape pool;
     struct cycle cycle; /* pulse */
     void *out;
     size_t out_bytes;
     uint64_t returned; /* what the kernel returned or counted last */
 };
 
+/* Which shapes a kernel takes. */
+enum takes { ROWS, ARRAYS, IMAGES };
+
 struct operation {
     const char *name;
-    int vector; /* 1: the shapes are lengths */
+    enum takes takes;
     void (*make)(struct work *w);
     void (*run)(struct work *w);
-    double flops; /* for each crosspoint or element */
+    /* What a call amounts to: things (elements, or crosspoints), operations and bytes. */
+    double (*amount)(const struct work *w, struct amount *a);
+    void (*settle)(struct work *w); /* after the comparison, before the clock starts; may be null */
 };
 
 /* A registered benchmark. */
@@ -40,19 +53,45 @@ struct entry {
     const struct rpu_engine *engine;
     const struct operation *operation;
     struct shape shape;
-    struct entry *next;
+    int checked;
 };
 
 struct kernel_bench {
-    struct bench *bench;
-    struct rpu_engine *engines[8];
-    size_t n_engines;
-    struct entry *entries;
     const struct entry *made; /* whose work is there */
     struct work work;
 };
 
-/* ---- the operations ---- */
+/* ---- amounts ---- */
+
+/* Of a row of n numbers: operations and bytes for each. */
+static double row_amount(const struct work *w, struct amount *a, double flops, double bytes) {
+    a->flops = flops * w->in.n;
+    a->bytes = a->set = bytes * w->in.n;
+    return w->in.n;
+}
+
+/* Bytes of an array with its inputs and outputs. */
+static double array_bytes(const struct work *w) {
+    const double m = w->in.m, n = w->in.n, columns = w->in.columns;
+    return sizeof(float) * (m * n + columns * (m + n));
+}
+
+static double array_amount(const struct work *w, struct amount *a, double flops) {
+    a->crosspoints = (double)w->in.m * w->in.n * w->in.columns;
+    a->flops = flops;
+    a->bytes = a->set = array_bytes(w);
+    return a->crosspoints;
+}
+
+static double errors_of(const struct inputs *in) {
+    double count = 0.0;
+    for (size_t p = 0; p < in->columns; p++)
+        for (size_t i = 0; i < in->m; i++)
+            count += in->d[p * in->ldd + i] != 0.0f;
+    return count;
+}
+
+/* ---- random numbers ---- */
 
 static void make_out(struct work *w, size_t bytes) {
     w->out = room(bytes);
@@ -67,8 +106,29 @@ static void run_philox(struct work *w) {
     w->k->philox(&w->stream, 0, w->in.n / 4, w->out);
 }
 
+static double amount_philox(const struct work *w, struct amount *a) {
+    return row_amount(w, a, 0.0, sizeof(uint32_t));
+}
+
 static void run_gaussian(struct work *w) {
     w->k->gaussian(&w->stream, 0, w->in.n, w->out);
+}
+
+static double amount_gaussian(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_GAUSSIAN, sizeof(float));
+}
+
+static void make_threshold(struct work *w) {
+    make_out(w, (size_t)w->in.n * 2 * sizeof(uint16_t));
+}
+
+static void run_threshold(struct work *w) {
+    uint16_t *hi = w->out;
+    w->returned = w->k->threshold(w->in.n, 1.2f, w->in.x, hi, hi + w->in.n);
+}
+
+static double amount_threshold(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_THRESHOLD, sizeof(float) + 2 * sizeof(uint16_t));
 }
 
 static void make_bernoulli(struct work *w) {
@@ -82,8 +142,146 @@ static void run_bernoulli(struct work *w) {
     w->returned = w->k->bernoulli(&w->stream, &w->ties, 0, w->in.n, w->hi, w->lo, w->out);
 }
 
+static double amount_bernoulli(const struct work *w, struct amount *a) {
+    return row_amount(w, a, 0.0, 2 * sizeof(uint16_t) + 0.125);
+}
+
+/* ---- activations, their gradients, loss ---- */
+
 static void run_tanh(struct work *w) {
     w->k->tanh(w->in.n, w->in.x, w->out);
+}
+
+static double amount_tanh(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_TANH, 2 * sizeof(float));
+}
+
+static void run_sigmoid(struct work *w) {
+    w->k->sigmoid(w->in.n, w->in.x, w->out);
+}
+
+static double amount_sigmoid(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_SIGMOID, 2 * sizeof(float));
+}
+
+static void run_relu(struct work *w) {
+    w->k->relu(w->in.n, w->in.x, w->out);
+}
+
+static double amount_relu(const struct work *w, struct amount *a) {
+    return row_amount(w, a, 1.0, 2 * sizeof(float));
+}
+
+static void run_softmax(struct work *w) {
+    float loss = w->k->softmax(w->in.n, w->in.x, w->out);
+    memcpy(&w->returned, &loss, sizeof loss);
+}
+
+static double amount_softmax(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_SOFTMAX, 2 * sizeof(float));
+}
+
+/* Gradients in place, from outputs that are x to begin with. */
+static void make_gradient(struct work *w) {
+    float *d;
+    uint64_t rng = 5;
+    make_vector(w);
+    d = w->out;
+    for (size_t i = 0; i < w->in.n; i++)
+        d[i] = (float)random_gaussian(&rng);
+}
+
+/* In place, again and again, a gradient would fade into denormal numbers, which are slow. So the outputs become such
+ * that its size stays. */
+static void settle_gradient(struct work *w, float y) {
+    for (size_t i = 0; i < w->in.n; i++)
+        w->in.x[i] = y;
+}
+
+static void settle_dtanh(struct work *w) {
+    settle_gradient(w, 0.0f); /* 1 - y y = 1 */
+}
+
+static void settle_dsigmoid(struct work *w) {
+    settle_gradient(w, 1.6180339887f); /* y (1 - y) = -1 */
+}
+
+static void run_dtanh(struct work *w) {
+    w->k->dtanh(w->in.n, w->in.x, w->out);
+}
+
+static void run_dsigmoid(struct work *w) {
+    w->k->dsigmoid(w->in.n, w->in.x, w->out);
+}
+
+static void run_drelu(struct work *w) {
+    w->k->drelu(w->in.n, w->in.x, w->out);
+}
+
+static double amount_gradient(const struct work *w, struct amount *a) {
+    return row_amount(w, a, 3.0, 3 * sizeof(float));
+}
+
+static double amount_drelu(const struct work *w, struct amount *a) {
+    return row_amount(w, a, 1.0, 3 * sizeof(float));
+}
+
+/* ---- gains ---- */
+
+/* A vector's maxima are positive. */
+static void make_gains(struct work *w) {
+    w->values = room(w->in.n * sizeof *w->values);
+    w->factors = room(w->in.n * sizeof *w->factors);
+    for (size_t i = 0; i < w->in.n; i++) {
+        w->values[i] = fabsf(w->in.x[i]);
+        w->factors[i] = 0.1f * fabsf(w->in.x[w->in.n - 1 - i]);
+    }
+    make_out(w, (size_t)w->in.n * 2 * sizeof(float));
+}
+
+static void run_gains(struct work *w) {
+    float *out = w->out;
+    w->k->gains(w->in.n, 3.0f, 1, w->values, w->factors, out, out + w->in.n);
+}
+
+static double amount_gains(const struct work *w, struct amount *a) {
+    return row_amount(w, a, FLOPS_GAINS, 4 * sizeof(float));
+}
+
+/* ---- reads ---- */
+
+static void make_absmax(struct work *w) {
+    make_out(w, w->in.columns * sizeof(float));
+}
+
+static void run_absmax(struct work *w) {
+    w->k->absmax(w->in.columns, w->in.n, w->in.x, w->in.ldx, w->out);
+}
+
+static double amount_absmax(const struct work *w, struct amount *a) {
+    const double inputs = (double)w->in.columns * w->in.n;
+    a->flops = inputs;
+    a->bytes = a->set = sizeof(float) * inputs;
+    return inputs;
+}
+
+static void make_dac(struct work *w) {
+    w->values = room(w->in.columns * sizeof *w->values);
+    w->k->absmax(w->in.columns, w->in.n, w->in.x, w->in.ldx, w->values);
+    for (size_t p = 0; p < w->in.columns; p++)
+        w->values[p] = 1.0f / w->values[p];
+    make_out(w, (size_t)w->in.columns * w->in.ldx * sizeof(float));
+}
+
+static void run_dac(struct work *w) {
+    w->k->dac(w->in.columns, w->in.n, w->in.x, w->in.ldx, w->values, 63.0f, 1.0f / 63.0f, w->out, w->in.ldx);
+}
+
+static double amount_dac(const struct work *w, struct amount *a) {
+    const double inputs = (double)w->in.columns * w->in.n;
+    a->flops = inputs * (FLOPS_CONVERTER + 1.0);
+    a->bytes = a->set = 2 * sizeof(float) * inputs;
+    return inputs;
 }
 
 static void make_weights(struct work *w) {
@@ -104,6 +302,10 @@ static void run_forward(struct work *w) {
     w->k->forward(w->in.m, w->in.n, w->in.columns, w->w, w->ldw, w->in.x, w->in.ldx, w->out, w->in.m, w->scratch);
 }
 
+static double amount_forward(const struct work *w, struct amount *a) {
+    return array_amount(w, a, 2.0 * (double)w->in.m * w->in.n * w->in.columns);
+}
+
 static void make_backward(struct work *w) {
     make_weights(w);
     make_out(w, (size_t)w->in.columns * w->ldw * sizeof(float));
@@ -111,6 +313,10 @@ static void make_backward(struct work *w) {
 
 static void run_backward(struct work *w) {
     w->k->backward(w->in.m, w->in.n, w->in.columns, w->w, w->ldw, w->in.d, w->in.ldd, w->out, w->ldw);
+}
+
+static double amount_backward(const struct work *w, struct amount *a) {
+    return array_amount(w, a, 2.0 * errors_of(&w->in) * w->in.n);
 }
 
 static void make_epilogue(struct work *w) {
@@ -123,6 +329,16 @@ static void make_epilogue(struct work *w) {
 static void run_epilogue(struct work *w) {
     w->k->epilogue(w->in.columns, w->in.m, w->out, w->in.m, &w->stage, 0, NULL, w->saturated);
 }
+
+static double amount_epilogue(const struct work *w, struct amount *a) {
+    const double outputs = (double)w->in.columns * w->in.m;
+    a->flops = outputs * (FLOPS_GAUSSIAN + FLOPS_OUTPUT);
+    a->bytes = 2 * sizeof(float) * outputs;
+    a->set = sizeof(float) * outputs;
+    return outputs;
+}
+
+/* ---- updates ---- */
 
 /* The array is made for the engine in make_work; weights are the output. */
 static void make_pulse(struct work *w) {
@@ -138,11 +354,168 @@ static void run_pulse(struct work *w) {
     w->returned = w->cycle.updates.coincidences;
 }
 
+static double amount_pulse(const struct work *w, struct amount *a) {
+    const double m = w->in.m, n = w->in.n, columns = w->in.columns, each = w->cycle.image > 0 ? w->cycle.image : 1;
+    const double coincidences = (double)w->returned / each, hit = coincidences < m * n ? coincidences : m * n;
+    a->crosspoints = m * n * columns;
+    a->flops = coincidences * FLOPS_COINCIDENCE + columns * (m + n) * FLOPS_THRESHOLD;
+    a->bytes = 16.0 * hit + sizeof(float) * columns * (m + n);
+    a->set = 12.0 * m * n + sizeof(float) * columns * (m + n);
+    a->writes = 1;
+    return a->crosspoints;
+}
+
+static void make_outer(struct work *w) {
+    make_weights(w);
+    w->out = w->w;
+    w->w = NULL;
+    w->out_bytes = w->in.m * w->ldw * sizeof *w->w;
+}
+
+static void run_outer(struct work *w) {
+    w->k->outer(0, w->in.m, w->in.n, w->in.columns, w->out, w->ldw, w->in.x, w->in.ldx, w->in.d, w->in.ldd, 1e-6f);
+}
+
+static double amount_outer(const struct work *w, struct amount *a) {
+    const double errors = errors_of(&w->in);
+    array_amount(w, a, errors * (2.0 * w->in.n + 1.0));
+    a->bytes += sizeof(float) * (double)w->in.m * w->in.n;
+    a->writes = 1;
+    return a->crosspoints;
+}
+
+/* ---- images: the windows before a convolution array, the pooling behind it ---- */
+
+enum { WINDOW = 5, POOL = 2 };
+
+static uint32_t side_of(const struct inputs *in) {
+    return (uint32_t)sqrt((double)in->columns);
+}
+
+static size_t image_of(const struct work *w) {
+    return (size_t)w->conv.height * w->conv.width * w->conv.channels;
+}
+
+static float *random_values(size_t count) {
+    float *v = room((count + 8) * sizeof *v);
+    uint64_t rng = 9;
+    for (size_t i = 0; i < count; i++)
+        v[i] = (float)(2.0 * random_unit(&rng) - 1.0);
+    return v;
+}
+
+static void make_conv(struct work *w) {
+    const uint32_t side = side_of(&w->in), in = side + WINDOW - 1, channels = (w->in.n - 1) / (WINDOW * WINDOW);
+    w->conv = (struct rpu_conv_shape){in, in, channels, WINDOW, 1, 0, side, side, 1};
+}
+
+static void make_im2col(struct work *w) {
+    make_conv(w);
+    w->values = random_values(image_of(w));
+    make_out(w, (size_t)w->in.columns * w->in.ldx * sizeof(float));
+}
+
+static void run_im2col(struct work *w) {
+    w->k->im2col(&w->conv, w->values, 0, w->in.columns, w->out, w->in.ldx);
+}
+
+static void make_col2im(struct work *w) {
+    make_conv(w);
+    make_out(w, image_of(w) * sizeof(float));
+}
+
+static void run_col2im(struct work *w) {
+    w->k->col2im(&w->conv, w->in.x, w->in.ldx, 0, w->conv.height, w->out);
+}
+
+static double window_amount(const struct work *w, struct amount *a, double flops) {
+    const double elements = (double)w->in.columns * (w->in.n - 1);
+    a->flops = flops * elements;
+    a->bytes = a->set = sizeof(float) * (elements + (double)image_of(w));
+    return elements;
+}
+
+static double amount_im2col(const struct work *w, struct amount *a) {
+    return window_amount(w, a, 0.0);
+}
+
+static double amount_col2im(const struct work *w, struct amount *a) {
+    return window_amount(w, a, 1.0);
+}
+
+static size_t pooled(const struct work *w) {
+    return (size_t)w->pool.out_height * w->pool.out_width * w->pool.channels;
+}
+
+static void make_pool(struct work *w) {
+    const uint32_t side = side_of(&w->in);
+    w->pool = (struct rpu_pool_shape){side, side, w->in.m, POOL, POOL, side / POOL, side / POOL};
+    w->values = random_values((size_t)side * side * w->in.m);
+    w->where = room(pooled(w));
+}
+
+static void make_maxpool(struct work *w) {
+    make_pool(w);
+    make_out(w, pooled(w) * sizeof(float));
+}
+
+static void run_maxpool(struct work *w) {
+    w->k->maxpool(&w->pool, w->values, 0, w->pool.out_height, w->out, w->where);
+    w->returned = w->where[pooled(w) - 1];
+}
+
+static void make_unpool(struct work *w) {
+    const size_t size = (size_t)w->in.columns * w->in.m;
+    uint64_t rng = 15;
+    make_pool(w);
+    make_out(w, size * sizeof(float));
+    for (size_t i = 0; i < pooled(w); i++)
+        w->where[i] = (uint8_t)(4.0 * random_unit(&rng));
+}
+
+static void run_unpool(struct work *w) {
+    w->k->unpool(&w->pool, w->values, w->where, w->out);
+}
+
+static double pool_amount(const struct work *w, struct amount *a, double flops) {
+    const double in = (double)w->in.columns * w->in.m, out = (double)pooled(w);
+    a->flops = flops * out;
+    a->bytes = a->set = sizeof(float) * (in + out) + out;
+    return in;
+}
+
+static double amount_maxpool(const struct work *w, struct amount *a) {
+    return pool_amount(w, a, POOL * POOL - 1);
+}
+
+static double amount_unpool(const struct work *w, struct amount *a) {
+    return pool_amount(w, a, 1.0);
+}
+
 static const struct operation operations[] = {
-    {"philox", 1, make_vector, run_philox, 0},          {"gaussian", 1, make_vector, run_gaussian, 0},
-    {"bernoulli", 1, make_bernoulli, run_bernoulli, 0}, {"tanh", 1, make_vector, run_tanh, 0},
-    {"forward", 0, make_forward, run_forward, 2},       {"backward", 0, make_backward, run_backward, 2},
-    {"epilogue", 0, make_epilogue, run_epilogue, 0},    {"pulse", 0, make_pulse, run_pulse, 0},
+    {"philox", ROWS, make_vector, run_philox, amount_philox, NULL},
+    {"gaussian", ROWS, make_vector, run_gaussian, amount_gaussian, NULL},
+    {"threshold", ROWS, make_threshold, run_threshold, amount_threshold, NULL},
+    {"bernoulli", ROWS, make_bernoulli, run_bernoulli, amount_bernoulli, NULL},
+    {"gains", ROWS, make_gains, run_gains, amount_gains, NULL},
+    {"tanh", ROWS, make_vector, run_tanh, amount_tanh, NULL},
+    {"sigmoid", ROWS, make_vector, run_sigmoid, amount_sigmoid, NULL},
+    {"relu", ROWS, make_vector, run_relu, amount_relu, NULL},
+    {"dtanh", ROWS, make_gradient, run_dtanh, amount_gradient, settle_dtanh},
+    {"dsigmoid", ROWS, make_gradient, run_dsigmoid, amount_gradient, settle_dsigmoid},
+    {"drelu", ROWS, make_gradient, run_drelu, amount_drelu, NULL},
+    {"softmax", ROWS, make_vector, run_softmax, amount_softmax, NULL},
+    {"absmax", ARRAYS, make_absmax, run_absmax, amount_absmax, NULL},
+    {"dac", ARRAYS, make_dac, run_dac, amount_dac, NULL},
+    {"forward", ARRAYS, make_forward, run_forward, amount_forward, NULL},
+    {"backward", ARRAYS, make_backward, run_backward, amount_backward, NULL},
+    {"epilogue", ARRAYS, make_epilogue, run_epilogue, amount_epilogue, NULL},
+    {"pulse", ARRAYS, make_pulse, run_pulse, amount_pulse, NULL},
+    {"outer", ARRAYS, make_outer, run_outer, amount_outer, NULL},
+    {"im2col", IMAGES, make_im2col, run_im2col, amount_im2col, NULL},
+    {"col2im", IMAGES, make_col2im, run_col2im, amount_col2im, NULL},
+    {"maxpool", IMAGES, make_maxpool, run_maxpool, amount_maxpool, NULL},
+    {"unpool", IMAGES, make_unpool, run_unpool, amount_unpool, NULL},
 };
 
 /* ---- making and checking ---- */
@@ -157,6 +530,9 @@ static void free_work(struct work *w) {
     free(w->hi);
     free(w->lo);
     free(w->scratch);
+    free(w->values);
+    free(w->factors);
+    free(w->where);
     free(w->saturated);
     *w = (struct work){0};
 }
@@ -184,8 +560,8 @@ static int same_after_a_call(const struct entry *e, struct work *right, struct w
     return right->returned == w->returned && memcmp(output_of(right), output_of(w), w->out_bytes) == 0;
 }
 
-/* Makes the work of an entry, having compared its first calls with the oracle's: first without the output converter,
- * which would hide small differences, then as it is timed. */
+/* Makes the work of an entry, having, the first time, compared its first calls with the oracle's: first without the
+ * output converter, which would hide small differences, then as it is timed. */
 static int ready(struct entry *e) {
     struct work right = {0}, *w = &e->all->work;
     int good;
@@ -193,17 +569,22 @@ static int ready(struct entry *e) {
         return 1;
     free_work(w);
     e->all->made = NULL;
-    good = make_work(&right, e, e->bench->oracle) && make_work(w, e, e->engine);
-    if (good) {
+    good = make_work(w, e, e->engine);
+    if (good && !e->checked) {
         const float steps = w->stage.steps;
+        good = make_work(&right, e, e->bench->oracle);
         w->stage.steps = right.stage.steps = 0.0f;
-        good = same_after_a_call(e, &right, w);
+        good = good && same_after_a_call(e, &right, w);
         w->stage.steps = right.stage.steps = steps;
         good = good && same_after_a_call(e, &right, w);
+        free_work(&right);
     }
-    free_work(&right);
-    if (good)
+    if (good && e->operation->settle)
+        e->operation->settle(w);
+    if (good) {
+        e->checked = 1;
         e->all->made = e;
+    }
     return good;
 }
 
@@ -223,19 +604,19 @@ static void loop_run(void *user, uint64_t n) {
 static void kernel_row(struct gb_state *state, void *user) {
     struct entry *e = user;
     struct loop l = {&e->all->work, e->operation->run};
-    const double outputs = (double)e->shape.out * e->shape.columns;
-    const double elements = e->operation->run == run_epilogue ? outputs : outputs * e->shape.in;
+    struct amount amount = {.flops = 0.0};
+    char level[16], text[32];
     if (!ready(e)) {
         bench_fail(e->bench, state, "the result differs from the oracle's");
         return;
     }
     gb_loop(state, loop_run, &l);
-    gb_items(state, elements);
-    if (e->operation->flops > 0)
-        gb_counter(state, "flops", e->operation->flops * elements, GB_EACH_ITERATION | GB_RATE);
+    gb_items(state, e->operation->amount(l.work, &amount));
     if (l.work->cycle.tile)
         gb_counter(state, "coincidences", (double)l.work->returned / l.work->cycle.image, GB_PLAIN);
-    gb_label(state, "hot");
+    machine_report(e->bench, state, &amount, 1, level);
+    snprintf(text, sizeof text, "hot; %s", level);
+    gb_label(state, text);
 }
 
 /* ---- the list ---- */
@@ -247,54 +628,45 @@ static int has_variant(const struct rpu_engine *engine, const char *kernel) {
     return 0;
 }
 
-static void add(struct kernel_bench *all, const struct operation *o, const struct rpu_engine *engine,
+static void add(struct bench *b, const struct operation *o, const struct rpu_engine *engine,
                 const struct shape *shape) {
     char name[160];
     struct entry *e;
     if (!has_variant(engine, o->name))
         return;
-    e = room(sizeof *e);
-    *e = (struct entry){all->bench, all, engine, o, *shape, all->entries};
-    all->entries = e;
-    snprintf(name, sizeof name, "kernel/%s/%s/%ux%u/cols:%u/team:1", o->name, rpu_engine_isa(engine), shape->out,
+    e = bench_keep(b, sizeof *e);
+    *e = (struct entry){b, b->kernels, engine, o, *shape, 0};
+    snprintf(name, sizeof name, "kernel/%s/%s/%ux%u/cols:%u/team:1/hot", o->name, rpu_engine_isa(engine), shape->out,
              shape->in, shape->columns);
     gb_register(name, kernel_row, e, NULL);
 }
 
-static int add_file(struct kernel_bench *all, const char *file, int vector) {
-    char path[4096];
+/* Of the quick choice one shape for each kernel. */
+static int quick(const struct operation *o, const struct shape *s) {
+    return o->takes == ROWS ? s->in == QUICK_LENGTH : strcmp(s->name, "K2") == 0;
+}
+
+static int add_file(struct bench *b, const char *file, enum takes takes) {
     struct shape *shapes;
-    snprintf(path, sizeof path, "%s/%s", all->bench->shapes, file);
-    const size_t count = shapes_read(path, &shapes);
+    const size_t count = bench_shapes(b, file, &shapes);
     for (size_t o = 0; o < sizeof operations / sizeof operations[0]; o++)
-        for (size_t s = 0; s < count && operations[o].vector == vector; s++)
-            for (size_t v = 0; v < all->n_engines; v++)
-                add(all, &operations[o], all->engines[v], &shapes[s]);
+        for (size_t s = 0; s < count && operations[o].takes == takes; s++)
+            for (size_t v = 0; v < b->n_isas; v++)
+                if ((takes != IMAGES || shapes[s].columns > 1) && (!b->quick || quick(&operations[o], &shapes[s])))
+                    add(b, &operations[o], bench_engine(b, b->isas[v], 1), &shapes[s]);
     free(shapes);
     return count > 0;
 }
 
 int kernel_register(struct bench *b) {
-    struct kernel_bench *all = b->kernels = room(sizeof *all);
-    all->bench = b;
-    for (size_t i = 0; i < rpu_isa_count() && i < 8; i++)
-        if (rpu_engine_create(&all->engines[all->n_engines], rpu_isa_name(i), 1, NULL) == RPU_OK)
-            slow_down(all->engines[all->n_engines++], b->slow);
-    return add_file(all, "shapes_vector.txt", 1) && add_file(all, "shapes_lenet.txt", 0) &&
-           add_file(all, "shapes_square.txt", 0);
+    b->kernels = room(sizeof *b->kernels);
+    return add_file(b, "shapes_vector.txt", ROWS) && add_file(b, "shapes_lenet.txt", ARRAYS) &&
+           add_file(b, "shapes_lenet.txt", IMAGES) && add_file(b, "shapes_square.txt", ARRAYS);
 }
 
 void kernel_free(struct bench *b) {
-    struct kernel_bench *all = b->kernels;
-    if (!all)
-        return;
-    free_work(&all->work);
-    for (struct entry *e = all->entries, *next; e; e = next) {
-        next = e->next;
-        free(e);
-    }
-    for (size_t i = 0; i < all->n_engines; i++)
-        rpu_engine_destroy(all->engines[i]);
-    free(all);
+    if (b->kernels)
+        free_work(&b->kernels->work);
+    free(b->kernels);
     b->kernels = NULL;
 }

@@ -2,34 +2,43 @@
 /* rpubench-bench: the benchmarks. All flags of Google Benchmark, and
  *   --data=DIR     training images from a folder of IDX files instead of the generated digits
  *   --shapes=DIR   folder of the shape files
- *   --isa=NAME     the best kernel variant to use
- *   --slow=KERNEL  let that kernel do its work three times: a regression on purpose
+ *   --isa=LIST|all     kernel variants to measure, separated by commas; the goals take the best of them
+ *   --threads=LIST     numbers of threads to measure; without it 1 and as many as the process may use
+ *   --quick            a choice of every group that takes under a minute
+ *   --official         the fixed workload for comparing machines, and nothing else
+ *   --slow=KERNEL      let that kernel do its work three times: a regression on purpose
  *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
- * Exit code 1 when a result differed from its oracle. */
+ * Exit code 1 when a result differed from its oracle or there were no images, 2 when nothing was to be measured. */
 #include "bench.h"
+#include "choice.h"
 
 #include <cblas.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TRAINING_IMAGES = 8000, WARM_UP = 400 }; /* no benchmark trains on an image twice */
 
 const struct rpu_images *bench_images(struct bench *b) {
     struct rpu_error err = {0};
     enum rpu_status status = RPU_OK;
+    if (b->no_data)
+        return NULL;
     if (!b->set.train.pixels)
         status = strcmp(b->data, "digits") == 0 ? rpu_digits_generate(&b->set, TRAINING_IMAGES, 1, 1, &err)
                                                 : rpu_dataset_read(&b->set, b->data, TRAINING_IMAGES, 1, &err);
     if (status != RPU_OK)
-        fprintf(stderr, "rpubench-bench: %s\n", err.message);
+        fprintf(stderr, "rpubench-bench: --data: %s\n", err.message);
+    b->no_data = status != RPU_OK;
     return status == RPU_OK ? &b->set.train : NULL;
 }
 
 const struct inputs *bench_trained(struct bench *b) {
     const struct rpu_images *images = bench_images(b);
     struct training t = {0};
-    if (!b->have_trained && images && training_make(&t, b->engine, images, "lenet-rpu")) {
+    if (!b->have_trained && images && training_make(&t, b->engine, images, "lenet-rpu", 1)) {
         training_run(&t, WARM_UP);
         training_capture(&t, b->trained);
         b->have_trained = 1;
@@ -65,32 +74,20 @@ static const char *find(char **argv, const char *name) {
     return NULL;
 }
 
-static void describe(const struct bench *b) {
-    char kernels[2048] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < rpu_engine_kernel_count(b->engine); i++) {
-        const int n = snprintf(kernels + at, sizeof kernels - at, "%s%s=%s", i ? " " : "",
-                               rpu_engine_kernel_name(b->engine, i), rpu_engine_kernel_variant(b->engine, i));
-        at += n > 0 && (size_t)n < sizeof kernels - at ? (size_t)n : 0;
-    }
-    gb_context("rpubench_version", rpu_version());
-    gb_context("compiler", RPU_BENCH_COMPILER);
-    gb_context("cpu", rpu_cpu_model());
-    gb_context("cpu_features", rpu_cpu_features());
-    gb_context("isa", rpu_engine_isa(b->engine));
-    gb_context("kernels", kernels);
-    gb_context("openblas", openblas_get_config());
-    gb_context("openblas_core", openblas_get_corename());
-    gb_context("openblas_default_core", blas_core_first());
-    gb_context("data", b->data);
-    gb_context("threads", "1");
-    if (b->slow)
-        gb_context("slow", b->slow);
+/* Takes --name out of the command line. */
+static int take_flag(int *argc, char **argv, const char *name) {
+    for (int i = 1; i < *argc; i++)
+        if (strcmp(argv[i], name) == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof *argv);
+            --*argc;
+            return 1;
+        }
+    return 0;
 }
 
-static int engines(struct bench *b, const char *isa) {
+static int engines(struct bench *b) {
     struct rpu_error err;
-    if (rpu_engine_create(&b->engine, isa, 1, &err) != RPU_OK ||
+    if (rpu_engine_create(&b->engine, bench_best(b), 1, &err) != RPU_OK ||
         rpu_engine_create(&b->oracle, "generic", 1, &err) != RPU_OK) {
         fprintf(stderr, "rpubench-bench: %s\n", err.message);
         return 0;
@@ -103,14 +100,53 @@ static int engines(struct bench *b, const char *isa) {
     return 1;
 }
 
+size_t bench_shapes(const struct bench *b, const char *file, struct shape **shapes) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", b->shapes, file);
+    return shapes_read(path, shapes);
+}
+
+/* The folder of the shape files: where they were installed, beside the program; else the source tree. */
+static const char *find_shapes(void) {
+    static char path[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "/" RPU_BENCH_INSTALLED_SHAPES);
+    char *slash;
+    if (n > 0) {
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        strcpy(slash, "/" RPU_BENCH_INSTALLED_SHAPES);
+        if (access(path, R_OK) == 0)
+            return path;
+    }
+    return RPU_BENCH_SHAPES;
+}
+
+static int register_all(struct bench *b) {
+    if (b->official) {
+        official_register(b);
+        return 1;
+    }
+    machine_register(b);
+    if (!kernel_register(b) || !array_register(b) || !baseline_register(b))
+        return 0;
+    step_register(b);
+    scaling_register(b);
+    goal_register(b);
+    return 1;
+}
+
 static void clean_up(struct bench *b) {
     kernel_free(b);
+    array_free(b);
+    baseline_free(b);
+    machine_free(b);
     for (size_t a = 0; a < LENET_ARRAYS; a++)
         inputs_free(&b->trained[a]);
     rpu_dataset_free(&b->set);
     rpu_engine_destroy(b->autovec);
     rpu_engine_destroy(b->oracle);
     rpu_engine_destroy(b->engine);
+    choice_free(b);
     gb_shutdown();
 }
 
@@ -119,24 +155,29 @@ int main(int argc, char **argv) {
     if (!blas_core_choose(argv, find(argv, "--blas-core")))
         return 2;
     take(&argc, argv, "--blas-core");
-    const char *isa = take(&argc, argv, "--isa");
+    const char *isas = take(&argc, argv, "--isa"), *teams = take(&argc, argv, "--threads");
     const char *data = take(&argc, argv, "--data"), *shapes = take(&argc, argv, "--shapes");
     b.slow = take(&argc, argv, "--slow");
+    b.quick = take_flag(&argc, argv, "--quick");
+    b.official = take_flag(&argc, argv, "--official");
     b.data = data ? data : "digits";
-    b.shapes = shapes ? shapes : RPU_BENCH_SHAPES;
+    b.shapes = shapes ? shapes : find_shapes();
     openblas_set_num_threads(1);
     gb_initialize(&argc, argv);
-    if (gb_unrecognized(argc, argv) || (b.slow && !slow_known(b.slow)) || !engines(&b, isa))
+    if (gb_unrecognized(argc, argv) || (b.slow && !slow_known(b.slow)) || !choose_isas(&b, isas) ||
+        !choose_teams(&b, teams) || !engines(&b))
         return 2;
-    describe(&b);
-    goal_register(&b);
-    const int registered = kernel_register(&b);
+    context_describe(&b);
+    const int registered = register_all(&b);
+    size_t matched = 0;
     if (registered)
-        gb_run();
+        matched = gb_run();
     clean_up(&b);
     if (!registered)
         return 2;
+    if (matched == 0) /* Google Benchmark has said so */
+        return 2;
     if (b.failed)
-        fprintf(stderr, "rpubench-bench: %d checks failed\n", b.failed);
+        fprintf(stderr, "rpubench-bench: %d benchmarks failed\n", b.failed);
     return b.failed ? 1 : 0;
 }

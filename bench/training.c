@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { CHECK_MOST = 16 }; /* images of a check */
+
 int training_make(struct training *t, const struct rpu_engine *engine, const struct rpu_images *images,
-                  const char *preset) {
+                  const char *preset, uint32_t batch) {
     struct rpu_error err = {0};
     struct rpu_config config;
     enum rpu_status status;
-    *t = (struct training){.images = images};
+    *t = (struct training){.images = images, .batch = batch};
     status = rpu_config_load(&config, preset, NULL, 0, &err);
+    config.batch = batch;
     if (status == RPU_OK)
         status = rpu_network_create(&t->network, engine, &config, images->height, images->width, images->channels,
                                     images->classes, &err);
@@ -27,13 +30,19 @@ void training_free(struct training *t) {
     t->network = NULL;
 }
 
+/* One minibatch of the next `count` images. */
+static void train(struct training *t, uint32_t count) {
+    uint32_t index[TRAINING_BATCH_MOST];
+    for (uint32_t i = 0; i < count; i++)
+        index[i] = (uint32_t)((t->step + i) % t->images->count);
+    rpu_network_train(t->network, t->images, index, count, t->step, NULL);
+    t->step += count;
+}
+
 void training_run(void *training, uint64_t n) {
     struct training *t = training;
-    for (uint64_t k = 0; k < n; k++) {
-        const uint32_t index = (uint32_t)(t->step % t->images->count);
-        rpu_network_train(t->network, t->images, &index, 1, t->step, NULL);
-        t->step++;
-    }
+    for (uint64_t k = 0; k < n; k++)
+        train(t, t->batch);
 }
 
 static void keep(struct inputs *in, const struct rpu_array_signals *s, const struct rpu_array_info *info,
@@ -68,14 +77,22 @@ void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]) {
     }
 }
 
+/* Ten steps of an image, or one minibatch: the oracle is slow. */
+static void train_to_check(struct training *t) {
+    if (t->batch == 1)
+        training_run(t, 10);
+    else
+        train(t, t->batch < CHECK_MOST ? t->batch : CHECK_MOST);
+}
+
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
-                   const char *preset) {
+                   const char *preset, uint32_t batch) {
     struct training a = {0}, b = {0};
     uint64_t digest_a = 0, digest_b = 1;
-    int good = training_make(&a, oracle, images, preset) && training_make(&b, engine, images, preset);
+    int good = training_make(&a, oracle, images, preset, batch) && training_make(&b, engine, images, preset, batch);
     if (good) {
-        training_run(&a, 10);
-        training_run(&b, 10);
+        train_to_check(&a);
+        train_to_check(&b);
         good = rpu_network_digest(a.network, &digest_a) == RPU_OK &&
                rpu_network_digest(b.network, &digest_b) == RPU_OK && digest_a == digest_b;
     }

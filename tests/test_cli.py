@@ -13,7 +13,7 @@ import time
 import e2e
 from e2e import SMALL, fails, run, succeed
 
-COMMANDS = ["train", "sweep", "compare", "presets", "info", "help"]
+COMMANDS = ["train", "sweep", "bench", "compare", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
                  "trace", "bind", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
@@ -51,7 +51,8 @@ def test_help_of_the_program():
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-VARIABLES = {"RPU_ISA": {"train", "sweep", "info"}, "OMP_NUM_THREADS": {"train", "info"}}
+VARIABLES = {"RPU_ISA": {"train", "sweep", "bench", "info"}, "OMP_NUM_THREADS": {"train", "bench", "info"},
+             "RPUBENCH_BENCH": {"bench"}}
 
 
 def test_environment_variables_where_they_matter():

@@ -42,4 +42,10 @@ LD_LIBRARY_PATH=$(dirname "$library") ldd ./outside | grep -q "$work/root.*librp
 LD_LIBRARY_PATH=$(dirname "$library") ./outside >out || fail "the program failed: $(cat out)"
 cat out
 grep -q "^librpu $version: 10 images trained$" out || fail "unexpected output"
+# The benchmarks are a program of their own, which the installed rpubench finds.
+if [ -x "$build/bench/rpubench-bench" ]; then
+    "$program" bench --filter '^kernel/relu/.*1x129/' --repetitions 1 --min-time 0.0001 --quiet --json a.json ||
+        fail "rpubench bench failed"
+    grep -q "$work/root.*libexec/rpubench/rpubench-bench" a.json || fail "not the installed benchmarks"
+fi
 [ "$("$program" --version | cut -d' ' -f2)" = "$version" ] || fail "rpubench has another version than the library"

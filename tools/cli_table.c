@@ -76,6 +76,32 @@ static const struct cli_option sweep_options[] = {
     {0},
 };
 
+static const struct cli_option bench_options[] = {
+    {"filter", 'f', "REGEX", CLI_ASSIGN_NONE, NULL, 0,
+     "Measure only what has a name that matches this regular expression, such as ^cycle/update or /4096x4096/."},
+    {"isa", 'i', "LIST|all", CLI_ASSIGN_NONE, NULL, 0,
+     "Measure these kernel variants, separated by commas (see info); default: all that this machine can run. What "
+     "takes "
+     "one variant only takes the best of them. Overrides RPU_ISA."},
+    {"threads", 't', "LIST", CLI_ASSIGN_NONE, NULL, 0,
+     "Measure with these numbers of threads, separated by commas; default: 1 and as many as the process may use, for "
+     "the machine's limits and for scaling those in between as well."},
+    {"quick", 'Q', NULL, CLI_ASSIGN_NONE, NULL, 0,
+     "Measure a choice of every group, three times and briefly: under a minute on two cores."},
+    {"official", 0, NULL, CLI_ASSIGN_NONE, NULL, 0,
+     "Run the fixed workload for comparing machines instead: images per second of lenet-rpu, the time to 2 % test "
+     "error, and whether the weights are the right ones."},
+    {"repetitions", 'r', "N", CLI_ASSIGN_NONE, NULL, 0,
+     "Measure everything N times; default: 5, with --quick 3. Comparisons of documents rest on them."},
+    {"min-time", 0, "SECONDS", CLI_ASSIGN_NONE, NULL, 0,
+     "Measure for at least so long each time; default: 0.05, with --quick 0.005."},
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL, 0, "Images of training steps, as for train; default: digits."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the document to FILE, or to standard output (-), which then carries nothing else."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {0},
+};
+
 static const struct cli_option compare_options[] = {
     {"threshold", 'T', "PCT", CLI_ASSIGN_NONE, NULL, 0,
      "Changes of up to PCT per cent count as none; default: 5. Slower means that the new time is more than 1 + PCT/100 "
@@ -162,6 +188,24 @@ const struct cli_command cli_commands[] = {
      "0 hands out the next to whoever is idle, trains as well, and writes the table. The cores of a rank are the "
      "launcher's matter; --jobs has no place there.",
      sweep_options},
+    {CLI_BENCH, "bench", "", 0, "measure kernels, cycles and training steps against the machine's limits",
+     "Measures what this machine can do at most (machine), every variant of every kernel (kernel), whole cycles of "
+     "arrays with their periphery (cycle), bare products of OpenBLAS (baseline), training steps of each preset (step), "
+     "their scaling with threads (scaling), and the project's goals (goal). Each result is compared with the oracle's "
+     "before it is timed; one that differs makes the exit code 1.\n"
+     "\n"
+     "The tables show variant against variant, how many times faster the best one is than the compiler's vectors and "
+     "than OpenBLAS, and how much of the roof it reaches: of the arithmetic peak, or of the bandwidth of memory at "
+     "that "
+     "size, whichever is less for this amount of arithmetic.\n"
+     "\n"
+     "The document of --json is Google Benchmark's, with a description of the build and the machine; results/README.md "
+     "lists names, counters and keys. Leave the machine alone meanwhile; without --quick it takes a good quarter of an "
+     "hour.\n"
+     "\n"
+     "The work is done by a separate program, rpubench-bench, which is built where Google Benchmark and OpenBLAS are "
+     "installed.",
+     bench_options},
     {CLI_COMPARE, "compare", "OLD.json NEW.json", 2, "compare two runs of the benchmarks",
      "Compares two JSON documents of benchmarks (bench --json, rpubench-bench --benchmark_out, or any other program on "
      "Google Benchmark), benchmark by benchmark, by name.\n"
@@ -203,7 +247,8 @@ const struct cli_command cli_commands[] = {
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
     {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-                       "out of memory, a run of a sweep failed; of compare: a benchmark is significantly slower"},
+                       "out of memory, a run of a sweep failed, a benchmark gave a wrong result; of compare: a benchmark is "
+                       "significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written"},
@@ -214,9 +259,11 @@ const struct cli_exit cli_exits[] = {
 #define BIT(command) (1u << (command))
 
 const struct cli_variable cli_variables[] = {
-    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_SWEEP) | BIT(CLI_INFO),
+    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_SWEEP) | BIT(CLI_BENCH) | BIT(CLI_INFO),
      "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
-    {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_INFO),
-     "Read by the OpenMP runtime: the number of threads that --threads=0 stands for."},
+    {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_BENCH) | BIT(CLI_INFO),
+     "Read by the OpenMP runtime: the number of threads that --threads=0 stands for, and the largest that bench "
+     "measures by default."},
+    {"RPUBENCH_BENCH", BIT(CLI_BENCH), "Path of the program rpubench-bench, where it is not beside this one."},
     {0},
 };

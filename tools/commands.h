@@ -19,6 +19,7 @@ int command_train(const struct cli_args *args);
 int train_alone(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
 int command_compare(const struct cli_args *args);
+int command_bench(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
 int command_help(const struct cli_args *args);

@@ -207,6 +207,9 @@ static void files(void) {
     tagged("DIR/result.json, DIR/config.yaml",
            "What train --out=DIR writes: the results, and the effective configuration.");
     tagged("DIR/sweep.json, DIR/sweep.csv", "What sweep --out=DIR writes beside the folders of its runs: the table.");
+    tagged("FILE of bench --json=FILE",
+           "A document of Google Benchmark's, with names, counters and a context that results/README.md of the source "
+           "describes.");
     tagged("FILE of --trace=FILE",
            "A JSON object with the list traceEvents. Each piece of work is an event with ph = X: name (what was done, "
            "and of which array), ts and dur (microseconds since the training began), tid (the thread, from 0), and "
@@ -249,6 +252,9 @@ static void examples(void) {
     puts(".PP");
     example("The compiler's vectors against the kernels written by hand, in one run:",
             CLI_PROGRAM " compare run.json run.json --rename=autovec=avx2");
+    puts(".PP");
+    example("What every kernel, cycle and training step reaches here, with a document to compare with later:",
+            CLI_PROGRAM " bench --quick --json=here.json");
     puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");

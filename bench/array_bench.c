@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole cycles of arrays with the full analog periphery, by teams of threads:
+ *   cycle/<forward|backward>/<variant>/<out>x<in>/cols:<n>/team:<t>/<hot|cold>
+ *   cycle/update/<variant>/<out>x<in>/cols:<n>/team:<t>/bl:<n>/d:<sparse|dense>/<hot|cold>
+ * Each is compared with the oracle, bit for bit, before it is timed; of large arrays with many columns the first
+ * columns are. Devices, weights and inputs come from fixed seeds. The device parameters are of a seed's own, drawn once
+ * for all rows of a shape; weights are put back before each row. Updates move them towards their bounds meanwhile,
+ * which changes no work. */
+#include "amount.h"
+#include "array_work.h"
+#include "engine.h"
+#include "machine.h"
+#include "small.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Crosspoints times columns that the oracle does for a check, if that is a column at least. */
+enum { CHECK_WORK = 1 << 24 };
+/* Where an image has more crosspoints times columns, the oracle's own kernels are not measured. */
+enum { GENERIC_MOST = 1 << 20 };
+
+static const char *const cycle_names[CYCLES] = {"forward", "backward", "update"};
+
+enum { SPARSE, DENSE, INPUTS };
+
+/* What the rows of a shape and team share. */
+struct stage {
+    struct shape shape;
+    int team;
+    struct rpu_array *array;
+    float **w0; /* weights of each tile at the start */
+    struct inputs in[INPUTS];
+};
+
+struct array_bench {
+    struct stage stage;
+};
+
+/* A registered benchmark. */
+struct entry {
+    struct bench *bench;
+    struct shape shape;
+    enum rpu_cycle op;
+    const char *isa;
+    int team;
+    int32_t bl;
+    int dense, cold, checked;
+};
+
+/* ---- the stage ---- */
+
+static void free_stage(struct stage *s) {
+    for (size_t t = 0; s->w0 && t < rpu_array_tiles(s->array); t++)
+        free(s->w0[t]);
+    free(s->w0);
+    rpu_array_destroy(s->array);
+    for (size_t k = 0; k < INPUTS; k++)
+        inputs_free(&s->in[k]);
+    *s = (struct stage){.array = NULL};
+}
+
+static int make_stage(struct stage *s, struct bench *b, const struct shape *shape, int team) {
+    struct rpu_tile_params params;
+    struct rpu_error err;
+    params_make(&params, 1, 1);
+    free_stage(s);
+    if (rpu_array_create(&s->array, bench_engine(b, bench_best(b), team), &params, shape->out, shape->in,
+                         shape->in > 1 ? shape->in - 1 : 1, 1, 0, &err) != RPU_OK) {
+        fprintf(stderr, "rpubench-bench: %s\n", err.message);
+        return 0;
+    }
+    s->shape = *shape;
+    s->team = team;
+    s->w0 = room(rpu_array_tiles(s->array) * sizeof *s->w0);
+    for (size_t t = 0; t < rpu_array_tiles(s->array); t++) {
+        const struct rpu_tile *tile = s->array->tiles[t];
+        s->w0[t] = room(tile->m * tile->ldw * sizeof *tile->w);
+        memcpy(s->w0[t], tile->w, tile->m * tile->ldw * sizeof *tile->w);
+    }
+    inputs_make(&s->in[SPARSE], shape, shape->columns > 1 ? INPUTS_POOLED : INPUTS_SPARSE, 1);
+    inputs_make(&s->in[DENSE], shape, INPUTS_DENSE, 1);
+    return 1;
+}
+
+/* The array as the row wants it: weights of the start, its kernels and its bit length. */
+static struct stage *stage_for(const struct entry *e) {
+    struct stage *s = &e->bench->arrays->stage;
+    const struct rpu_engine *engine = bench_engine(e->bench, e->isa, e->team);
+    if (!s->array || s->team != e->team || memcmp(&s->shape, &e->shape, sizeof e->shape) != 0)
+        if (!make_stage(s, e->bench, &e->shape, e->team))
+            return NULL;
+    for (size_t t = 0; t < rpu_array_tiles(s->array); t++) {
+        struct rpu_tile *tile = s->array->tiles[t];
+        memcpy(tile->w, s->w0[t], tile->m * tile->ldw * sizeof *tile->w);
+        tile->k = &engine->table.k;
+        if (e->op == RPU_CYCLE_UPDATE)
+            tile->params.update = (struct rpu_update_params){.bl = e->bl, .um = e->bl == 1};
+    }
+    return s;
+}
+
+/* ---- amounts ---- */
+
+/* Errors that are not 0: the others cost a backward read nothing. */
+static double errors_of(const struct inputs *in) {
+    double count = 0.0;
+    for (size_t p = 0; p < in->columns; p++)
+        for (size_t i = 0; i < in->m; i++)
+            count += in->d[p * in->ldd + i] != 0.0f;
+    return count;
+}
+
+static struct amount read_amount(const struct entry *e, const struct inputs *in) {
+    const double m = in->m, n = in->n, columns = in->columns;
+    const int back = e->op == RPU_CYCLE_BACKWARD;
+    const double inputs = columns * (back ? m : n), outputs = columns * (back ? n : m);
+    const double products = back ? n * errors_of(in) : m * n * columns;
+    struct amount a = {.crosspoints = m * n * columns, .cold = e->cold};
+    a.flops = 2.0 * products + inputs * (FLOPS_CONVERTER + (back ? FLOPS_MANAGED : 0.0)) +
+              outputs * (FLOPS_GAUSSIAN + FLOPS_OUTPUT + back);
+    a.bytes = a.set = sizeof(float) * (m * n + inputs + outputs);
+    return a;
+}
+
+static struct amount update_amount(const struct entry *e, const struct inputs *in, double coincidences) {
+    const double m = in->m, n = in->n, columns = in->columns, crosspoint = 8.0 + 2.0 * sizeof(float);
+    const double hit = coincidences < m * n ? coincidences : m * n;
+    struct amount a = {.crosspoints = m * n * columns, .cold = e->cold, .writes = 1};
+    a.flops = coincidences * FLOPS_COINCIDENCE + columns * (m + n) * (1.0 + FLOPS_THRESHOLD);
+    a.bytes = hit * crosspoint + sizeof(float) * columns * (m + n);
+    a.set = m * n * (8.0 + sizeof(float)) + sizeof(float) * columns * (m + n);
+    return a;
+}
+
+/* ---- the benchmark ---- */
+
+struct loop {
+    struct gb_state *state;
+    struct array_work *work;
+};
+
+static enum rpu_status run_hot(void *context) {
+    const struct loop *l = context;
+    array_work_run(l->work, 2);
+    gb_loop(l->state, array_work_run, l->work);
+    return RPU_OK;
+}
+
+static enum rpu_status run_cold(void *context) {
+    const struct loop *l = context;
+    while (gb_keep_running(l->state, 1)) {
+        array_work_flush(l->work);
+        const double start = rpu_now();
+        array_work_run(l->work, 1);
+        gb_iteration_time(l->state, rpu_now() - start);
+    }
+    return RPU_OK;
+}
+
+static void report(const struct entry *e, struct gb_state *state, const struct array_work *w, uint32_t checked) {
+    const struct array_counts c = array_work_counts(w);
+    const double images = w->image;
+    char text[96], level[16];
+    struct amount a;
+    if (e->op == RPU_CYCLE_UPDATE) {
+        gb_counter(state, "row_pulses", (double)c.updates.row_pulses / images, GB_PLAIN);
+        gb_counter(state, "column_pulses", (double)c.updates.column_pulses / images, GB_PLAIN);
+        gb_counter(state, "coincidences", (double)c.updates.coincidences / images, GB_PLAIN);
+        a = update_amount(e, w->in, (double)c.updates.coincidences / images);
+    } else {
+        gb_counter(state, "rereads", (double)c.reads.rereads / images, GB_PLAIN);
+        a = read_amount(e, w->in);
+    }
+    machine_report(e->bench, state, &a, e->team, level);
+    snprintf(text, sizeof text, "%s; %s; checked: %u of %u columns", e->cold ? "cold" : "hot", level, checked,
+             e->shape.columns);
+    gb_label(state, text);
+}
+
+static uint32_t columns_to_check(const struct shape *s) {
+    const uint64_t columns = CHECK_WORK / ((uint64_t)s->out * s->in);
+    return columns < 1 ? 1 : columns < s->columns ? (uint32_t)columns : s->columns;
+}
+
+static void array_row(struct gb_state *state, void *user) {
+    struct entry *e = user;
+    struct stage *s = stage_for(e);
+    const struct rpu_engine *engine = bench_engine(e->bench, e->isa, e->team);
+    const int sparse = e->op == RPU_CYCLE_UPDATE ? !e->dense : e->shape.columns > 1;
+    struct array_work w;
+    struct loop l = {state, &w};
+    if (!s) {
+        bench_fail(e->bench, state, "no array");
+        return;
+    }
+    array_work_make(&w, e->op, s->array, &s->in[sparse ? SPARSE : DENSE], engine);
+    if (!e->checked && !array_work_check(&w, e->bench->oracle, columns_to_check(&e->shape)))
+        bench_fail(e->bench, state, "the result differs from the oracle's");
+    else {
+        e->checked = 1;
+        rpu_sched_team(engine->sched, e->cold ? run_cold : run_hot, &l);
+        report(e, state, &w, columns_to_check(&e->shape));
+    }
+    array_work_free(&w);
+}
+
+/* ---- the list ---- */
+
+static void add(struct bench *b, const struct entry *row) {
+    const struct gb_options options = {.unit = GB_MICROSECOND, .manual_time = row->cold};
+    struct entry *e = bench_keep(b, sizeof *e);
+    char name[192], pulses[48] = "";
+    *e = *row;
+    e->bench = b;
+    if (e->op == RPU_CYCLE_UPDATE)
+        snprintf(pulses, sizeof pulses, "/bl:%d/d:%s", e->bl, e->dense ? "dense" : "sparse");
+    snprintf(name, sizeof name, "cycle/%s/%s/%ux%u/cols:%u/team:%d%s/%s", cycle_names[e->op], e->isa, e->shape.out,
+             e->shape.in, e->shape.columns, e->team, pulses, e->cold ? "cold" : "hot");
+    gb_register(name, array_row, e, &options);
+}
+
+/* A cycle hot, and with the best variant and one thread cold, where an image passes the weights only once. */
+static void add_hot_and_cold(struct bench *b, struct entry e) {
+    const int best = strcmp(e.isa, bench_best(b)) == 0;
+    add(b, &e);
+    e.cold = 1;
+    if (best && e.team == 1 && e.shape.columns == 1 && machine_flushes() && !(e.op == RPU_CYCLE_UPDATE && e.bl > 1))
+        add(b, &e);
+}
+
+static void add_updates(struct bench *b, struct entry e) {
+    static const int32_t lengths[] = {1, 10, 31};
+    for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++)
+        for (e.dense = 0; e.dense <= 1; e.dense++) {
+            if (b->quick && (e.bl = lengths[k], e.dense != (e.bl > 1) || e.bl == 31))
+                continue;
+            e.bl = lengths[k];
+            add_hot_and_cold(b, e);
+        }
+}
+
+/* Every cycle, with every variant by one thread and with the best one by teams. */
+static void add_shape(struct bench *b, const struct shape *shape, int team) {
+    for (int op = 0; op < CYCLES; op++)
+        for (size_t v = 0; v < b->n_isas; v++) {
+            const struct entry e = {
+                .shape = *shape, .op = (enum rpu_cycle)op, .isa = b->isas[v], .team = team, .bl = 1};
+            if (team > 1 && (v + 1 < b->n_isas || !array_work_divides(e.op, shape, team)))
+                continue;
+            if (strcmp(e.isa, "generic") == 0 &&
+                (b->quick || (uint64_t)shape->out * shape->in * shape->columns > GENERIC_MOST))
+                continue;
+            if (e.op == RPU_CYCLE_UPDATE)
+                add_updates(b, e);
+            else
+                add_hot_and_cold(b, e);
+        }
+}
+
+int array_quick(const struct shape *s) {
+    static const char *const names[] = {"K2", "W3", "S1024"};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (strcmp(s->name, names[k]) == 0)
+            return 1;
+    return 0;
+}
+
+int array_shapes(struct bench *b, void (*fn)(struct bench *b, const struct shape *shape)) {
+    static const char *const files[] = {"shapes_lenet.txt", "shapes_alexnet.txt", "shapes_square.txt"};
+    for (size_t f = 0; f < sizeof files / sizeof files[0]; f++) {
+        struct shape *shapes;
+        const size_t count = bench_shapes(b, files[f], &shapes);
+        for (size_t s = 0; s < count; s++)
+            if (!b->quick || array_quick(&shapes[s]))
+                fn(b, &shapes[s]);
+        free(shapes);
+        if (count == 0)
+            return 0;
+    }
+    return 1;
+}
+
+static void add_teams(struct bench *b, const struct shape *shape) {
+    for (size_t t = 0; t < b->n_teams; t++)
+        add_shape(b, shape, b->teams[t]);
+}
+
+int array_register(struct bench *b) {
+    b->arrays = room(sizeof *b->arrays);
+    return array_shapes(b, add_teams);
+}
+
+void array_free(struct bench *b) {
+    if (b->arrays)
+        free_stage(&b->arrays->stage);
+    free(b->arrays);
+    b->arrays = NULL;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How training steps of lenet-rpu grow with the team:
+ *   scaling/strong/<variant>/28x28/batch:<n>/team:<t>    the same minibatch by more threads
+ *   scaling/weak/<variant>/28x28/batch:<n t>/team:<t>    n images for each thread
+ *   scaling/wait/<variant>/list/items:<t>/team:<t>       what it costs to wait for each other
+ * Speed-ups are of the best of several runs. What is said of more threads than were measured is a prediction. */
+#include "bench.h"
+#include "engine.h"
+#include "pass.h"
+#include "small.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STRONG = 64, STRONG_QUICK = 16, WEAK = 16, WEAK_QUICK = 8, WARM_UP = 128, RUNS = 8 };
+#define RUN_SECONDS 0.02
+/* A chain of entries, the items of each busy for a while. */
+enum { CHAIN = 16 };
+#define BUSY 2e-6
+
+/* A time that was measured. */
+struct timed {
+    uint32_t batch; /* 0: of a wait */
+    int team;
+    double seconds; /* of an image */
+    double waits;   /* for an image */
+};
+
+/* A registered benchmark. */
+struct entry {
+    struct bench *bench;
+    uint32_t batch;
+    int team, weak, last, checked;
+};
+
+/* ---- waiting for each other ---- */
+
+static void busy_item(void *context, size_t item, int thread) {
+    const double end = rpu_now() + BUSY;
+    (void)context;
+    (void)item;
+    (void)thread;
+    while (rpu_now() < end)
+        continue;
+}
+
+struct chain {
+    struct rpu_sched *sched;
+    struct rpu_work list[CHAIN];
+    struct gb_state *state;
+    double best; /* seconds of a list */
+};
+
+static void chain_run(void *user, uint64_t n) {
+    struct chain *c = user;
+    for (uint64_t k = 0; k < n; k++)
+        rpu_sched_run(c->sched, c->list, CHAIN);
+}
+
+static enum rpu_status time_chain(void *context) {
+    struct chain *c = context;
+    chain_run(c, 100);
+    c->best = INFINITY;
+    for (int k = 0; k < 20; k++) {
+        const double start = rpu_now();
+        chain_run(c, 20);
+        c->best = fmin(c->best, (rpu_now() - start) / 20);
+    }
+    return RPU_OK;
+}
+
+static void make_chain(struct chain *c, struct bench *b, int team) {
+    *c = (struct chain){.sched = bench_engine(b, bench_best(b), team)->sched};
+    for (unsigned k = 0; k < CHAIN; k++)
+        c->list[k] =
+            (struct rpu_work){.fn = busy_item, .items = (size_t)team, .n_after = k > 0, .after = {k ? k - 1 : 0}};
+}
+
+/* Between the entries of a list, and at its end. */
+static double wait_of(const struct chain *c) {
+    return fmax(0.0, (c->best - CHAIN * BUSY) / (CHAIN + 1));
+}
+
+/* ---- measured once, kept for the rows ---- */
+
+static struct timed *find(struct bench *b, uint32_t batch, int team) {
+    struct timed *t = b->timed;
+    while (t->team && (t->batch != batch || t->team != team))
+        t++;
+    return t;
+}
+
+static double seconds_of_wait(struct bench *b, int team) {
+    struct timed *t = find(b, 0, team);
+    struct chain c;
+    if (!t->team) {
+        make_chain(&c, b, team);
+        rpu_sched_team(c.sched, time_chain, &c);
+        *t = (struct timed){0, team, wait_of(&c), 0.0};
+    }
+    return t->seconds;
+}
+
+struct trial {
+    struct training training;
+    double best; /* seconds of a minibatch */
+};
+
+static enum rpu_status run_trial(void *context) {
+    struct trial *t = context;
+    training_run(&t->training, WARM_UP / t->training.batch + 1);
+    t->best = INFINITY;
+    for (int k = 0; k < RUNS; k++) {
+        const double start = rpu_now();
+        uint64_t n = 0;
+        do {
+            training_run(&t->training, 1);
+            n++;
+        } while (rpu_now() - start < RUN_SECONDS);
+        t->best = fmin(t->best, (rpu_now() - start) / (double)n);
+    }
+    return RPU_OK;
+}
+
+/* Entries of the last minibatch's list that had to wait, and the list's end. */
+static double waits_of(const struct rpu_network *network) {
+    double waits = 1.0;
+    for (uint32_t k = 0; k < network->plan.n_list; k++)
+        waits += network->plan.list[k].items > 0 && network->plan.list[k].n_after > 0;
+    return waits;
+}
+
+/* Null when there is no network. */
+static const struct timed *time_of(struct bench *b, uint32_t batch, int team) {
+    struct timed *t = find(b, batch, team);
+    const struct rpu_engine *engine = bench_engine(b, bench_best(b), team);
+    struct trial trial;
+    if (t->team)
+        return t;
+    if (!training_make(&trial.training, engine, bench_images(b), "lenet-rpu", batch))
+        return NULL;
+    rpu_sched_team(engine->sched, run_trial, &trial);
+    *t = (struct timed){batch, team, trial.best / batch, waits_of(trial.training.network) / batch};
+    training_free(&trial.training);
+    return t;
+}
+
+/* ---- strong and weak ---- */
+
+struct loop {
+    struct gb_state *state;
+    struct training *training;
+};
+
+static enum rpu_status run(void *context) {
+    const struct loop *l = context;
+    training_run(l->training, WARM_UP / l->training->batch + 1);
+    gb_loop(l->state, training_run, l->training);
+    return RPU_OK;
+}
+
+/* Time of an image by more threads than there are: the serial part stays, the rest is divided, waits grow with the
+ * logarithm of the threads. */
+static void predict(struct gb_state *state, double one, double serial, double waits, double wait, int team) {
+    static const int cores[] = {8, 32, 64};
+    for (size_t k = 0; k < sizeof cores / sizeof cores[0]; k++) {
+        const double p = cores[k], waiting = waits * wait * log2(p) / log2((double)team);
+        char name[40];
+        snprintf(name, sizeof name, "predicted_speedup_%d", cores[k]);
+        gb_counter(state, name, one / (one * (serial + (1.0 - serial) / p) + waiting), GB_PLAIN);
+    }
+}
+
+static void report(struct gb_state *state, const struct entry *e, const struct timed *one, const struct timed *all) {
+    const double team = e->team, speedup = one->seconds / all->seconds;
+    gb_counter(state, "images_per_second", e->batch, GB_EACH_ITERATION | GB_RATE);
+    gb_counter(state, "speedup", speedup, GB_PLAIN);
+    gb_counter(state, "percent_efficiency", 100.0 * speedup / team, GB_PLAIN);
+    gb_label(state, e->last && !e->weak ? "hot; in training; predicted_*: a prediction" : "hot; in training");
+    if (e->weak)
+        return;
+    const double wait = seconds_of_wait(e->bench, e->team);
+    gb_counter(state, "waits_per_image", all->waits, GB_PLAIN);
+    gb_counter(state, "wait_ns", 1e9 * wait, GB_PLAIN);
+    if (e->team == 1)
+        return;
+    const double busy = fmax(one->seconds / team, all->seconds - all->waits * wait);
+    const double serial = (busy / one->seconds - 1.0 / team) / (1.0 - 1.0 / team);
+    gb_counter(state, "percent_serial", 100.0 * serial, GB_PLAIN);
+    if (e->last)
+        predict(state, one->seconds, serial, all->waits, wait, e->team);
+}
+
+static void scaling_row(struct gb_state *state, void *user) {
+    struct entry *e = user;
+    const struct rpu_images *images = bench_images(e->bench);
+    const struct rpu_engine *engine = bench_engine(e->bench, bench_best(e->bench), e->team);
+    const struct timed *one, *all;
+    struct training training = {0};
+    struct loop l = {state, &training};
+    if (!images)
+        bench_fail(e->bench, state, "no training images");
+    else if (!e->checked && !training_check(e->bench->oracle, engine, images, "lenet-rpu", e->batch))
+        bench_fail(e->bench, state, "the weights differ from the oracle's");
+    else if (!(one = time_of(e->bench, e->weak ? e->batch / (uint32_t)e->team : e->batch, 1)) ||
+             !(all = time_of(e->bench, e->batch, e->team)) ||
+             !training_make(&training, engine, images, "lenet-rpu", e->batch))
+        bench_fail(e->bench, state, "no network");
+    else {
+        e->checked = 1;
+        rpu_sched_team(engine->sched, run, &l);
+        report(state, e, one, all);
+    }
+    training_free(&training);
+}
+
+static enum rpu_status run_chain(void *context) {
+    struct chain *c = context;
+    gb_loop(c->state, chain_run, c);
+    return RPU_OK;
+}
+
+static void wait_row(struct gb_state *state, void *user) {
+    struct entry *e = user;
+    struct chain c;
+    make_chain(&c, e->bench, e->team);
+    c.state = state;
+    rpu_sched_team(c.sched, run_chain, &c);
+    gb_counter(state, "wait_ns", 1e9 * seconds_of_wait(e->bench, e->team), GB_PLAIN);
+    gb_label(state, "a list of 16 entries, one after the other, whose items are busy for 2 us");
+}
+
+/* ---- the list ---- */
+
+/* Whether a team is the largest that has a processor for each thread: from it more threads are predicted. */
+static int is_last(const struct bench *b, int team) {
+    const int next = bench_next_team(b, team);
+    struct rpu_machine m = {0};
+    rpu_engine_machine(b->engine, &m);
+    return team > 1 && team <= m.processors && (next == 0 || next > m.processors);
+}
+
+static void add(struct bench *b, const char *what, const struct entry *row, gb_fn *fn) {
+    const struct gb_options options = {.unit = GB_MICROSECOND};
+    struct entry *e = bench_keep(b, sizeof *e);
+    char name[160], size[48];
+    *e = *row;
+    e->bench = b;
+    e->last = is_last(b, e->team);
+    snprintf(size, sizeof size, fn == wait_row ? "list/items:%u" : "28x28/batch:%u",
+             fn == wait_row ? (unsigned)e->team : e->batch);
+    snprintf(name, sizeof name, "scaling/%s/%s/%s/team:%d", what, bench_best(b), size, e->team);
+    gb_register(name, fn, e, &options);
+}
+
+void scaling_register(struct bench *b) {
+    const uint32_t strong = b->quick ? STRONG_QUICK : STRONG, weak = b->quick ? WEAK_QUICK : WEAK;
+    size_t rows = 0;
+    for (int t = bench_next_team(b, 0); t; t = bench_next_team(b, t)) {
+        add(b, "wait", &(struct entry){.team = t}, wait_row);
+        add(b, "strong", &(struct entry){.batch = strong, .team = t}, scaling_row);
+        add(b, "weak", &(struct entry){.batch = weak * (uint32_t)t, .team = t, .weak = 1}, scaling_row);
+        rows++;
+    }
+    b->timed = bench_keep(b, (4 * rows + 4) * sizeof *b->timed);
+}

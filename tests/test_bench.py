@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""rpubench bench: groups, names, counters, context, wrong options, and what it does when the benchmarks fail."""
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import time
+
+import e2e
+from e2e import fails, run, succeed
+
+BRIEF = ["--repetitions", "1", "--min-time", "0.0001"]
+GROUPS = {"machine", "kernel", "cycle", "baseline", "step", "scaling", "goal"}
+SUFFIX = re.compile(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)")
+SIZE = r"\d+x\d+/cols:\d+/team:\d+"
+NAMES = {
+    "machine": r"machine/(read|triad|update)/\w+/(L\d|memory)/team:\d+|machine/fma/\w+/registers/team:\d+",
+    "kernel": rf"kernel/\w+/\w+/{SIZE}/hot",
+    "cycle": rf"cycle/((forward|backward)/\w+/{SIZE}|update/\w+/{SIZE}/bl:(1|10|31)/d:(sparse|dense))/(hot|cold)",
+    "baseline": rf"baseline/((forward|backward|update)/openblas|philox/random123)/{SIZE}/(hot|cold)",
+    "step": r"step/[\w-]+/\w+/28x28/batch:\d+/team:\d+",
+    "scaling": r"scaling/((strong|weak)/\w+/28x28/batch:\d+|wait/\w+/list/items:\d+)/team:\d+",
+    "goal": r"goal/.+",
+}
+COUNTERS = {
+    "machine": ["best_flops_per_second|best_bytes_per_second"],
+    "kernel": ["items_per_second", "bytes_per_second", "percent_of_roof", "roof_flops_per_second|roof_bytes_per_second",
+               "working_set"],
+    "cycle": ["crosspoints_per_second", "flops_per_second", "bytes_per_second", "flops_per_byte", "percent_of_roof",
+              "roof_flops_per_second", "working_set"],
+    "baseline": ["crosspoints_per_second|items_per_second", "bytes_per_second", "percent_of_roof"],
+    "step": ["images_per_second", "percent_forward_K1", "percent_update_K1", "percent_backward_K2", "percent_rest"],
+    "scaling": ["speedup|wait_ns"],
+    "goal": ["goal", "reached"],
+}
+_quick = {}
+
+
+def no_constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def parse(text):
+    return json.loads(text, parse_constant=no_constant)
+
+
+def plain(row):
+    return SUFFIX.sub("", row["run_name"])
+
+
+def quick():
+    """The document of --quick, measured once."""
+    if not _quick:
+        _quick.update(parse(succeed("bench", "--quick", "--json", "-", *BRIEF).stdout))
+    return _quick
+
+
+def documented():
+    with open(os.path.join(e2e.ROOT, "results", "README.md"), encoding="utf-8") as file:
+        text = file.read()
+    return text[text.index("## The benchmark documents"):text.index("## The speed goals")]
+
+
+# ---- what is measured ----
+
+def test_quick_holds_every_group():
+    groups = {row["name"].split("/")[0] for row in quick()["benchmarks"]}
+    assert groups == GROUPS, groups ^ GROUPS
+    for row in quick()["benchmarks"]:
+        assert not row.get("error_occurred"), row
+
+
+def test_names_are_what_they_are_documented_to_be():
+    for row in quick()["benchmarks"]:
+        pattern = NAMES[row["name"].split("/")[0]]
+        assert re.fullmatch(pattern, plain(row)), row["name"]
+
+
+def test_every_kernel_and_variant_is_there():
+    info = json.loads(succeed("info", "--json").stdout)
+    found = {tuple(plain(row).split("/")[1:3]) for row in quick()["benchmarks"] if row["name"].startswith("kernel/")}
+    best = info["variants_usable"][-1]
+    for kernel in info["kernels"]:
+        for variant in info["variants_usable"]:
+            assert (kernel, variant) in found or (variant == best and info["kernels"][kernel] != best), (kernel, variant)
+
+
+def test_counters():
+    for row in quick()["benchmarks"]:
+        for names in COUNTERS[row["name"].split("/")[0]]:
+            assert any(row.get(name, -1) >= 0 for name in names.split("|")), (row["name"], names)
+        if "percent_of_roof" in row and "roof_flops_per_second" in row:
+            share = 100 * row["flops_per_second"] / row["roof_flops_per_second"]
+            assert abs(share / row["percent_of_roof"] - 1) < 1e-3, row
+
+
+def test_rates_follow_from_the_shape():
+    for row in quick()["benchmarks"]:
+        size = re.search(r"/(\d+)x(\d+)/cols:(\d+)/", row["name"])
+        if not row["name"].startswith("cycle/") or not size:
+            continue
+        out, inputs, columns = (int(n) for n in size.groups())
+        seconds = row["real_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[row["time_unit"]]
+        rate = out * inputs * columns / seconds
+        assert abs(row["crosspoints_per_second"] / rate - 1) < 1e-3, row
+
+
+def test_shares_make_a_whole():
+    for row in quick()["benchmarks"]:
+        if row["name"].startswith("step/"):
+            shares = [v for k, v in row.items() if k.startswith("percent_")]
+            assert all(v >= 0 for v in shares) and abs(sum(shares) - 100) < 1, row
+
+
+def test_scaling_says_what_is_a_prediction():
+    rows = [row for row in quick()["benchmarks"] if row["name"].startswith("scaling/strong/")]
+    teams = {int(plain(row).rsplit(":", 1)[1]): row for row in rows}
+    last = teams[max(teams)]
+    if max(teams) == 1:
+        raise e2e.Skipped("one processor")
+    speedups = [last[f"predicted_speedup_{n}"] for n in (8, 32, 64)]
+    assert all(0 < s <= n for s, n in zip(speedups, (8, 32, 64))), speedups
+    assert "prediction" in last["label"]
+    assert last["percent_serial"] >= 0 and last["waits_per_image"] > 0
+
+
+def test_counters_and_context_are_documented():
+    text = documented()
+    own = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
+           "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "label"}
+    for row in quick()["benchmarks"]:
+        if row["name"].startswith("goal/"):
+            continue
+        for key in set(row) - own:
+            key = re.sub(r"^percent_(forward|backward|update)_\w+$", "percent_<cycle>_<array>", key)
+            key = re.sub(r"^predicted_speedup_\d+$", "predicted_speedup_8", key)
+            assert f"`{key}`" in text, key
+    theirs = {"date", "host_name", "executable", "num_cpus", "mhz_per_cpu", "cpu_scaling_enabled", "caches", "load_avg",
+              "library_build_type"}
+    for key in set(quick()["context"]) - theirs:
+        assert f"`{key}`" in text, key
+
+
+def test_provenance():
+    context, info = quick()["context"], json.loads(succeed("info", "--json").stdout)
+    for key in ("version", "commit", "compiler", "flags", "cpu", "isa", "bind"):
+        assert context[key] == info[key], key
+    assert dict(pair.split("=") for pair in context["kernels"].split()) == info["kernels"]
+    for key in ("schema", "cpu_flags", "cache_levels", "topology", "places", "governor", "frequency", "openblas_core"):
+        assert context[key], key
+    assert len(context["load_avg"]) == 3 and context["date"] and context["selection"] == "quick"
+
+
+# ---- choosing ----
+
+def names_of(*args):
+    return [plain(row) for row in parse(succeed("bench", "--json", "-", *BRIEF, *args).stdout)["benchmarks"]]
+
+
+def test_filter_isa_and_threads():
+    names = names_of("--filter", "^cycle/.*/128x513/", "--isa", "autovec", "--threads", "1")
+    assert names and all(name.split("/")[2] == "autovec" and "/team:1/" in name for name in names), names
+    names = names_of("--filter", "^cycle/forward/.*/1024x1024/", "--threads=2,1", "--quick")
+    assert {name.split("team:")[1][0] for name in names} == {"1", "2"}, names
+    names = names_of("--filter", "^kernel/tanh/.*1x129/", "--isa=all")
+    assert [name.split("/")[2] for name in names] == e2e.variants(), names
+
+
+def test_repetitions_have_a_median():
+    document = parse(succeed("bench", "--json", "-", "--filter", "^cycle/forward/.*10x129.*team:1/hot", "--isa=autovec",
+                             "--repetitions=4", "--min-time=0.0001").stdout)
+    kinds = [row.get("aggregate_name", "run") for row in document["benchmarks"]]
+    assert kinds.count("run") == 4 and "median" in kinds, kinds
+
+
+def test_tables():
+    text = succeed("bench", "--quick", "--filter", "^(machine/fma|kernel/tanh|cycle/forward|baseline/forward|step|scaling)",
+                   *BRIEF).stdout
+    for title in ("machine", "kernel", "cycle", "baseline", "step", "scaling of lenet-rpu"):
+        assert re.search(rf"^{title} +\w", text, re.M), title
+    line = re.search(r"^forward 128x513/cols:1/team:1/hot +.*$", text, re.M).group(0)
+    assert len(re.findall(r"\d\.\d\dx", line)) == (2 if len(e2e.variants()) > 2 else 1), line
+    assert re.search(r"\d %$", line), line
+
+
+def test_json_to_a_file():
+    result = succeed("bench", "--filter", "^kernel/relu/.*1x129/", "--json", "a.json", *BRIEF)
+    with open("a.json", encoding="utf-8") as file:
+        assert parse(file.read())["benchmarks"]
+    assert "relu" in result.stdout and os.listdir(".") == ["a.json"]
+    quiet = succeed("bench", "--filter", "^kernel/relu/.*1x129/", "--quiet", *BRIEF)
+    assert quiet.stdout == "" and quiet.stderr == ""
+
+
+def test_the_fixed_workload():
+    result = succeed("bench", "--official", "--threads=1", "--json=a.json")
+    assert re.search(r"^1 thread, \w+: [\d.]+ images/s, 2 % test error after [\d.]+ s \(\d+ images\), "
+                     r"digest [0-9a-f]{16} PASS$", result.stdout, re.M), result.stdout
+    with open("a.json", encoding="utf-8") as file:
+        row = parse(file.read())["benchmarks"][0]
+    assert re.fullmatch(r"official/lenet-rpu/\w+/28x28/batch:1/team:1", plain(row)), row["name"]
+    assert row["test_error_percent"] <= 2 and row["images_per_second"] > 0
+
+
+# ---- what can go wrong ----
+
+def test_wrong_options():
+    for args, says in ((["--isa", "avx9"], ["--isa", "avx9", *e2e.variants()]),
+                       (["--isa", "autovec,avx9"], ["--isa", "avx9"]),
+                       (["--threads", "0"], ["--threads", "'0'", "1024"]),
+                       (["--threads", "1,x"], ["--threads", "1,x"]),
+                       (["--filter", "nothing-has-this-name"], ["--filter", "nothing-has-this-name"]),
+                       (["--filter", "("], ["--filter", "'('"]),
+                       (["--repetitions", "0"], ["--repetitions", "'0'"]),
+                       (["--repetitions", "1.5"], ["--repetitions", "1.5"]),
+                       (["--min-time", "soon"], ["--min-time", "soon"]),
+                       (["--official", "--quick"], ["--official", "--quick"])):
+        result = fails(2, "bench", *args, says=says)
+        assert result.stdout == "", args
+    fails(1, "bench", "--json", "none/a.json", says=["none/a.json"])
+    result = fails(1, "bench", "--data", "no-such-folder", "--filter", "^step/lenet-fp/.*batch:1/", *BRIEF,
+                   says=["--data", "no-such-folder"])
+    assert "no training images" in result.stdout, result.stdout
+
+
+def test_isa_of_the_environment():
+    document = parse(succeed("bench", "--json", "-", "--filter", "^kernel/relu/.*1x129/", *BRIEF,
+                             env={"RPU_ISA": "autovec"}).stdout)
+    assert document["context"]["isas"] == "autovec"
+
+
+def test_neither_blas_nor_stdcpp():
+    if not shutil.which("ldd"):
+        raise e2e.Skipped("no ldd")
+    libraries = subprocess.run(["ldd", e2e.PROGRAM], check=True, capture_output=True, text=True).stdout
+    assert "libc.so" in libraries, libraries
+    for name in ("blas", "libstdc++", "benchmark"):
+        assert name not in libraries, libraries
+
+
+def test_without_the_benchmarks():
+    shutil.copy(e2e.PROGRAM, "rpubench")
+    result = subprocess.run(["./rpubench", "bench"], capture_output=True, text=True, check=False,
+                            env=e2e.environment({"RPUBENCH_BENCH": ""}))
+    assert result.returncode == 1 and result.stdout == ""
+    for text in ("rpubench-bench", "libbenchmark-dev", "-Dbench=enabled", "RPUBENCH_BENCH"):
+        assert text in result.stderr, result.stderr
+    fails(1, "bench", env={"RPUBENCH_BENCH": "/no/such/program"}, says=["RPUBENCH_BENCH", "/no/such/program"])
+
+
+def pretend(body):
+    """A program in the place of rpubench-bench; $OUT is where the document belongs."""
+    with open("pretend", "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\nfor a in "$@"; do case $a in --benchmark_out=*) OUT=${a#*=} ;; esac; done\n' + body)
+    os.chmod("pretend", stat.S_IRWXU)
+    return {"RPUBENCH_BENCH": os.path.abspath("pretend")}
+
+
+ROW = ('{"run_name": "kernel/tanh/avx2/1x8/cols:1/team:1/hot/real_time", "name": "x", "run_type": "iteration", '
+       '"repetitions": 1, %s}')
+
+
+def test_a_wrong_result():
+    row = ROW % '"error_occurred": true, "error_message": "the result differs"'
+    env = pretend(f"echo '{{\"context\": {{}}, \"benchmarks\": [{row}]}}' >$OUT\n"
+                  "echo 'rpubench-bench: 1 benchmarks failed' >&2\nexit 1\n")
+    result = run("bench", "--json", "a.json", env=env)
+    assert result.returncode == 1 and "1 benchmarks failed" in result.stderr
+    assert re.search(r"^FAILED kernel/tanh/avx2/1x8/cols:1/team:1/hot: the result differs$", result.stdout, re.M)
+    with open("a.json", encoding="utf-8") as file:
+        assert parse(file.read())["benchmarks"][0]["error_occurred"]
+
+
+def test_numbers_that_are_none():
+    values = '"real_time": 2.0, "time_unit": "us", "label": "NaN, -NaN", "a": NaN, "b": -NaN,\n"c": -Infinity, "d": Infinity'
+    env = pretend(f"cat >$OUT <<'END'\n{{\"context\": {{}}, \"benchmarks\": [{ROW % values}]}}\nEND\n")
+    row = parse(succeed("bench", "--json", "-", env=env).stdout)["benchmarks"][0]
+    assert [row[key] for key in "abcd"] == [None] * 4 and row["label"] == "NaN, -NaN"
+
+
+def test_a_program_that_breaks_off():
+    fails(1, "bench", "--json", "a.json", env=pretend("echo '{\"context\": ' >$OUT\n"), says=["cannot be read"])
+    fails(1, "bench", "--json", "a.json", env=pretend("kill -9 $$\n"), says=["signal 9"])
+    assert os.listdir(".") == ["pretend"]
+
+
+def test_interrupt():
+    env = e2e.environment(pretend("exec sleep 60\n"))
+    with subprocess.Popen([e2e.PROGRAM, "bench", "--json", "a.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=env, text=True) as process:
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130 and out == "", process.returncode
+    assert os.listdir(".") == ["pretend"]
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""From documents of rpubench bench to tables, and the tables of this tree against its documents."""
+import json
+import os
+import subprocess
+import sys
+
+import e2e
+
+SCRIPT = os.path.join(e2e.ROOT, "tools", "bench_tables.py")
+SIZE = "128x513/cols:1/team:1"
+
+
+def row(name, time, unit="us", **counters):
+    return {"name": name + "/real_time", "run_name": name + "/real_time", "run_type": "iteration", "repetitions": 1,
+            "real_time": time, "time_unit": unit, **counters}
+
+
+def document(*rows):
+    return {"context": {"cpu": "Some CPU", "topology": "1 packages", "isa": "avx2", "compiler": "gcc 12.2.0",
+                        "openblas_core": "Haswell", "commit": "0123456789abcdef", "date": "2026-01-02T03:04:05+00:00"},
+            "benchmarks": list(rows)}
+
+
+def write(path, *rows):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(document(*rows), file)
+    return path
+
+
+def tables(*args, code=0):
+    result = subprocess.run([sys.executable, SCRIPT, *args], capture_output=True, text=True, check=False)
+    assert result.returncode == code, (args, result.returncode, result.stderr)
+    return result.stdout
+
+
+def cells(text, start):
+    lines = [line for line in text.splitlines() if line.startswith("| " + start)]
+    assert len(lines) == 1, (start, text)
+    return [cell.strip() for cell in lines[0].strip("|").split("|")]
+
+
+CYCLES = [row(f"cycle/forward/autovec/{SIZE}/hot", 6.0, crosspoints_per_second=1.1e10, percent_of_roof=24.0),
+          row(f"cycle/forward/avx2/{SIZE}/hot", 2000.0, "ns", crosspoints_per_second=3.3e10, percent_of_roof=75.0),
+          row(f"cycle/update/avx2/{SIZE}/bl:1/d:sparse/hot", 8.0, crosspoints_per_second=8e9, percent_of_roof=11.0),
+          row(f"baseline/forward/openblas/{SIZE}/hot", 3.0), row(f"baseline/update/openblas/{SIZE}/hot", 4.0)]
+
+
+def test_cycles():
+    text = tables(write("a.json", *CYCLES))
+    assert cells(text, f"forward {SIZE}/hot | 6") == [f"forward {SIZE}/hot", "6 us", "2 us", "3.00x", "1.50x", "33 G", "75.0 %"]
+    assert cells(text, f"update {SIZE}/bl:1/d:sparse/hot")[3:5] == ["", "0.50x"]
+
+
+def test_medians_count_and_failures_do_not():
+    name = f"cycle/forward/avx2/{SIZE}/hot"
+    runs = [{**row(name, t), "repetitions": 3} for t in (1.0, 2.0, 9.0)]
+    median = {**row(name, 2.0), "name": name + "/real_time_median", "run_type": "aggregate", "aggregate_name": "median"}
+    failed = {**row(f"cycle/backward/avx2/{SIZE}/hot", 0.0), "error_occurred": True, "error_message": "wrong"}
+    text = tables(write("a.json", *runs, median, failed))
+    assert cells(text, "forward")[1] == "2 us" and "backward" not in text
+
+
+def test_steps_scaling_and_the_fixed_workload():
+    more = [row("step/lenet-rpu/avx2/28x28/batch:1/team:1", 146.0, images_per_second=6850.0, percent_forward_K1=20.0,
+                percent_forward_K2=5.0, percent_update_K1=60.0, percent_rest=15.0),
+            row("scaling/strong/avx2/28x28/batch:64/team:2", 5.0, "ms", images_per_second=12800.0, speedup=1.9,
+                percent_efficiency=95.0, percent_serial=5.3, waits_per_image=0.08, wait_ns=330.0,
+                predicted_speedup_8=5.8, predicted_speedup_32=12.1, predicted_speedup_64=14.7),
+            row("official/lenet-rpu/avx2/28x28/batch:1/team:1", 6.3, "s", images_per_second=9496.7,
+                seconds_to_2_percent=5.31, test_error_percent=1.8, label="digest 0123456789abcdef PASS")]
+    text = tables(write("a.json", *more))
+    assert cells(text, "lenet-rpu")[2:] == ["6,850", "", "25 %", "0 %", "60 %", "15 %"]
+    assert cells(text, "strong")[-1] == "5.8x, 12.1x, 14.7x" and "prediction, not measured" in text
+    assert cells(text, "1 | avx2")[2:4] == ["9,496.7", "5.31 s"] and "PASS" in text
+
+
+def test_the_table_in_a_document():
+    os.mkdir("results")
+    write("results/a.json", *CYCLES)
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write("before\n<!-- performance:begin -->\ngoals\n<!-- performance:end -->\nafter\n")
+    tables("--check", "README.md", code=1)
+    for _ in range(2):
+        tables("--readme", "README.md", "results/a.json")
+    with open("README.md", encoding="utf-8") as file:
+        text = file.read()
+    assert text.count("throughput:begin results/a.json -->") == 1 and text.endswith("-->\nafter\n"), text
+    assert "0.50x" in text and text.index("goals") < text.index("0.50x")
+    tables("--check", "README.md")
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write(text.replace("0.50x", "0.05x"))
+    tables("--check", "README.md", code=1)
+
+
+def test_the_tables_of_this_tree():
+    folder = os.path.join(e2e.ROOT, "results", "bench")
+    recorded = [n for n in os.listdir(folder) if n.endswith(".md") and n != "README.md"] if os.path.isdir(folder) else []
+    if not recorded:
+        raise e2e.Skipped("no run is recorded in results/bench")
+    tables("--check", os.path.join(e2e.ROOT, "README.md"))
+    for name in recorded:
+        path = os.path.join(folder, name[:-len(".md")])
+        with open(path + ".md", encoding="utf-8") as file:
+            assert file.read() == tables(path + ".json", path + "-official.json"), name
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tables, as Markdown, of a document of `rpubench bench --json`.
+
+usage: bench_tables.py RESULT.json...                  all tables, to standard output
+       bench_tables.py --readme FILE RESULT.json...    the table of whole cycles, into FILE
+       bench_tables.py --check FILE                    whether that table is the one of the documents it names
+
+Several documents of one machine count as one. In FILE the text from the line <!-- throughput:begin RESULT.json... -->
+to <!-- throughput:end --> is replaced, or put behind the table of goals where it is missing; paths are relative to
+FILE."""
+import argparse
+import json
+import os
+import re
+import sys
+
+SUFFIX = re.compile(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)")
+BLOCK = re.compile(r"<!-- throughput:begin (.*?) -->\n(.*?)<!-- throughput:end -->", re.S)
+GOALS_END = "<!-- performance:end -->"  # behind which a first table is put
+UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+
+
+class Row:
+    def __init__(self, values):
+        self.values = values
+        self.name = SUFFIX.sub("", values["run_name"])
+        parts = self.name.split("/")
+        self.group, self.what, self.variant = (parts + ["", "", ""])[:3]
+        self.rest = "/".join(parts[3:])
+        self.ns = values.get("real_time", 0.0) * UNITS.get(values.get("time_unit"), 1.0)
+
+    def get(self, name):
+        return self.values.get(name)
+
+
+def rows(documents):
+    """Rows that were measured, by name; of repetitions the median."""
+    found = {}
+    for document in documents:
+        for values in document["benchmarks"]:
+            aggregate = values.get("aggregate_name")
+            wanted = aggregate == "median" if aggregate else values.get("repetitions", 1) <= 1
+            if wanted and not values.get("error_occurred"):
+                row = Row(values)
+                found[row.name] = row
+    return found
+
+
+# ---- cells ----
+
+def time_text(row):
+    if not row:
+        return ""
+    for unit, size in UNITS.items():
+        if row.ns < 999.5 * size or unit == "s":
+            return f"{row.ns / size:.3g} {unit}"
+    return ""
+
+
+def ratio_text(other, row):
+    return f"{other.ns / row.ns:.2f}x" if other and row and other is not row and row.ns else ""
+
+
+def number_text(value, form, unit=""):
+    return "" if value is None else form.format(value) + unit
+
+
+def giga_text(value, unit=""):
+    return "" if value is None else f"{value / 1e9:.3g} G{unit}"
+
+
+def table(head, lines):
+    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(text + ["| " + " | ".join(line) + " |" for line in lines]) + "\n"
+
+
+# ---- tables ----
+
+def variants(found, group):
+    names = []
+    for row in found.values():
+        if row.group == group and row.variant not in names:
+            names.append(row.variant)
+    return names
+
+
+def baseline(found, row):
+    """OpenBLAS's or Random123's row for the same work."""
+    what = "update" if row.what in ("outer", "pulse") else row.what
+    rest = re.sub(r"/bl:\d+/d:\w+", "", row.rest)
+    for name in ("openblas", "random123"):
+        other = found.get(f"baseline/{what}/{name}/{rest}")
+        if other:
+            return other
+    return None
+
+
+def works(found, group, names, wanted=lambda row: True):
+    """A line for each work: variants side by side, and the best of them against the others."""
+    lines, done = [], set()
+    for row in found.values():
+        if row.group != group or (row.what, row.rest) in done or not wanted(row):
+            continue
+        done.add((row.what, row.rest))
+        of = {v: found.get("/".join((group, row.what, v, row.rest))) for v in names}
+        best = [r for r in of.values() if r][-1]
+        lines.append([f"{row.what} {row.rest}", *(time_text(of[v]) for v in names),
+                      ratio_text(of.get("autovec"), best), ratio_text(baseline(found, best), best),
+                      giga_text(best.get("crosspoints_per_second")),
+                      number_text(best.get("percent_of_roof"), "{:.1f}", " %")])
+    return lines
+
+
+def work_table(found, group, wanted=lambda row: True):
+    names = variants(found, group)
+    head = [group, *names, "over autovec", "over the baseline", "crosspoints/s", "of roof"]
+    return table(head, works(found, group, names, wanted))
+
+
+def machine_table(found):
+    lines = []
+    for row in found.values():
+        if row.group == "machine":
+            flops = row.what == "fma"
+            key, unit = ("flops_per_second", "flop/s") if flops else ("bytes_per_second", "B/s")
+            lines.append([row.what, row.variant, row.rest, giga_text(row.get(key), unit),
+                          giga_text(row.get("best_" + key), unit)])
+    return table(["machine", "vectors", "level", "average", "best"], lines)
+
+
+def baseline_table(found):
+    lines = [[f"{r.what} {r.rest}", r.variant, time_text(r), giga_text(r.get("crosspoints_per_second")),
+              number_text(r.get("percent_of_roof"), "{:.1f}", " %")] for r in found.values() if r.group == "baseline"]
+    return table(["baseline", "by", "time", "crosspoints/s", "of roof"], lines)
+
+
+def share(row, cycle):
+    return sum(v for k, v in row.values.items() if k.startswith(f"percent_{cycle}_"))
+
+
+def step_table(found):
+    lines = []
+    for row in found.values():
+        if row.group == "step":
+            autovec = found.get(f"step/{row.what}/autovec/{row.rest}")
+            lines.append([f"{row.what} {row.rest}", row.variant, number_text(row.get("images_per_second"), "{:,.0f}"),
+                          ratio_text(autovec, row), *(f"{share(row, c):.0f} %" for c in ("forward", "backward", "update")),
+                          number_text(row.get("percent_rest"), "{:.0f}", " %")])
+    return table(["step", "variant", "images/s", "over autovec", "forward", "backward", "update", "rest"], lines)
+
+
+def scaling_table(found):
+    lines = []
+    for row in found.values():
+        if row.group == "scaling" and row.what != "wait":
+            predicted = [row.get(f"predicted_speedup_{n}") for n in (8, 32, 64)]
+            lines.append([f"{row.what} {row.rest}", number_text(row.get("images_per_second"), "{:,.0f}"),
+                          number_text(row.get("speedup"), "{:.2f}", "x"),
+                          number_text(row.get("percent_efficiency"), "{:.0f}", " %"),
+                          number_text(row.get("percent_serial"), "{:.1f}", " %"),
+                          number_text(row.get("waits_per_image"), "{:.2f}"), number_text(row.get("wait_ns"), "{:.0f}", " ns"),
+                          ", ".join(f"{p:.1f}x" for p in predicted) if all(predicted) else ""])
+    return table(["scaling", "images/s", "speed-up", "efficiency", "serial", "waits an image", "each",
+                  "prediction, not measured: 8, 32, 64 threads"], lines)
+
+
+def official_table(found):
+    lines = [[r.rest.split("team:")[1], r.variant, number_text(r.get("images_per_second"), "{:,.1f}"),
+              number_text(r.get("seconds_to_2_percent"), "{:.2f}", " s"),
+              number_text(r.get("test_error_percent"), "{:.2f}", " %"), r.get("label") or ""]
+             for r in found.values() if r.group == "official"]
+    return table(["threads", "kernels", "images/s", "to 2 % test error", "test error in the end", "weights"], lines)
+
+
+def start(documents):
+    c = documents[0]["context"]
+    return (f"Measured on {c.get('cpu', 'an unknown processor')} ({c.get('topology', '')}), kernels `{c.get('isa', '')}`, "
+            f"{c.get('compiler', '')}, OpenBLAS core `{c.get('openblas_core', '')}`, commit `{c.get('commit', '')[:12]}`, "
+            f"{c.get('date', '')[:10]}.\n")
+
+
+def everything(documents):
+    found = rows(documents)
+    parts = [("The machine", "machine", machine_table), ("Kernels", "kernel", lambda f: work_table(f, "kernel")),
+             ("Whole cycles", "cycle", lambda f: work_table(f, "cycle")), ("Baselines", "baseline", baseline_table),
+             ("Training steps", "step", step_table), ("Scaling", "scaling", scaling_table),
+             ("Fixed workload", "official", official_table)]
+    text = ["# Benchmarks", "", start(documents)]
+    for title, group, make in parts:
+        if any(row.group == group for row in found.values()):
+            text += [f"## {title}", "", make(found)]
+    return "\n".join(text)
+
+
+def for_readme(documents):
+    """One thread, hot; BL = 1 of the updates, with the errors of training."""
+    found = rows(documents)
+    text = work_table(found, "cycle", lambda r: "/team:1/" in r.rest and r.rest.endswith("/hot") and
+                      (r.what != "update" or "/bl:1/d:sparse/" in r.rest))
+    return start(documents) + "\n" + text
+
+
+# ---- files ----
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def put(readme, paths):
+    folder = os.path.dirname(os.path.abspath(readme))
+    names = " ".join(os.path.relpath(os.path.abspath(p), folder) for p in paths)
+    block = f"<!-- throughput:begin {names} -->\n{for_readme([load(p) for p in paths])}<!-- throughput:end -->"
+    with open(readme, encoding="utf-8") as file:
+        old = file.read()
+    if BLOCK.search(old):
+        new = BLOCK.sub(lambda _: block, old, count=1)
+    elif GOALS_END in old:
+        new = old.replace(GOALS_END, GOALS_END + "\n\n" + block, 1)
+    else:
+        new = old.rstrip("\n") + "\n\n" + block + "\n"
+    with open(readme + ".new", "w", encoding="utf-8") as file:
+        file.write(new)
+    os.replace(readme + ".new", readme)
+
+
+def check(readme):
+    with open(readme, encoding="utf-8") as file:
+        found = BLOCK.search(file.read())
+    if not found:
+        sys.exit(f"{readme} has no table of throughput")
+    folder = os.path.dirname(os.path.abspath(readme))
+    documents = [load(os.path.join(folder, name)) for name in found.group(1).split()]
+    if found.group(2) != for_readme(documents):
+        sys.exit(f"{readme}: the table of throughput is not that of {found.group(1)}; make it again with --readme")
+    print(f"{readme}: the table is that of {found.group(1)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Tables of a document of rpubench bench.")
+    parser.add_argument("results", nargs="*", metavar="RESULT.json")
+    parser.add_argument("--readme", metavar="FILE")
+    parser.add_argument("--check", metavar="FILE")
+    args = parser.parse_args()
+    if args.check:
+        check(args.check)
+    elif not args.results:
+        parser.error("no RESULT.json")
+    elif args.readme:
+        put(args.readme, args.results)
+    else:
+        print(everything([load(p) for p in args.results]), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Measures everything on this machine, records it, and makes the tables, from scratch.
+#
+# usage: tools/record_bench.sh [--quick] [--out DIR] [--readme FILE] [BUILD]
+#
+#   --quick        the quick choice instead of everything
+#   --out DIR      where the recorded runs go (default: results/bench)
+#   --readme FILE  document with the table of whole cycles (default: README.md)
+#   BUILD          build folder (default: build; made as a release when it is not there)
+#
+# Writes DIR/CPU.json, DIR/CPU-official.json and DIR/CPU.md. A good quarter of an hour; leave the machine alone
+# meanwhile. The goals have a script of their own, tools/measure_goals.sh.
+set -euo pipefail
+here=$PWD
+cd "$(dirname "$0")/.."
+unset OPENBLAS_CORETYPE OMP_NUM_THREADS RPU_ISA RPUBENCH_BENCH
+
+usage() {
+    sed -n 's/^# \{0,1\}//; /^usage:/,/^Writes/p' tools/record_bench.sh | sed '/^Writes/d' >&2
+    exit 2
+}
+# A path of the caller's.
+from_here() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+
+out=results/bench readme=README.md build=build choice=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --quick) choice=(--quick); shift ;;
+        --out | --readme)
+            [ $# -ge 2 ] || { echo "record_bench.sh: $1 needs an argument" >&2; usage; }
+            printf -v "${1#--}" %s "$(from_here "$2")"
+            shift 2 ;;
+        -*) [ "$1" = --help ] || echo "record_bench.sh: unknown option $1" >&2; usage ;;
+        *) build=$(from_here "$1"); shift ;;
+    esac
+done
+[ -w "$readme" ] || { echo "record_bench.sh: $readme is no file that can be written" >&2; exit 1; }
+[ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dbench=enabled
+ninja -C "$build" rpubench bench/rpubench-bench
+mkdir -p "$out"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Takes names of the host and of folders out of a document: record FILE NAME-BEHIND-THE-CPU; prints where it went.
+record() {
+    python3 - "$1" "$out" "$2" <<'PYTHON'
+import json, os, re, sys
+with open(sys.argv[1], encoding="utf-8") as file:
+    run = json.load(file)
+context = run["context"]
+context.pop("host_name", None)
+for key in ("executable", "data"):
+    context[key] = os.path.basename(context.get(key, "").rstrip("/"))
+cpu = re.sub(r"\([^)]*\)", "", context["cpu"].lower())
+cpu = re.sub(r"[^a-z0-9]+", "-", cpu).strip("-")
+path = os.path.join(sys.argv[2], cpu + sys.argv[3] + ".json")
+with open(path + ".new", "w", encoding="utf-8") as file:
+    json.dump(run, file, indent=1)
+    file.write("\n")
+os.replace(path + ".new", path)
+print(path)
+PYTHON
+}
+
+"$build/rpubench" bench "${choice[@]}" --filter '^(machine|kernel|cycle|baseline|step|scaling)/' --quiet --json "$work/run.json"
+"$build/rpubench" bench --official --quiet --json "$work/official.json"
+run=$(record "$work/run.json" '') official=$(record "$work/official.json" -official)
+tools/bench_tables.py "$run" "$official" >"$work/tables.md"
+mv "$work/tables.md" "${run%.json}.md"
+chmod 644 "${run%.json}.md"
+tools/bench_tables.py --readme "$readme" "$run"
+echo "recorded in $out, table in $readme"
