@@ -32,8 +32,9 @@ static size_t update_parts(size_t m, size_t n, uint32_t columns, int team) {
 }
 
 int array_work_divides(enum rpu_cycle op, const struct shape *s, int team) {
+    struct rpu_tile tile = {.params = {.device = {.kind = RPU_DEVICE_PERFECT}}}, *tiles[] = {&tile};
     const struct rpu_array one = {
-        .m = s->out, .n = s->in, .rows = 1, .cols = 1}; /* tile; several divide all the more */
+        .m = s->out, .n = s->in, .rows = 1, .cols = 1, .tiles = tiles}; /* several tiles divide all the more */
     if (op == RPU_CYCLE_UPDATE)
         return update_parts(s->out, s->in, s->columns, team) > 1;
     return s->columns > 1 ? bands_of((size_t)s->out * s->in, s->columns, team) > 1

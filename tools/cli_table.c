@@ -246,9 +246,10 @@ const struct cli_command cli_commands[] = {
 
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
-    {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-                       "out of memory, a run of a sweep failed, a benchmark gave a wrong result; of compare: a benchmark is "
-                       "significantly slower"},
+    {CLI_EXIT_FAILURE,
+     "failure while running: a data file cannot be read or is malformed, output cannot be written, "
+     "out of memory, a run of a sweep failed, a benchmark gave a wrong result; of compare: a benchmark is "
+     "significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written"},

@@ -183,7 +183,10 @@ INLINE void step_hits(const struct row *r, const uint32_t *at, const uint32_t *s
         v = vfmaq_f32(v, delta, vfmaq_f32(vdupq_n_f32(1.0f), c->ctoc, vld1q_f32(xi)));
     else
         v = vaddq_f32(v, delta);
-    v = vmaxq_f32(vminq_f32(v, upper), vsubq_f32(vdupq_n_f32(0.0f), lower));
+    /* no FMAX: of -0 and a lower bound of +0 the weight stays as it is */
+    const float32x4_t low = vsubq_f32(vdupq_n_f32(0.0f), lower);
+    v = vminq_f32(v, upper);
+    v = vbslq_f32(vcltq_f32(v, low), low, v);
     vst1q_lane_f32(r->w + at[0], v, 0);
     if (n > 1)
         vst1q_lane_f32(r->w + at[1], v, 1);
