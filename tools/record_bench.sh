@@ -9,7 +9,7 @@
 #   --readme FILE  document with the table of whole cycles (default: README.md)
 #   BUILD          build folder (default: build; made as a release when it is not there)
 #
-# Writes DIR/CPU.json, DIR/CPU-official.json and DIR/CPU.md. A good quarter of an hour; leave the machine alone
+# Writes DIR/CPU.json, DIR/CPU-official.json and DIR/CPU.md. About 20 minutes; leave the machine alone
 # meanwhile. The goals have a script of their own, tools/measure_goals.sh.
 set -euo pipefail
 here=$PWD
@@ -42,7 +42,8 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Takes names of the host and of folders out of a document: record FILE NAME-BEHIND-THE-CPU; prints where it went.
+# Takes names of the host and of folders out of a document, and of the aggregates all but the medians, which follow from
+# the runs; seven digits are enough: record FILE NAME-BEHIND-THE-CPU; prints where it went. A line for each entry.
 record() {
     python3 - "$1" "$out" "$2" <<'PYTHON'
 import json, os, re, sys
@@ -56,8 +57,10 @@ cpu = re.sub(r"\([^)]*\)", "", context["cpu"].lower())
 cpu = re.sub(r"[^a-z0-9]+", "-", cpu).strip("-")
 path = os.path.join(sys.argv[2], cpu + sys.argv[3] + ".json")
 with open(path + ".new", "w", encoding="utf-8") as file:
-    json.dump(run, file, indent=1)
-    file.write("\n")
+    file.write('{"context": ' + json.dumps(context, indent=1) + ',\n"benchmarks": [\n')
+    kept = [b for b in run["benchmarks"] if b.get("aggregate_name", "median") == "median"]
+    short = [{k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in b.items()} for b in kept]
+    file.write(",\n".join(json.dumps(b) for b in short) + "\n]}\n")
 os.replace(path + ".new", path)
 print(path)
 PYTHON
