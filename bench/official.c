@@ -17,7 +17,7 @@
 enum { IMAGES = 60000, TESTS = 10000, PIECE = 10000, SEED = 1 };
 #define GOAL 0.02 /* test error */
 /* Weights after the epoch: that of `rpubench train lenet-rpu --data digits --epochs 1`, too. */
-static const uint64_t digest_expected = UINT64_C(0x379c466a32243ec4);
+static const uint64_t digest_expected = UINT64_C(0x1ba86a832662412e);
 
 /* A registered benchmark. */
 struct entry {

@@ -209,7 +209,7 @@ def bars(cases, value, ident, title, axis, unit, note, lower_is_better=False):
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     choose = min if lower_is_better else max
     winners = [choose(by, key=lambda v, by=by: value(by[v])) for by in cases.values()]
-    most = max(set(winners), key=winners.count)
+    most = max(variants, key=winners.count)
     alt = (f"{title}: bars of {', '.join(variants)} for {len(cases)} cases, {engineering(min(numbers), unit)} to "
            f"{engineering(max(numbers), unit)}; {most} is the fastest in {winners.count(most)} of {len(cases)}.")
     head = ["case"] + [f"{v}, {axis}" for v in variants]
