@@ -30,7 +30,7 @@ enum { RPU_WORK_AFTER = 3 };
 struct rpu_work {
     rpu_item_fn *fn;
     void *context;
-    size_t items;                   /**< 0: nothing to do; less than 2^31 */
+    size_t items;                   /**< less than 2^31; 0: finished from the beginning, even before those it follows */
     unsigned n_after;               /**< entries that must be finished first: */
     unsigned after[RPU_WORK_AFTER]; /**< their indices, smaller than this one's */
     /** 1: nothing in the list waits for this entry. A thread begins such work only when it has had nothing else for a

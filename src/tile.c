@@ -162,7 +162,7 @@ static void draw_item(void *context, size_t item, int thread) {
                     d->rows + (size_t)thread * t->n * 4);
 }
 
-/* Each thread draws, and so is the first to touch, the rows whose updates it will do. */
+/* Each thread draws, and so is the first to touch, an equal share of the rows. */
 static int draw(struct rpu_tile *t, const struct rpu_engine *engine, uint32_t fan_in) {
     const size_t threads = (size_t)rpu_sched_threads(engine->sched);
     struct drawing d = {t, fan_in, rpu_parts(t->m, 1, t->n, DRAW_LEAST, threads), NULL};

@@ -137,7 +137,8 @@ static void list_processors(struct rpu_topo *topo) {
 static void respect_affinity(hwloc_topology_t t) {
     hwloc_bitmap_t set = hwloc_topology_is_thissystem(t) ? hwloc_bitmap_alloc() : NULL;
     if (set && hwloc_get_cpubind(t, set, HWLOC_CPUBIND_THREAD) == 0)
-        hwloc_topology_restrict(t, set, 0); /* refuses what would leave nothing */
+        /* Refuses what would leave nothing. Nodes without a processor for us count no more. */
+        hwloc_topology_restrict(t, set, HWLOC_RESTRICT_FLAG_REMOVE_CPULESS);
     hwloc_bitmap_free(set);
 }
 

@@ -45,7 +45,7 @@ trap 'rm -rf "$work"' EXIT
 # Takes names of the host and of folders out of a document, and of the aggregates all but the medians, which follow from
 # the runs; seven digits are enough: record FILE NAME-BEHIND-THE-CPU; prints where it went. A line for each entry.
 record() {
-    python3 - "$1" "$out" "$2" <<'PYTHON'
+    /usr/bin/python3 - "$1" "$out" "$2" <<'PYTHON'
 import json, os, re, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     run = json.load(file)
