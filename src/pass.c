@@ -10,10 +10,10 @@
 enum { BAND_WORK = 32768, BAND_COLUMNS = 6, BANDS_OF_A_THREAD = 3 };
 /* Every part of an update draws the pulses of all rows and columns again: m + n numbers for m x n crosspoints. So only
  * arrays whose m n / (m + n) is large are divided, and not into parts of fewer crosspoints times columns than this.
- * Medians in training with two threads, of kernels slower than today's: the first convolution's halves (16x26, ratio 10)
- * took 96 % of the whole each, the second's (32x401, 30) 90 %. Those that are not divided overlap with each other. Rows
- * are those of the parts of the forward read, so that a thread reads what it has changed itself: with both of 128 x 513
- * in halves, a training step of LeNet on two threads took 95 us, with neither 98, with the reads alone 99. */
+ * Medians in training with two threads, of kernels slower than today's: the first convolution's halves (16x26, ratio
+ * 10) took 96 % of the whole each, the second's (32x401, 30) 90 %. Those that are not divided overlap with each other.
+ * Rows are those of the parts of the forward read, so that a thread reads what it has changed itself: with both of 128
+ * x 513 in halves, a training step of LeNet on two threads took 95 us, with neither 98, with the reads alone 99. */
 enum { UPDATE_RATIO = 64, UPDATE_WORK = 32768, UPDATE_ROWS = 8 };
 
 /* What a step works on: buffers of image `slot`, numbers of image `image` of the pass. */
