@@ -3,6 +3,7 @@
 """Sweeps: what is run and written, going on after an interrupt, runs that fail, what is refused."""
 import csv
 import json
+import math
 import os
 import pty
 import re
@@ -165,9 +166,13 @@ def test_kernel_variants():
 
 def test_each_run_has_cores_of_its_own():
     usable = os.sched_getaffinity(0)
+    machine = json.loads(succeed("info", "--json").stdout)["machine"]
+    cores_left = machine["cores"]
+    if machine["time_limit"]:
+        cores_left = min(cores_left, math.ceil(machine["time_limit"]))
     write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1, 2, 3]\n")
     for jobs, threads in (((), 1), (("--jobs", "2"), 1), (("--threads", str(len(usable))), len(usable))):
-        expected = int(jobs[1]) if jobs[:1] == ("--jobs",) else len(usable) // threads
+        expected = int(jobs[1]) if jobs[:1] == ("--jobs",) else max(1, cores_left // threads)
         with start("sweep.yaml", "--out", "runs", *jobs) as sweep:
             until(lambda: len(children(sweep.pid)) == min(expected, 3), sweep)
             # the cores are set just before the program is started anew

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -32,39 +33,46 @@ struct jobs {
 
 /* ---- cores ---- */
 
-/* The cores that this process may use, in order; 0 when the system does not say. */
-static size_t usable_cores(size_t cores[CPU_SETSIZE]) {
-    cpu_set_t set;
-    size_t n = 0;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 0;
-    for (size_t c = 0; c < CPU_SETSIZE; c++)
-        if (CPU_ISSET(c, &set))
-            cores[n++] = c;
-    return n;
+/* The processors that this process may use, core by core, siblings last. */
+struct usable {
+    int processors[CPU_SETSIZE];
+    size_t n, cores; /* how many processors there are, and cores that affinity and the cgroup's limit on time leave */
+};
+
+/* What the engine knows of the machine; nothing when the system does not say. */
+static struct usable look_around(void) {
+    struct usable u = {.n = 0, .cores = 1};
+    const struct rpu_engine_options alone = {.threads = 1, .bind = RPU_BIND_NONE};
+    struct rpu_engine *engine = NULL;
+    struct rpu_machine machine;
+    struct rpu_place place;
+    if (rpu_engine_create_with(&engine, &alone, NULL) != RPU_OK)
+        return u;
+    rpu_engine_machine(engine, &machine);
+    u.cores = (size_t)machine.cores;
+    if (machine.time_limit > 0.0 && machine.time_limit < machine.cores)
+        u.cores = (size_t)ceil(machine.time_limit); /* as an engine counts its threads */
+    while (u.n < CPU_SETSIZE && rpu_engine_processor(engine, (int)u.n, &place) && place.processor < CPU_SETSIZE)
+        u.processors[u.n++] = place.processor;
+    rpu_engine_destroy(engine);
+    return u;
 }
 
-static size_t default_jobs(const struct sweep_work *work, size_t n_cores) {
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    const size_t cores = n_cores ? n_cores : online > 0 ? (size_t)online : 1;
-    return cores / work->threads > 0 ? cores / work->threads : 1;
-}
-
-/* Each place takes the next cores, as many as a run has threads; more places than that share them. */
+/* Each place takes the next processors, as many as a run has threads; more places than that share them. */
 static int make_places(struct jobs *j, size_t wanted) {
-    size_t cores[CPU_SETSIZE];
-    const size_t n_cores = usable_cores(cores);
-    j->n = wanted ? wanted : default_jobs(j->work, n_cores);
+    const struct usable u = look_around();
+    const size_t threads = j->work->threads, fit = u.cores > threads ? u.cores / threads : 1;
+    j->n = wanted ? wanted : fit;
     if (j->n > j->work->waiting)
         j->n = j->work->waiting;
-    j->bind = n_cores > 0;
+    j->bind = u.n > 0;
     j->places = calloc(j->n ? j->n : 1, sizeof *j->places);
     if (!j->places)
         return CLI_EXIT_FAILURE;
     for (size_t p = 0; p < j->n; p++) {
         CPU_ZERO(&j->places[p].cores);
-        for (size_t t = 0; t < j->work->threads && n_cores; t++)
-            CPU_SET(cores[(p * j->work->threads + t) % n_cores], &j->places[p].cores);
+        for (size_t t = 0; t < threads && u.n; t++)
+            CPU_SET((size_t)u.processors[(p * threads + t) % u.n], &j->places[p].cores);
     }
     return CLI_EXIT_OK;
 }
