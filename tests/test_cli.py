@@ -217,6 +217,16 @@ def test_info():
 MADE_UP = {"HWLOC_SYNTHETIC": "package:2 numanode:2 core:2 pu:2"}
 
 
+def test_openmp_binding_leaves_the_machine_whole():
+    plain = json.loads(succeed("info", "--json").stdout)
+    for extra in ({"OMP_PROC_BIND": "true"}, {"OMP_PLACES": "cores"}):
+        info = json.loads(succeed("info", "--json", env=extra).stdout)
+        assert info["machine"] == plain["machine"] and info["threads"] == plain["threads"], extra
+    one = min(os.sched_getaffinity(0))
+    info = json.loads(succeed("info", "--json", env={"OMP_PLACES": f"{{{one}}}", "OMP_PROC_BIND": "true"}).stdout)
+    assert info["machine"]["processors"] == 1 and info["threads"] == 1
+
+
 def test_info_draws_the_machine():
     text = succeed("info", "--threads=3", "--bind=spread", env=MADE_UP).stdout
     assert re.search(r"^machine +2 packages, 4 NUMA nodes, 8 cores, 16 of 16 processors$", text, re.M), text
