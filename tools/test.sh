@@ -124,7 +124,7 @@ stage_thread() {
     CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
         -Db_lundef=false -Dwerror=false || return 0
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
-    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network
+    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange
     local batch
     for batch in 1 8; do
         if build-thread/rpubench train --data digits --limit-train 60 --limit-test 20 --epochs 1 --threads 3 \
