@@ -26,6 +26,7 @@ struct timed {
     int team;
     double seconds; /* of an image */
     double waits;   /* for an image */
+    double chain;   /* of the longest chain of updates that is not divided, for an image */
 };
 
 /* A registered benchmark. */
@@ -98,7 +99,7 @@ static double seconds_of_wait(struct bench *b, int team) {
     if (!t->team) {
         make_chain(&c, b, team);
         rpu_sched_team(c.sched, time_chain, &c);
-        *t = (struct timed){0, team, wait_of(&c), 0.0};
+        *t = (struct timed){0, team, wait_of(&c), 0.0, 0.0};
     }
     return t->seconds;
 }
@@ -111,6 +112,7 @@ struct trial {
 static enum rpu_status run_trial(void *context) {
     struct trial *t = context;
     training_run(&t->training, WARM_UP / t->training.batch + 1);
+    rpu_network_clear_stats(t->training.network);
     t->best = INFINITY;
     for (int k = 0; k < RUNS; k++) {
         const double start = rpu_now();
@@ -132,6 +134,22 @@ static double waits_of(const struct rpu_network *network) {
     return waits;
 }
 
+/* An array is updated by one image after the other. Where an image's update of a tile is not divided, no number of
+ * threads is faster than those updates one after the other. */
+static double chain_of(const struct rpu_network *network, int team) {
+    const struct rpu_plan *plan = &network->plan;
+    double longest = 0.0;
+    for (uint32_t k = plan->n_passes; k < plan->n_list; k++) {
+        const struct rpu_entry *entry = &plan->entries[k];
+        struct rpu_array_stats stats;
+        rpu_network_array_stats(network, entry->array, &stats);
+        if (entry->parts == 1 && stats.images > 0)
+            longest = fmax(longest,
+                           stats.seconds[RPU_CYCLE_UPDATE] * team / (double)plan->list[k].items / (double)stats.images);
+    }
+    return longest;
+}
+
 /* Null when there is no network. */
 static const struct timed *time_of(struct bench *b, uint32_t batch, int team) {
     struct timed *t = find(b, batch, team);
@@ -142,7 +160,8 @@ static const struct timed *time_of(struct bench *b, uint32_t batch, int team) {
     if (!training_make(&trial.training, engine, bench_images(b), "lenet-rpu", batch))
         return NULL;
     rpu_sched_team(engine->sched, run_trial, &trial);
-    *t = (struct timed){batch, team, trial.best / batch, waits_of(trial.training.network) / batch};
+    *t = (struct timed){batch, team, trial.best / batch, waits_of(trial.training.network) / batch,
+                        chain_of(trial.training.network, team)};
     training_free(&trial.training);
     return t;
 }
@@ -162,14 +181,16 @@ static enum rpu_status run(void *context) {
 }
 
 /* Time of an image by more threads than there are: the serial part stays, the rest is divided, waits grow with the
- * logarithm of the threads. */
-static void predict(struct gb_state *state, double one, double serial, double waits, double wait, int team) {
+ * logarithm of the threads; never less than the longest chain. */
+static void predict(struct gb_state *state, const struct timed *one, const struct timed *all, double serial,
+                    double wait) {
     static const int cores[] = {8, 32, 64};
     for (size_t k = 0; k < sizeof cores / sizeof cores[0]; k++) {
-        const double p = cores[k], waiting = waits * wait * log2(p) / log2((double)team);
+        const double p = cores[k], waiting = all->waits * wait * log2(p) / log2((double)all->team),
+                     divided = one->seconds * (serial + (1.0 - serial) / p) + waiting;
         char name[40];
         snprintf(name, sizeof name, "predicted_speedup_%d", cores[k]);
-        gb_counter(state, name, one / (one * (serial + (1.0 - serial) / p) + waiting), GB_PLAIN);
+        gb_counter(state, name, one->seconds / fmax(divided, all->chain), GB_PLAIN);
     }
 }
 
@@ -189,8 +210,9 @@ static void report(struct gb_state *state, const struct entry *e, const struct t
     const double busy = fmax(one->seconds / team, all->seconds - all->waits * wait);
     const double serial = (busy / one->seconds - 1.0 / team) / (1.0 - 1.0 / team);
     gb_counter(state, "percent_serial", 100.0 * serial, GB_PLAIN);
+    gb_counter(state, "percent_chain", 100.0 * all->chain / one->seconds, GB_PLAIN);
     if (e->last)
-        predict(state, one->seconds, serial, all->waits, wait, e->team);
+        predict(state, one, all, serial, wait);
 }
 
 static void scaling_row(struct gb_state *state, void *user) {

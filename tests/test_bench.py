@@ -126,6 +126,7 @@ def test_scaling_says_what_is_a_prediction():
     assert all(0 < s <= n for s, n in zip(speedups, (8, 32, 64))), speedups
     assert "prediction" in last["label"]
     assert last["percent_serial"] >= 0 and last["waits_per_image"] > 0
+    assert last["percent_chain"] > 0 and max(speedups) <= 100 / last["percent_chain"] * 1.0001
 
 
 def test_counters_and_context_are_documented():
