@@ -43,7 +43,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # A value of a run's context.
-context() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["context"].get(sys.argv[2], ""))' "$1" "$2"; }
+context() { /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["context"].get(sys.argv[2], ""))' "$1" "$2"; }
 # As a file name.
 plain() { tr '[:upper:]' '[:lower:]' <<<"$1" | sed 's/([^)]*)//g; s/[^a-z0-9]\{1,\}/-/g; s/^-//; s/-$//'; }
 
@@ -53,7 +53,7 @@ measure() {
     shift
     "$build/bench/rpubench-bench" --benchmark_filter='^goal/' --data="$data" --benchmark_out_format=json \
         --benchmark_out="$work/run.json" "$@"
-    python3 - "$work/run.json" "$file" <<'PYTHON'
+    /usr/bin/python3 - "$work/run.json" "$file" <<'PYTHON'
 import json, os, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     run = json.load(file)

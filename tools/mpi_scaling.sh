@@ -50,7 +50,7 @@ for ((k = 0; k < repeats; k++)); do
     done
 done
 
-python3 - "$work" "$repeats" "$ranks" "$preset" "$batch" "$images" <<'PYTHON'
+/usr/bin/python3 - "$work" "$repeats" "$ranks" "$preset" "$batch" "$images" <<'PYTHON'
 import json, statistics, sys
 
 work, repeats, ranks = sys.argv[1], int(sys.argv[2]), sys.argv[3].split()
