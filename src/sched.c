@@ -129,6 +129,24 @@ int rpu_sched_environment(void) {
     return n < THREADS_MAX ? n : THREADS_MAX;
 }
 
+int rpu_sched_processor(int index) {
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        const int n = omp_get_place_num_procs(place);
+        if (index < n) {
+            int *const processors = calloc((size_t)n, sizeof *processors);
+            int found = -1;
+            if (processors) {
+                omp_get_place_proc_ids(place, processors);
+                found = processors[index];
+            }
+            free(processors);
+            return found;
+        }
+        index -= n;
+    }
+    return -1;
+}
+
 /* ---- the record ---- */
 
 enum rpu_status rpu_sched_record(struct rpu_sched *s, size_t most, struct rpu_error *err) {

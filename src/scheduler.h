@@ -55,6 +55,10 @@ int rpu_sched_threads(const struct rpu_sched *sched);
 
 /** What OMP_NUM_THREADS says, or 0 where it is not set. */
 int rpu_sched_environment(void);
+/** Processor `index` (from 0) of OpenMP's places, by the system's number; -1 behind the last. There are places only
+ * where OMP_PROC_BIND or OMP_PLACES is set: the calling thread may then be bound to the first of them by now, while the
+ *  process may use all. */
+int rpu_sched_processor(int index);
 
 /** Function that a team is made for. */
 typedef enum rpu_status rpu_team_fn(void *context);

@@ -11,9 +11,9 @@
 #include "topo.h"
 
 #include "error.h"
+#include "scheduler.h"
 
 #include <hwloc.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,26 +134,13 @@ static void list_processors(struct rpu_topo *topo) {
     qsort(topo->order, (size_t)topo->n_order, sizeof *topo->order, by_core);
 }
 
-/* Where OMP_PROC_BIND or OMP_PLACES is set, OpenMP's runtime has bound the calling thread to the first of its places by
- * now; what the process may use is all of them. None otherwise. */
-static void add_openmp_places(hwloc_bitmap_t set) {
-    for (int place = 0; place < omp_get_num_places(); place++) {
-        const int n = omp_get_place_num_procs(place);
-        int *const ids = calloc((size_t)(n > 0 ? n : 1), sizeof *ids);
-        if (!ids)
-            return;
-        omp_get_place_proc_ids(place, ids);
-        for (int i = 0; i < n; i++)
-            hwloc_bitmap_set(set, (unsigned)ids[i]);
-        free(ids);
-    }
-}
-
 /* What the process's cgroup forbids was left out in loading; the caller's affinity is left to do. */
 static void respect_affinity(hwloc_topology_t t) {
     hwloc_bitmap_t set = hwloc_topology_is_thissystem(t) ? hwloc_bitmap_alloc() : NULL;
+    int processor;
     if (set && hwloc_get_cpubind(t, set, HWLOC_CPUBIND_THREAD) == 0) {
-        add_openmp_places(set);
+        for (int k = 0; (processor = rpu_sched_processor(k)) >= 0; k++)
+            hwloc_bitmap_set(set, (unsigned)processor);
         /* refuses what would leave nothing; nodes without a processor for us count no more */
         hwloc_topology_restrict(t, set, HWLOC_RESTRICT_FLAG_REMOVE_CPULESS);
     }
