@@ -103,20 +103,11 @@ static struct stage *stage_for(const struct entry *e) {
 
 /* ---- amounts ---- */
 
-/* Errors that are not 0: the others cost a backward read nothing. */
-static double errors_of(const struct inputs *in) {
-    double count = 0.0;
-    for (size_t p = 0; p < in->columns; p++)
-        for (size_t i = 0; i < in->m; i++)
-            count += in->d[p * in->ldd + i] != 0.0f;
-    return count;
-}
-
 static struct amount read_amount(const struct entry *e, const struct inputs *in) {
     const double m = in->m, n = in->n, columns = in->columns;
     const int back = e->op == RPU_CYCLE_BACKWARD;
     const double inputs = columns * (back ? m : n), outputs = columns * (back ? n : m);
-    const double products = back ? n * errors_of(in) : m * n * columns;
+    const double products = back ? n * inputs_errors(in) : m * n * columns;
     struct amount a = {.crosspoints = m * n * columns, .cold = e->cold};
     a.flops = 2.0 * products + inputs * (FLOPS_CONVERTER + (back ? FLOPS_MANAGED : 0.0)) +
               outputs * (FLOPS_GAUSSIAN + FLOPS_OUTPUT + back);

@@ -54,6 +54,8 @@ enum inputs_kind {
 
 void inputs_make(struct inputs *in, const struct shape *shape, enum inputs_kind kind, uint64_t seed);
 void inputs_free(struct inputs *in);
+/** How many errors are not 0: the others cost a backward read nothing. */
+double inputs_errors(const struct inputs *in);
 
 /* ---- blas.c: the yardsticks ---- */
 

@@ -65,3 +65,11 @@ void inputs_free(struct inputs *in) {
     free(in->d);
     in->x = in->d = NULL;
 }
+
+double inputs_errors(const struct inputs *in) {
+    double count = 0.0;
+    for (size_t p = 0; p < in->columns; p++)
+        for (size_t i = 0; i < in->m; i++)
+            count += in->d[p * in->ldd + i] != 0.0f;
+    return count;
+}

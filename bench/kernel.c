@@ -83,14 +83,6 @@ static double array_amount(const struct work *w, struct amount *a, double flops)
     return a->crosspoints;
 }
 
-static double errors_of(const struct inputs *in) {
-    double count = 0.0;
-    for (size_t p = 0; p < in->columns; p++)
-        for (size_t i = 0; i < in->m; i++)
-            count += in->d[p * in->ldd + i] != 0.0f;
-    return count;
-}
-
 /* ---- random numbers ---- */
 
 static void make_out(struct work *w, size_t bytes) {
@@ -316,7 +308,7 @@ static void run_backward(struct work *w) {
 }
 
 static double amount_backward(const struct work *w, struct amount *a) {
-    return array_amount(w, a, 2.0 * errors_of(&w->in) * w->in.n);
+    return array_amount(w, a, 2.0 * inputs_errors(&w->in) * w->in.n);
 }
 
 static void make_epilogue(struct work *w) {
@@ -377,7 +369,7 @@ static void run_outer(struct work *w) {
 }
 
 static double amount_outer(const struct work *w, struct amount *a) {
-    const double errors = errors_of(&w->in);
+    const double errors = inputs_errors(&w->in);
     array_amount(w, a, errors * (2.0 * w->in.n + 1.0));
     a->bytes += sizeof(float) * (double)w->in.m * w->in.n;
     a->writes = 1;
