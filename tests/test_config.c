@@ -5,6 +5,7 @@
 #include "config_check.h"
 #include "config_number.h"
 #include "config_table.h"
+#include "random.h"
 
 #include <locale.h>
 #include <math.h>
@@ -67,14 +68,6 @@ static const struct rpu_layer_spec *find_array(const struct rpu_config *config, 
             return &config->layers[i];
     fail_msg("no array %s", name);
     return NULL;
-}
-
-/* A small deterministic generator for the tests' own choices. */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
 }
 
 /* ---- errors of files ---- */
@@ -723,47 +716,7 @@ static void test_range_ends(void **state) {
         }
 }
 
-/* ---- numbers ---- */
-
-static void test_numbers(void **state) {
-    uint64_t random = 7;
-    char text[RPU_NUMBER_TEXT], shorter[RPU_NUMBER_TEXT];
-    float back = 0;
-    (void)state;
-    for (int i = 0; i < 200000; i++) {
-        const uint32_t bits = (uint32_t)next_random(&random);
-        float v, cut;
-        memcpy(&v, &bits, sizeof v);
-        if (!isfinite(v) || v == 0.0f)
-            continue;
-        rpu_number_print(v, text);
-        assert_null(rpu_number_real(text, &back));
-        if (back != v)
-            fail_msg("%a printed as %s reads as %a", (double)v, text, (double)back);
-        for (int digits = 1; digits < 9; digits++) { /* no shorter text would do */
-            snprintf(shorter, sizeof shorter, "%.*g", digits, (double)v);
-            cut = strtof(shorter, NULL);
-            if (cut == v) {
-                assert_true(strtod(text, NULL) == strtod(shorter, NULL) || strchr(text, 'e') == NULL);
-                break;
-            }
-        }
-    }
-    assert_true(rpu_number_print(0.06f, text) == 0.06);
-    assert_string_equal(text, "0.06");
-    rpu_number_print(1e-5f, text);
-    assert_string_equal(text, "1.0e-05");
-    rpu_number_print(1000.0f, text);
-    assert_string_equal(text, "1000");
-    assert_null(rpu_number_real("-0.0", &back));
-    assert_false(signbit(back));
-    assert_null(rpu_number_real("-.5e+1", &back));
-    assert_true(back == -5.0f);
-    for (size_t i = 0; i < 8; i++) {
-        static const char *const wrong[] = {".", "-", "1e", "1e+", "", "1.2.3", "--1", " 1"};
-        assert_non_null(rpu_number_real(wrong[i], &back));
-    }
-}
+/* ---- locale ---- */
 
 /* A program that uses the library may have set a locale with a decimal comma. */
 static void test_locale(void **state) {
@@ -906,7 +859,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_presets_print_from_table),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_range_ends),
-        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_locale),
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_set_mutations),

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "images.h"
 #include "network_inside.h"
 
 #include <rpu/network.h>
@@ -132,23 +133,6 @@ static void run_job(struct job *job, struct member *members, const struct member
 
 /* ---- networks ---- */
 
-static struct rpu_images make_images(void) {
-    struct rpu_images im = {IMAGES, HEIGHT, WIDTH, CHANNELS, CLASSES, NULL, NULL};
-    const size_t size = (size_t)IMAGES * HEIGHT * WIDTH * CHANNELS;
-    uint32_t state = 777;
-    im.pixels = malloc(size);
-    im.labels = malloc(IMAGES);
-    assert_non_null(im.pixels);
-    assert_non_null(im.labels);
-    for (size_t i = 0; i < size; i++) {
-        state = state * 1664525u + 1013904223u;
-        im.pixels[i] = (uint8_t)(state >> 24);
-    }
-    for (size_t i = 0; i < IMAGES; i++)
-        im.labels[i] = (uint8_t)(i % CLASSES);
-    return im;
-}
-
 static struct rpu_layer_spec conv(uint32_t outputs, uint32_t kernel, uint32_t stride, uint32_t padding) {
     return (struct rpu_layer_spec){.kind = RPU_LAYER_CONV,
                                    .name = "C",
@@ -235,7 +219,7 @@ static void compare(const struct member *m, const struct member *alone, int netw
  * and image by image. */
 static void the_same_as_alone(void **state) {
     static const uint32_t batches[] = {1, 2, 8, IMAGES};
-    struct rpu_images images = make_images();
+    struct rpu_images images = make_images(777, IMAGES, HEIGHT, WIDTH, CHANNELS, CLASSES);
     (void)state;
     for (int network = 0; network < NETWORKS; network++)
         for (int k = 0; k < 8; k++) {
@@ -258,7 +242,7 @@ static void the_same_as_alone(void **state) {
 }
 
 static void all_stop_after_the_same_minibatch(void **state) {
-    struct rpu_images images = make_images();
+    struct rpu_images images = make_images(777, IMAGES, HEIGHT, WIDTH, CHANNELS, CLASSES);
     const struct rpu_config c = configure(0, 0, 4);
     struct member members[MOST], what = {.config = &c, .images = &images, .bytes = RPU_EXCHANGE_BYTES, .stop_after = 8};
     struct job job = {.size = 3};
@@ -274,7 +258,7 @@ static void all_stop_after_the_same_minibatch(void **state) {
 }
 
 static void an_exchange_that_fails_is_reported(void **state) {
-    struct rpu_images images = make_images();
+    struct rpu_images images = make_images(777, IMAGES, HEIGHT, WIDTH, CHANNELS, CLASSES);
     const struct rpu_config c = configure(0, 0, 4);
     (void)state;
     for (int call = 1; call <= 8; call++) { /* the seventh is that of the evaluation */

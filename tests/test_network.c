@@ -13,27 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "images.h"
+
 #include <rpu/network.h>
 #include <rpu/train.h>
 
 enum { CLASSES = 3, IMAGES = 24 };
-
-static struct rpu_images make_images(uint32_t height, uint32_t width, uint32_t channels) {
-    struct rpu_images im = {IMAGES, height, width, channels, CLASSES, NULL, NULL};
-    const size_t size = (size_t)IMAGES * height * width * channels;
-    uint32_t state = 12345;
-    im.pixels = malloc(size);
-    im.labels = malloc(IMAGES);
-    assert_non_null(im.pixels);
-    assert_non_null(im.labels);
-    for (size_t i = 0; i < size; i++) {
-        state = state * 1664525u + 1013904223u;
-        im.pixels[i] = (uint8_t)(state >> 24);
-    }
-    for (size_t i = 0; i < IMAGES; i++)
-        im.labels[i] = (uint8_t)(i % CLASSES);
-    return im;
-}
 
 static struct rpu_layer_spec array(enum rpu_layer_kind kind, uint32_t outputs, uint32_t kernel, uint32_t stride,
                                    uint32_t padding, uint32_t bias) {
@@ -97,7 +82,7 @@ static double difference(struct rpu_network *n, struct rpu_tile *tile, float *w,
  * differences at up to 60 weights; the share that disagrees (a difference may straddle a kink of relu or of a maximum)
  * must stay below 3 %. */
 static void check_gradients(const struct rpu_config *config, uint32_t height, uint32_t width, uint32_t channels) {
-    struct rpu_images im = make_images(height, width, channels);
+    struct rpu_images im = make_images(12345, IMAGES, height, width, channels, CLASSES);
     struct rpu_engine *engine;
     struct rpu_network *n;
     struct rpu_error err;
@@ -249,7 +234,8 @@ static uint64_t train_digest(const struct rpu_config *c, const struct rpu_datase
 
 static void same_bits_for_threads_and_variants(void **state) {
     static const int threads[] = {1, 2, 3, 4, 7};
-    struct rpu_dataset data = {make_images(10, 9, 2), make_images(10, 9, 2)};
+    struct rpu_dataset data = {make_images(12345, IMAGES, 10, 9, 2, CLASSES),
+                               make_images(12345, IMAGES, 10, 9, 2, CLASSES)};
     (void)state;
     for (int perfect = 0; perfect < 2; perfect++)
         for (uint32_t batch = 1; batch <= 64; batch *= 8) {
@@ -270,7 +256,7 @@ static void same_bits_for_threads_and_variants(void **state) {
 
 static void a_minibatch_sees_the_weights_of_its_start(void **state) {
     /* two images in one minibatch of a perfect network move the weights by the sum of what each moves alone */
-    struct rpu_images im = make_images(10, 9, 2);
+    struct rpu_images im = make_images(12345, IMAGES, 10, 9, 2, CLASSES);
     const struct rpu_config c = small_rpu(1, 2);
     const uint32_t both[2] = {3, 5};
     struct rpu_engine *engine;
@@ -297,7 +283,7 @@ static void a_minibatch_sees_the_weights_of_its_start(void **state) {
 }
 
 static void evaluation_changes_no_training_number(void **state) {
-    struct rpu_images im = make_images(10, 9, 2);
+    struct rpu_images im = make_images(12345, IMAGES, 10, 9, 2, CLASSES);
     const struct rpu_config c = small_rpu(0, 1);
     struct rpu_engine *engine;
     uint64_t digest[2];
@@ -321,7 +307,7 @@ static void evaluation_changes_no_training_number(void **state) {
 }
 
 static void cleared_statistics_are_zero(void **state) {
-    struct rpu_images im = make_images(10, 9, 2);
+    struct rpu_images im = make_images(12345, IMAGES, 10, 9, 2, CLASSES);
     const struct rpu_config c = small_rpu(0, 1);
     const struct rpu_array_stats zero = {0};
     struct rpu_array_stats s;

@@ -3,13 +3,6 @@
  *
  * usage: test_rng [SEED [TEST]]. Each statistical assertion raises a false alarm for about one seed in a million; there
  * are some 300 of them. The standard seed is fixed, so a passing build keeps passing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 
@@ -17,8 +10,8 @@
 
 #include "dispatch.h"
 #include "kernel_math.h"
+#include "likely.h"
 #include "rng.h"
-#include "stats.h"
 
 #if defined(__has_include)
 #if __has_include(<Random123/philox.h>)
@@ -27,31 +20,11 @@
 #endif
 #endif
 
-static uint64_t seed;
 static struct rpu_table table; /* the best variants of this machine */
 
 /* How much to draw: generic alone, or under an emulator, is slow. */
 static size_t scaled(size_t n) {
     return strcmp(table.isa, "generic") == 0 ? n / 16 : n;
-}
-
-static void *allocate(size_t bytes) {
-    void *p = test_malloc(bytes);
-    assert_non_null(p);
-    return p;
-}
-
-/* |z| standard deviations; the message says what was measured. */
-static void within(const char *what, double z) {
-    if (!(fabs(z) < STATS_Z))
-        print_message("%s: %.2f standard deviations (seed %llu)\n", what, z, (unsigned long long)seed);
-    assert_true(fabs(z) < STATS_Z);
-}
-
-static void likely(const char *what, double p) {
-    if (!(p > STATS_P))
-        print_message("%s: p = %g (seed %llu)\n", what, p, (unsigned long long)seed);
-    assert_true(p > STATS_P);
 }
 
 /* ---- Philox ---- */

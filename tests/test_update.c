@@ -2,43 +2,13 @@
 /* The update of one array: mean, variance and covariance of the pulsed update against their closed forms, update
  * management, signs, bounds, counts, and that no division of the work changes a bit.
  * usage: test_update [SEED [TEST]]; false alarms about one seed in 1,000. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <math.h>
 #include <string.h>
 
-#include "stats.h"
 #include "tile.h"
-
-static uint64_t seed;
-static struct rpu_engine *engine;
+#include "tiles.h"
 
 enum { M = 5, N = 7, CROSSPOINTS = M * N };
-
-static void *allocate(size_t bytes) {
-    void *p = test_calloc(1, bytes);
-    assert_non_null(p);
-    return p;
-}
-
-static void within(const char *what, double z) {
-    if (!(fabs(z) < STATS_Z))
-        print_message("%s: %.2f standard deviations (seed %llu)\n", what, z, (unsigned long long)seed);
-    assert_true(fabs(z) < STATS_Z);
-}
-
-static struct rpu_tile *make(const struct rpu_tile_params *p, uint32_t m, uint32_t n) {
-    struct rpu_tile *t;
-    struct rpu_error err;
-    if (rpu_tile_create(&t, engine, p, m, n, n, seed, 5, 0, &err) != RPU_OK)
-        fail_msg("%s", err.message);
-    return t;
-}
 
 /* The baseline device, with bounds out of reach. */
 static struct rpu_tile_params unbounded(int bl, int um) {
@@ -610,12 +580,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_perfect),      cmocka_unit_test(test_errors),
     };
     int failed;
-    seed = stats_seed(argc, argv, 20261123);
-    if (argc > 2)
-        cmocka_set_test_filter(argv[2]);
-    if (rpu_engine_create(&engine, NULL, 1, NULL) != RPU_OK)
+    if (!begin(argc, argv, 20261123))
         return 1;
-    print_message("seed %llu, kernels %s\n", (unsigned long long)seed, rpu_engine_isa(engine));
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     rpu_engine_destroy(engine);
     return failed;
