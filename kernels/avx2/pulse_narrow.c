@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stochastic pulsed update of narrow arrays (the first convolution).
+ *
+ * Vectors have a handful of coincidences each, so that nothing is worth doing for one vector alone. Column planes of
+ * several vectors are drawn at once, row pulses of many vectors are collected, the noise of their coincidences is drawn
+ * sixteen blocks at a time, each with its own counter, and then row by row all of a row's pulses are worked off, while
+ * its weights stay in registers. */
+#include "update.h"
+
+/* Row pulses that are worked off together, and the blocks of noise that they may need. */
+enum {
+    STRIP = 256,
+    STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
+    NARROW_VECTORS = RPU_NARROW_INPUTS / VEC
+};
+
+/* A vector and slot in which some row fires. */
+struct unit {
+    uint64_t rows;
+    uint32_t p, slot, columns;
+};
+
+/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
+struct strip {
+    uint32_t columns[STRIP];
+    size_t x[STRIP];       /* index of the first input */
+    uint32_t first[STRIP]; /* number of the first noise */
+    uint32_t row[STRIP];
+    float d[STRIP];
+    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
+};
+
+/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
+ * it has to take vectors that are stored for anything they might point to. */
+struct cursor {
+    size_t count, lanes;
+    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
+    uint32_t base;    /* a multiple of a block, modulo 2^32 */
+    uint64_t row_pulses, coincidences;
+};
+
+/* A tie somewhere: the plane of one unit the exact way. */
+static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_args *a, const struct unit *u) {
+    const uint32_t column = a->column + u->p;
+    const struct rpu_stream bits = at_column(&a->col_bits, column, u->slot);
+    const struct source source = {
+        a->gain_x + u->p, a->x + u->p * a->ldx, 0, a->n, at_column(&a->col_ties, column, u->slot), 0, 0};
+    const struct philox ph = philox_begin(&bits);
+    uint16_t hi[128] = {0}; /* whole vectors, whatever n */
+    uint64_t plane[2] = {0};
+    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi);
+    draw_plane(&ph, &source, a->n, hi, plane);
+    return (uint32_t)plane[0];
+}
+
+/* Upper 16 bits of the thresholds of inputs 8 v .. 8 v + 7 of two vectors, one in each 128-bit half; 0 behind n. */
+INLINE __m256i narrow_thresholds(const float *xa, const float *xb, __m256 ga, __m256 gb, size_t v, size_t n) {
+    if (8 * v >= n)
+        return _mm256_setzero_si256();
+    const __m256i ta = upper8(probability8(ga, load_upto(xa + 8 * v, n - 8 * v)));
+    const __m256i tb = upper8(probability8(gb, load_upto(xb + 8 * v, n - 8 * v)));
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(ta, tb), 0xd8);
+}
+
+/* Column pulses of two units: each has four blocks, one 128-bit half of the registers. */
+INLINE void narrow_pair(const struct rpu_pulse_args *a, struct unit *u, struct unit *v, const struct words *w) {
+    const float *xa = a->x + u->p * a->ldx, *xb = a->x + v->p * a->ldx;
+    const __m256 ga = scaled(a->gain_x[u->p]), gb = scaled(a->gain_x[v->p]);
+    const __m256i t0 = narrow_thresholds(xa, xb, ga, gb, 0, a->n), t1 = narrow_thresholds(xa, xb, ga, gb, 1, a->n);
+    const __m256i t2 = narrow_thresholds(xa, xb, ga, gb, 2, a->n), t3 = narrow_thresholds(xa, xb, ga, gb, 3, a->n);
+    const uint32_t low = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w0, t0), silent16(w->w1, t1)));
+    const uint32_t high = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w2, t2), silent16(w->w3, t3)));
+    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(w->w0, t0), _mm256_cmpeq_epi16(w->w1, t1)),
+                                          _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, t2), _mm256_cmpeq_epi16(w->w3, t3)));
+    u->columns = (low & 0xffffu) | high << 16;
+    v->columns = low >> 16 | (high & 0xffff0000u);
+    if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0)) {
+        u->columns = narrow_exact(a, u);
+        v->columns = narrow_exact(a, v);
+    }
+}
+
+INLINE __m256i column_words(const struct rpu_pulse_args *a, const struct unit *u, const struct unit *v) {
+    return _mm256_setr_m128i(_mm_set1_epi32((int)rpu_counter_column(a->column + u->p, u->slot)),
+                             _mm_set1_epi32((int)rpu_counter_column(a->column + v->p, v->slot)));
+}
+
+/* Column pulses of up to four units; room for four. */
+static void narrow_columns(const struct rpu_pulse_args *a, struct unit *u, size_t count) {
+    const __m256i blocks = _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]),
+                                            _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
+    for (size_t k = count; k < 4; k++)
+        u[k] = u[0];
+    const struct words2 w =
+        philox_lanes16(&a->col_bits, blocks, column_words(a, u, u + 1), blocks, column_words(a, u + 2, u + 3));
+    narrow_pair(a, u, u + 1, &w.a);
+    narrow_pair(a, u + 2, u + 3, &w.b);
+}
+
+/* The six Gaussians of each of eight blocks, block by block. */
+INLINE void store_blocks(const struct words *w, float *out) {
+    const struct pair p[3] = {gauss_pair(w->w0, angle_first(w)), gauss_pair(w->w1, angle_second(w)),
+                              gauss_pair(w->w2, angle_third(w))};
+    for (unsigned k = 0; k < 3; k++) {
+        /* two numbers a block, two blocks a part */
+        const __m256 low = _mm256_unpacklo_ps(p[k].first, p[k].second);
+        const __m256 high = _mm256_unpackhi_ps(p[k].first, p[k].second);
+        const __m128 part[4] = {_mm256_castps256_ps128(low), _mm256_castps256_ps128(high),
+                                _mm256_extractf128_ps(low, 1), _mm256_extractf128_ps(high, 1)};
+        for (unsigned b = 0; b < 4; b++) {
+            float *to = out + 2 * RPU_GAUSS_BLOCK * b + 2 * k;
+            _mm_storel_pi((__m64 *)(void *)to, part[b]);
+            _mm_storeh_pi((__m64 *)(void *)(to + RPU_GAUSS_BLOCK), part[b]);
+        }
+    }
+}
+
+static void draw_noise(const struct rpu_pulse_args *a, struct strip *b, size_t lanes) {
+    for (size_t l = lanes; l < lanes + 2 * VEC; l += VEC) {
+        store_words(b->c0 + l, _mm256_setzero_si256());
+        store_words(b->c2 + l, _mm256_setzero_si256());
+    }
+    for (size_t l = 0; l < lanes; l += 2 * VEC) {
+        const struct words2 w = philox_lanes16(&a->noise, load_words(b->c0 + l), load_words(b->c2 + l),
+                                               load_words(b->c0 + l + VEC), load_words(b->c2 + l + VEC));
+        store_blocks(&w.a, b->xi + RPU_GAUSS_BLOCK * l);
+        if (l + VEC < lanes)
+            store_blocks(&w.b, b->xi + RPU_GAUSS_BLOCK * (l + VEC));
+    }
+}
+
+/* Steps and bounds of a whole row, in vectors. */
+struct narrow_row {
+    __m256 w[NARROW_VECTORS], up[NARROW_VECTORS], down[NARROW_VECTORS], upper[NARROW_VECTORS], lower[NARROW_VECTORS];
+};
+
+INLINE void narrow_load(const struct rpu_pulse_args *a, const struct device *d, size_t at, size_t vectors,
+                        struct narrow_row *r) {
+    const __m256i rise = _mm256_setzero_si256(), fall = _mm256_set1_epi32((int)0x80000000u);
+    for (size_t v = 0; v < vectors; v++) {
+        const __m128i *from = (const __m128i *)(const void *)(a->dev + 4 * (at + VEC * v));
+        const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
+        const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
+        const struct steps up = steps8(d, dev0, dev1, rise), down = steps8(d, dev0, dev1, fall);
+        r->w[v] = _mm256_loadu_ps(a->w + at + VEC * v);
+        r->up[v] = up.delta;
+        r->down[v] = down.delta;
+        r->upper[v] = up.upper;
+        r->lower[v] = up.lower;
+    }
+}
+
+/* Row pulse k on its row. */
+INLINE void narrow_pulse(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t k,
+                         size_t vectors, struct narrow_row *r, int noisy) {
+    const __m256 flip = _mm256_set1_ps(b->d[k]);
+    const float *xi = b->xi + b->first[k], *x = a->x + b->x[k];
+    const size_t left = a->n - (vectors - 1) * VEC;
+    for (size_t v = 0; v < vectors; v++) {
+        const unsigned byte = b->columns[k] >> (VEC * v) & 255u;
+        const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+        const __m256 in = v + 1 < vectors ? _mm256_loadu_ps(x + VEC * v) : load_part(x + VEC * v, left);
+        const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], _mm256_xor_ps(in, flip));
+        const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
+        const __m256 w = noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
+        r->w[v] = _mm256_blendv_ps(clip_ps(w, r->lower[v], r->upper[v]), r->w[v], _mm256_castsi256_ps(rank));
+        xi += __builtin_popcount(byte);
+    }
+}
+
+/* The row pulses order[0 .. count) of row i: its weights stay in registers meanwhile. */
+INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t i,
+                       const uint16_t *order, size_t count, size_t vectors, int noisy) {
+    struct narrow_row r;
+    const size_t at = i * rpu_padded(a->n);
+    narrow_load(a, d, at, vectors, &r);
+    for (size_t k = 0; k < count; k++)
+        narrow_pulse(a, d, b, order[k], vectors, &r, noisy);
+    for (size_t v = 0; v < vectors; v++)
+        _mm256_storeu_ps(a->w + at + VEC * v, r.w[v]);
+}
+
+/* Rows share no weight: each in turn, its pulses in order. */
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t count, size_t vectors, int noisy) {
+    const struct device d = device_make(a);
+    uint16_t end[RPU_NARROW_OUTPUTS + 1] = {0}, order[STRIP];
+    for (size_t k = 0; k < count; k++)
+        end[b->row[k] + 1]++;
+    for (size_t i = 0; i < a->m; i++)
+        end[i + 1] = (uint16_t)(end[i + 1] + end[i]);
+    for (size_t k = 0; k < count; k++)
+        order[end[b->row[k]]++] = (uint16_t)k;
+    for (size_t i = a->row0, first = i > 0 ? end[i - 1] : 0; i < a->row1; first = end[i++])
+        if (end[i] > first)
+            narrow_row(a, &d, b, i, order + first, end[i] - first, vectors, noisy);
+}
+
+/* Works off the row pulses of a strip. */
+static void work_off(const struct rpu_pulse_args *a, struct strip *b, size_t count, size_t lanes, int noisy) {
+    if (noisy)
+        draw_noise(a, b, lanes);
+    switch ((a->n + VEC - 1) / VEC) {
+    case 0: break;
+    case 1: apply_strip(a, b, count, 1, noisy); break;
+    case 2: apply_strip(a, b, count, 2, noisy); break;
+    case 3: apply_strip(a, b, count, 3, noisy); break;
+    default: apply_strip(a, b, count, 4, noisy); break;
+    }
+}
+
+/* If the next row pulse is one of another vector, its noise starts with a block of its own. */
+INLINE void next_vector(struct cursor *c, int is_next) {
+    const uint32_t base = (c->base + c->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+    c->base = is_next ? base : c->base;
+    c->ordinal = is_next ? 0 : c->ordinal;
+}
+
+/* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. `l`: a copy of *a. */
+INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, struct strip *b, struct cursor *c,
+                    const struct unit *u, size_t i, int noisy) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
+    const uint32_t mine = 0u - (i >= l->row0 && i < l->row1), number = c->base + c->ordinal;
+    const uint32_t lane = number / RPU_GAUSS_BLOCK, block = l->noise.ctr[0] + c->ordinal / RPU_GAUSS_BLOCK;
+    const size_t k = c->count++;
+    c->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
+    c->ordinal += hits;
+    c->row_pulses += mine & 1u;
+    c->coincidences += hits & mine;
+    b->columns[k] = columns;
+    b->x[k] = p * l->ldx;
+    b->first[k] = number;
+    b->row[k] = (uint32_t)i;
+    b->d[k] = l->d[p * l->ldd + i];
+    store_words(b->c0 + lane, _mm256_add_epi32(_mm256_set1_epi32((int)block), lanes));
+    store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(l->column + p, 0)));
+    if (c->count == STRIP) {
+        work_off(a, b, c->count, c->lanes, noisy);
+        c->base = 0u - c->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
+        c->count = c->lanes = 0;
+    }
+}
+
+INLINE void end_strip(const struct rpu_pulse_args *a, struct strip *b, const struct cursor *c,
+                      struct rpu_pulse_counts *counts, int noisy) {
+    work_off(a, b, c->count, c->lanes, noisy);
+    counts->row_pulses += c->row_pulses;
+    counts->coincidences += c->coincidences;
+}
+
+static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_t n, struct rpu_pulse_counts *counts) {
+    uint64_t pulses = 0;
+    for (size_t k = 0; k < n; k += 4)
+        narrow_columns(a, units + k, n - k < 4 ? n - k : 4);
+    for (size_t k = 0; k < n; k++)
+        pulses += (uint64_t)__builtin_popcount(units[k].columns);
+    counts->column_pulses += a->row0 == 0 ? pulses : 0;
+}
+
+/* One slot: the plane of rows is a list of row pulses in the order in which they are applied. */
+INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
+                          int noisy) {
+    struct unit *units = (struct unit *)(void *)w->rest;
+    uint32_t *pulse = (uint32_t *)(void *)(units + a->columns + 4);
+    const size_t end = w->skip + a->columns * a->m;
+    const uint32_t m = (uint32_t)a->m;
+    const struct rpu_pulse_args l = *a;
+    struct cursor c = {0};
+    struct strip b;
+    size_t found = 0;
+    uint32_t last = UINT32_MAX;
+    const size_t n = compress_bytes(w->row_planes, (end + 7) / 8, pulse);
+    for (size_t k = 0; k < n; k++) { /* becomes unit and row */
+        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = flat / m;
+        found += p != last;
+        units[found - 1].p = last = p;
+        units[found - 1].slot = 0;
+        pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + flat % m;
+    }
+    draw_units(a, units, found, counts);
+    last = 0;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t u = pulse[k] / RPU_NARROW_OUTPUTS;
+        next_vector(&c, u != last);
+        last = u;
+        add_row(a, &l, &b, &c, units + u, pulse[k] % RPU_NARROW_OUTPUTS, noisy);
+    }
+    end_strip(a, &b, &c, counts, noisy);
+}
+
+/* All coincidences of one vector, whose units are u[0..n). */
+INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, const struct unit *u, size_t n,
+                          struct strip *b, struct cursor *c, int noisy) {
+    uint64_t any = 0;
+    for (size_t k = 0; k < n; k++)
+        any |= u[k].rows;
+    next_vector(c, 1);
+    for (; any; any &= any - 1) {
+        const size_t i = (size_t)__builtin_ctzll(any);
+        for (size_t k = 0; k < n; k++)
+            if (u[k].rows >> i & 1)
+                add_row(a, l, b, c, u + k, i, noisy);
+    }
+}
+
+/* Several slots: vectors and slots in which some row fires, then vector by vector. */
+INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
+                         int noisy) {
+    struct unit *units = (struct unit *)(void *)w->rest;
+    const struct rpu_pulse_args l = *a;
+    struct cursor c = {0};
+    struct strip b;
+    size_t n = 0;
+    for (size_t p = 0; p < a->columns; p++)
+        for (uint32_t s = 0; s < a->bl; s++) {
+            units[n] = (struct unit){rows_at(a, w, s, p, 0), (uint32_t)p, s, 0};
+            n += units[n].rows != 0;
+        }
+    draw_units(a, units, n, counts);
+    for (size_t k = 0, end; k < n; k = end) {
+        for (end = k + 1; end < n && units[end].p == units[k].p;)
+            end++;
+        narrow_vector(a, &l, units + k, end - k, &b, &c, noisy);
+    }
+    end_strip(a, &b, &c, counts, noisy);
+}
+
+void K(pulse_narrow)(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+    if (a->bl == 1 && a->ctoc > 0.0f)
+        narrow_single(a, w, counts, 1);
+    else if (a->bl == 1)
+        narrow_single(a, w, counts, 0);
+    else if (a->ctoc > 0.0f)
+        narrow_slots(a, w, counts, 1);
+    else
+        narrow_slots(a, w, counts, 0);
+}

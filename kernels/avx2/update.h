@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file update.h  What the pulsed updates of wide and of narrow arrays share. */
+#ifndef RPU_AVX2_UPDATE_H
+#define RPU_AVX2_UPDATE_H
+
+#include "pulses.h"
+
+/* ---- work memory ---- */
+
+struct hits {
+    size_t count;
+    int dense;       /* more than half of the inputs fire: the plane is worked off, else the list */
+    uint64_t *plane; /* bit j: input j fires */
+    uint32_t *at;    /* inputs that fire, ascending; the last stands seven times more behind the end */
+    uint32_t *sign;  /* sign bit of x there */
+};
+
+struct work {
+    uint16_t *row_hi;
+    uint64_t *row_planes; /* bl planes, skip + column * m + i */
+    size_t skip;          /* silent elements before the first, which need not be the first of a group */
+    size_t row_words;
+    uint16_t *col_hi;
+    struct hits *hits; /* for each slot */
+    float *noise;      /* wide arrays: a window of Gaussians */
+    unsigned char *rest; /* narrow arrays: units, row pulses */
+};
+
+INLINE struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t column, uint32_t slot) {
+    struct rpu_stream s = *stream;
+    s.ctr[2] = rpu_counter_column(column, slot);
+    return s;
+}
+
+/* ---- planes: 16 bits an element against thresholds ---- */
+
+/* Gains as the thresholds take them. Scaling by a power of two commutes with the product's rounding. */
+INLINE __m256 scaled(float gain) {
+    return _mm256_set1_ps(gain * 0x1p24f);
+}
+
+/* Probabilities of eight values, times 2^24. */
+INLINE __m256 probability8(__m256 gain, __m256 v) {
+    return _mm256_mul_ps(gain, abs_ps(v));
+}
+
+/* Upper parts of the thresholds of eight probabilities. A NaN becomes negative, which packing turns into 0, as it turns
+ * the 2^16 of certainty into 2^16 - 1. */
+INLINE __m256i upper8(__m256 p) {
+    return _mm256_srai_epi32(_mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(0x1p24f), p)), 8);
+}
+
+/* Upper 16 bits of the thresholds of sixteen values. Returns lanes in which a probability exceeds 1. */
+INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi) {
+    const __m256 p0 = probability8(gain, v0), p1 = probability8(gain, v1), one = _mm256_set1_ps(0x1p24f);
+    const __m256i h = _mm256_packus_epi32(upper8(p0), upper8(p1));
+    _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(h, 0xd8));
+    return _mm256_or_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ), _mm256_cmp_ps(p1, one, _CMP_GT_OQ));
+}
+
+/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns lanes in which a probability
+ * exceeds 1. */
+INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi) {
+    const __m256 gain = scaled(c);
+    __m256 over = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        over = _mm256_or_ps(over, upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i));
+    if (i < n)
+        over = _mm256_or_ps(over, upper16(gain, load_upto(v + i, n - i),
+                                          n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i));
+    return over;
+}
+
+/* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
+struct source {
+    const float *gain, *v;
+    size_t ld, width;
+    struct rpu_stream ties;
+    uint64_t first; /* the streams' element of the plane's first bit, a multiple of 32 */
+    size_t skip;    /* bits of the plane before the first value */
+};
+
+/* Elements e .. e + 63 whose sixteen bits equal their limit: eight more bits decide (contract of `bernoulli`). */
+static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, size_t e, size_t count,
+                                                      const struct words *w, const struct limits *limits) {
+    uint16_t bits[64], hi[64], upper, lower;
+    uint64_t fires = 0;
+    memcpy(bits, w, sizeof bits);
+    memcpy(hi, limits, sizeof hi);
+    for (size_t i = 0; i < 64 && e + i < count; i++) {
+        const size_t at = limit_at(i);
+        if (bits[at] != hi[at] || e + i < s->skip)
+            continue;
+        const size_t value = e + i - s->skip, row = value / s->width, from = row * s->ld + value % s->width;
+        RPU_SYMBOL(threshold, avx2)(1, s->gain[row], s->v + from, &upper, &lower);
+        if (lower > 0) {
+            uint32_t tie[4];
+            RPU_SYMBOL(philox, avx2)(&s->ties, (uint32_t)(s->first + e + i), 1, tie);
+            fires |= (uint64_t)((tie[0] & 255u) < lower) << i;
+        }
+    }
+    return fires;
+}
+
+/* Sixty-four elements e .. e + 63 of a source with their random words. */
+INLINE uint64_t fire64(const struct source *s, size_t e, size_t count, const struct words *w, const uint16_t *hi) {
+    const struct limits limits = limits_load(hi);
+    const struct verdict v = judge64(w, &limits);
+    return __builtin_expect(v.ties, 0) ? v.fires | settle_ties(s, e, count, w, &limits) : v.fires;
+}
+
+/* A plane of `count` bits; the thresholds of those that are skipped, and of those behind the count up to a multiple of
+ * 64, are 0. */
+static void draw_plane(const struct philox *p, const struct source *s, size_t count, const uint16_t *hi,
+                       uint64_t *plane) {
+    const uint32_t block = (uint32_t)(s->first / RPU_BITS_GROUP) * 4;
+    size_t e = 0;
+    for (; e + 64 < count; e += 128) {
+        const struct words2 w = philox16(p, philox_at(p, block + (uint32_t)e / 8));
+        plane[e / 64] = fire64(s, e, count, &w.a, hi + e);
+        plane[e / 64 + 1] = fire64(s, e + 64, count, &w.b, hi + e + 64);
+    }
+    if (e < count) {
+        const struct words w = philox8(p, block + (uint32_t)e / 8);
+        plane[e / 64] = fire64(s, e, count, &w, hi + e);
+    }
+}
+
+/* ---- planes of row pulses ---- */
+
+/* 64 bits of a plane from bit `at` on. */
+INLINE uint64_t bits_at(const uint64_t *plane, size_t at) {
+    const size_t word = at / 64, shift = at % 64;
+    return plane[word] >> shift | (plane[word + 1] << 1) << (63 - shift);
+}
+
+INLINE uint64_t first_bits(uint64_t bits, size_t n) {
+    return n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits;
+}
+
+/* Rows i .. i + 63 of vector p that fire in slot s. */
+INLINE uint64_t rows_at(const struct rpu_pulse_args *a, const struct work *w, uint32_t s, size_t p, size_t i) {
+    return first_bits(bits_at(w->row_planes + s * w->row_words, w->skip + p * a->m + i), a->m - i);
+}
+
+/* ---- one step of a device ---- */
+
+/* Units, and 2^23 of them. */
+struct device {
+    __m256 step_unit, bound_unit, ctoc, step_base, bound_base;
+};
+
+INLINE struct device device_make(const struct rpu_pulse_args *a) {
+    const struct device d = {_mm256_set1_ps(a->step_unit), _mm256_set1_ps(a->bound_unit), _mm256_set1_ps(a->ctoc),
+                             _mm256_set1_ps(a->step_unit * 0x1p23f), _mm256_set1_ps(a->bound_unit * 0x1p23f)};
+    return d;
+}
+
+/* What eight coincidences come to: steps with their sign, bounds. `dev`: four 16-bit parameters in each 64-bit lane,
+ * crosspoints 0, 1, 4, 5 and 2, 3, 6, 7; `down`: sign bit set where the step goes down. */
+struct steps {
+    __m256 delta, upper, lower;
+};
+
+/* A 16-bit integer q becomes the float 2^23 + q by setting the upper half of its word; (2^23 + q) unit - 2^23 unit, fused,
+ * is q unit with one rounding, as the contract has it. */
+INLINE struct steps steps8(const struct device *d, __m256i dev0, __m256i dev1, __m256i down) {
+    const __m256i magic = _mm256_set1_epi32(0x4b000000);
+    const __m256i steps = join(dev0, dev1);
+    const __m256i bounds = _mm256_castps_si256(
+        _mm256_shuffle_ps(_mm256_castsi256_ps(dev0), _mm256_castsi256_ps(dev1), 0xdd));
+    const __m256i q = _mm256_blend_epi16(magic, _mm256_srlv_epi32(steps, _mm256_srli_epi32(down, 27)), 0x55);
+    const __m256i upper = _mm256_blend_epi16(magic, bounds, 0x55);
+    const __m256i lower = _mm256_or_si256(magic, _mm256_srli_epi32(bounds, 16));
+    const __m256 step = _mm256_fmsub_ps(_mm256_castsi256_ps(q), d->step_unit, d->step_base);
+    const struct steps s = {_mm256_xor_ps(step, _mm256_castsi256_ps(down)),
+                            _mm256_fmsub_ps(_mm256_castsi256_ps(upper), d->bound_unit, d->bound_base),
+                            _mm256_fnmadd_ps(_mm256_castsi256_ps(lower), d->bound_unit, d->bound_base)};
+    return s;
+}
+
+INLINE __m256 noise_factor(const struct device *d, __m256 xi) {
+    return _mm256_fmadd_ps(d->ctoc, xi, _mm256_set1_ps(1.0f));
+}
+
+/* ---- bytes of planes ---- */
+
+INLINE __m256i load_words(const uint32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+INLINE void store_words(uint32_t *p, __m256i v) {
+    _mm256_storeu_si256((__m256i *)(void *)p, v);
+}
+
+/* For each byte of a plane, eight bytes. spread: lane l's index into the next Gaussians if bit l is set, else a negative
+ * number. compress: the bits that are set, ascending. */
+#define RANK(b, l) ((uint64_t)((b) >> (l) & 1 ? __builtin_popcount((b) & ((1 << (l)) - 1)) : 0x80) << (8 * (l)))
+#define SPREAD(b)                                                                                                      \
+    (RANK(b, 0) | RANK(b, 1) | RANK(b, 2) | RANK(b, 3) | RANK(b, 4) | RANK(b, 5) | RANK(b, 6) | RANK(b, 7))
+#define PLACE(b, l)                                                                                                    \
+    ((b) >> (l) & 1 ? (uint64_t)(l) << (8 * __builtin_popcount((b) & ((1 << (l)) - 1))) : 0)
+#define COMPRESS(b)                                                                                                    \
+    (PLACE(b, 0) | PLACE(b, 1) | PLACE(b, 2) | PLACE(b, 3) | PLACE(b, 4) | PLACE(b, 5) | PLACE(b, 6) | PLACE(b, 7))
+#define TABLE4(f, b)  f(b), f((b) + 1), f((b) + 2), f((b) + 3)
+#define TABLE16(f, b) TABLE4(f, b), TABLE4(f, (b) + 4), TABLE4(f, (b) + 8), TABLE4(f, (b) + 12)
+#define TABLE64(f, b) TABLE16(f, b), TABLE16(f, (b) + 16), TABLE16(f, (b) + 32), TABLE16(f, (b) + 48)
+static const uint64_t spread[256] = {TABLE64(SPREAD, 0), TABLE64(SPREAD, 64), TABLE64(SPREAD, 128),
+                                     TABLE64(SPREAD, 192)};
+static const uint64_t compress[256] = {TABLE64(COMPRESS, 0), TABLE64(COMPRESS, 64), TABLE64(COMPRESS, 128),
+                                       TABLE64(COMPRESS, 192)};
+
+INLINE __m256i compressed(unsigned byte) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress[byte]));
+}
+
+/* Numbers of the bits that are set in an array of bytes, in order. Returns how many; writes whole vectors. */
+INLINE size_t compress_bytes(const void *bytes, size_t count, uint32_t *list) {
+    const unsigned char *byte = bytes;
+    __m256i first = _mm256_setzero_si256();
+    size_t k = 0;
+    for (size_t i = 0; i < count; i++) {
+        store_words(list + k, _mm256_add_epi32(compressed(byte[i]), first));
+        first = _mm256_add_epi32(first, _mm256_set1_epi32(VEC));
+        k += (size_t)__builtin_popcount(byte[i]);
+    }
+    return k;
+}
+
+/* ---- narrow arrays ---- */
+
+/** Works off the row pulses of a block, the planes of which are drawn, where rpu_pulse_narrow holds. */
+void K(pulse_narrow)(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts);
+
+#endif
