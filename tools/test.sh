@@ -117,7 +117,19 @@ stage_sanitize() {
         run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house
 }
 
-# Races: the scheduler's tests, arrays and networks with several threads, and a short training with three. The OpenMP
+# race_free WHAT ARGUMENT...: the instrumented program.
+race_free() {
+    local what=$1
+    shift
+    if build-thread/rpubench "$@" >"$work/log" 2>&1; then
+        passed "$what, has no races"
+    else
+        tail -n 40 "$work/log"
+        failed "$what, has no races"
+    fi
+}
+
+# Races: the scheduler's tests, arrays and networks with several threads, short trainings and a sweep. The OpenMP
 # runtime is not instrumented, and what happens within it is none of ours.
 stage_thread() {
     command -v clang >/dev/null || { skipped "thread: clang is not installed"; return; }
@@ -125,16 +137,15 @@ stage_thread() {
         -Db_lundef=false -Dwerror=false || return 0
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
     run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange
-    local batch
+    local small='--data digits --limit-train 60 --limit-test 20 --epochs 1 --quiet' batch
+    printf 'seeds: [1, 2, 3]\n' >"$work/sweep.yaml"
+    # shellcheck disable=SC2086
     for batch in 1 8; do
-        if build-thread/rpubench train --data digits --limit-train 60 --limit-test 20 --epochs 1 --threads 3 \
-            --batch $batch --quiet >"$work/log" 2>&1; then
-            passed "a training with three threads, batch $batch, has no races"
-        else
-            tail -n 40 "$work/log"
-            failed "a training with three threads, batch $batch, has no races"
-        fi
+        race_free "a training with three threads, batch $batch" train $small --threads 3 --batch $batch
     done
+    # shellcheck disable=SC2086
+    race_free "a sweep, two trainings of two threads at a time" sweep $small --threads 2 --jobs 2 \
+        --out "$work/sweep" "$work/sweep.yaml"
     unset TSAN_OPTIONS
 }
 
