@@ -10,10 +10,6 @@
 #include <string.h>
 
 #define ETA 0.01f
-/* As the training divides reads of several columns and updates (src/pass.c). */
-enum { BAND_WORK = 32768, BAND_COLUMNS = 6, BANDS_OF_A_THREAD = 3 };
-enum { UPDATE_RATIO = 64, UPDATE_WORK = 131072, UPDATE_ROWS = 8 };
-
 static enum rpu_array_read read_of(enum rpu_cycle op) {
     return op == RPU_CYCLE_BACKWARD ? RPU_ARRAY_BACKWARD : RPU_ARRAY_FORWARD;
 }
@@ -21,22 +17,18 @@ static enum rpu_array_read read_of(enum rpu_cycle op) {
 /* ---- division ---- */
 
 static size_t bands_of(size_t crosspoints, uint32_t columns, int team) {
-    return team == 1 ? 1 : rpu_parts(columns, BAND_COLUMNS, crosspoints, BAND_WORK, (size_t)team * BANDS_OF_A_THREAD);
-}
-
-/* Of a tile of m x n crosspoints. */
-static size_t update_parts(size_t m, size_t n, uint32_t columns, int team) {
-    if (team == 1 || m * n / (m + n) < UPDATE_RATIO)
-        return 1;
-    return rpu_parts_for(m, UPDATE_ROWS, n * columns, UPDATE_WORK, (size_t)team);
+    return team == 1
+               ? 1
+               : rpu_parts(columns, RPU_BAND_COLUMNS, crosspoints, RPU_BAND_WORK, (size_t)team * RPU_BANDS_OF_A_THREAD);
 }
 
 int array_work_divides(enum rpu_cycle op, const struct shape *s, int team) {
-    struct rpu_tile tile = {.params = {.device = {.kind = RPU_DEVICE_PERFECT}}}, *tiles[] = {&tile};
+    struct rpu_tile tile = {.m = s->out, .n = s->in, .params = {.update = {.bl = 1}}}, *tiles[] = {&tile};
     const struct rpu_array one = {
         .m = s->out, .n = s->in, .rows = 1, .cols = 1, .tiles = tiles}; /* several tiles divide all the more */
     if (op == RPU_CYCLE_UPDATE)
-        return update_parts(s->out, s->in, s->columns, team) > 1;
+        return rpu_array_update_parts(&one, s->columns, (size_t)team) > 1 ||
+               bands_of((size_t)s->out * s->in, s->columns, team) > 1;
     return s->columns > 1 ? bands_of((size_t)s->out * s->in, s->columns, team) > 1
                           : rpu_array_divide(&one, read_of(op), (size_t)team).parts > 1;
 }
@@ -45,8 +37,6 @@ int array_work_divides(enum rpu_cycle op, const struct shape *s, int team) {
 
 void array_work_make(struct array_work *w, enum rpu_cycle op, struct rpu_array *array, const struct inputs *in,
                      const struct rpu_engine *engine) {
-    const struct rpu_tile *t = array->tiles[0];
-    const size_t gains = rpu_array_gain_floats(array, in->columns);
     *w = (struct array_work){.op = op,
                              .array = array,
                              .in = in,
@@ -55,14 +45,15 @@ void array_work_make(struct array_work *w, enum rpu_cycle op, struct rpu_array *
                              .columns = in->columns,
                              .ldout = op == RPU_CYCLE_BACKWARD ? rpu_padded(in->n) : in->m};
     w->bands = bands_of((size_t)array->m * array->n, in->columns, w->team);
-    w->parts = update_parts(t->m, t->n, in->columns, w->team);
+    w->parts = rpu_array_update_parts(array, in->columns, (size_t)w->team);
     w->division = (struct rpu_array_parts){1, 0, 0};
     if (op != RPU_CYCLE_UPDATE && in->columns == 1)
         w->division = rpu_array_divide(array, read_of(op), (size_t)w->team);
     w->stored = w->division.floats ? room(w->division.floats * sizeof *w->stored) : NULL;
     w->part_counts = room(w->division.parts * sizeof *w->part_counts);
     w->out = op == RPU_CYCLE_UPDATE ? NULL : room(in->columns * w->ldout * sizeof *w->out);
-    w->gains = op == RPU_CYCLE_UPDATE && gains ? room(gains * sizeof *w->gains) : NULL;
+    if (op == RPU_CYCLE_UPDATE)
+        w->trains = room(rpu_array_train_words(array, in->columns) * sizeof *w->trains);
     w->counts = room((size_t)w->team * sizeof *w->counts);
     w->scratch = room((size_t)w->team * sizeof *w->scratch);
     for (int k = 0; k < w->team; k++)
@@ -74,7 +65,7 @@ void array_work_free(struct array_work *w) {
         free(w->scratch[k]);
     free(w->scratch);
     free(w->counts);
-    free(w->gains);
+    free(w->trains);
     free(w->out);
     free(w->part_counts);
     free(w->stored);
@@ -145,22 +136,22 @@ static void read_finish(void *context, size_t item, int thread) {
                           &w->division, w->stored, w->part_counts, w->scratch[thread], &w->counts[thread].reads);
 }
 
-static void gains_band(void *context, size_t item, int thread) {
+static void draw_band(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct inputs *in = w->in;
     const size_t first = rpu_range(w->columns, w->bands, item), end = rpu_range(w->columns, w->bands, item + 1);
-    (void)thread;
+    const struct rpu_block where = block_of(w, first, end);
     if (first < end)
-        rpu_array_gains(w->array, w->columns, first, end - first, in->x + first * in->ldx, in->ldx,
-                        in->d + first * in->ldd, in->ldd, ETA, w->gains);
+        rpu_array_draw(w->array, w->columns, &where, in->x + first * in->ldx, in->ldx, in->d + first * in->ldd, in->ldd,
+                       ETA, w->trains, w->scratch[thread], &w->counts[thread].updates);
 }
 
-static void update_part(void *context, size_t item, int thread) {
+static void apply_part(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct inputs *in = w->in;
     const struct rpu_block where = block_of(w, 0, w->columns);
-    rpu_array_update_part(w->array, &where, in->x, in->ldx, in->d, in->ldd, ETA, w->gains, w->parts, item,
-                          w->scratch[thread], &w->counts[thread].updates);
+    rpu_array_apply_part(w->array, &where, in->x, in->ldx, in->d, in->ldd, ETA, w->trains, w->parts, item,
+                         w->scratch[thread], &w->counts[thread].updates);
 }
 
 /* ---- cycles ---- */
@@ -170,8 +161,8 @@ static size_t list_of(struct array_work *w, struct rpu_work list[2]) {
     list[0] = list[1] = (struct rpu_work){.context = w, .items = w->bands};
     list[1].n_after = 1;
     if (w->op == RPU_CYCLE_UPDATE) {
-        list[0].fn = gains_band;
-        list[1].fn = update_part;
+        list[0].fn = draw_band;
+        list[1].fn = apply_part;
         list[1].items = w->parts * rpu_array_tiles(w->array);
         return 2;
     }

@@ -22,13 +22,14 @@ struct array_work {
     int team;
     uint32_t image;   /**< of the next cycle */
     uint32_t columns; /**< that are worked on, all or the first of them */
-    float *out, *gains, *stored;
+    float *out, *stored;
+    uint64_t *trains;
     size_t ldout;
     void **scratch; /**< of each thread */
     struct array_counts *counts;
     struct rpu_array_parts division; /**< of a single column's read */
     struct rpu_read_counts *part_counts;
-    size_t bands; /**< ranges of columns: of a read of several, and of the gains */
+    size_t bands; /**< ranges of columns: of a read of several, and of drawing pulses */
     size_t parts; /**< ranges of rows: of an update */
 };
 

@@ -95,6 +95,7 @@ struct cycle {
     float *out;
     size_t ldout;
     struct rpu_gains gains;
+    uint64_t *trains;
     float *w0; /* weights before the first update; null when they are too many to be put back */
     uint32_t image;
     struct rpu_read_counts reads;

@@ -25,6 +25,7 @@ int cycle_make(struct cycle *c, const struct rpu_engine *engine, const struct rp
     c->scratch = room(read > update ? read : update);
     c->ldout = op == RPU_CYCLE_BACKWARD ? rpu_padded(in->n) : in->m;
     c->out = room(in->columns * c->ldout * sizeof *c->out);
+    c->trains = room(in->columns * rpu_update_train_words(c->tile) * sizeof *c->trains);
     c->gains.x = room(3 * (size_t)in->columns * sizeof(float));
     c->gains.d = c->gains.x + in->columns;
     c->gains.peak = c->gains.d + in->columns;
@@ -40,6 +41,7 @@ void cycle_free(struct cycle *c) {
     free(c->scratch);
     free(c->out);
     free(c->gains.x);
+    free(c->trains);
     free(c->w0);
     *c = (struct cycle){.op = c->op};
 }
@@ -52,9 +54,8 @@ void cycle_prepare(void *cycle) {
 
 static void update(struct cycle *c, const struct rpu_block *where, const float *x, const float *d) {
     const struct inputs *in = c->in;
-    if (c->tile->params.device.kind != RPU_DEVICE_PERFECT)
-        rpu_update_gains(c->tile, in->columns, x, in->ldx, d, in->ldd, c->eta, &c->gains);
-    rpu_tile_update_rows(c->tile, where, x, in->ldx, d, in->ldd, c->eta, &c->gains, 0, in->m, c->scratch, &c->updates);
+    rpu_tile_draw(c->tile, where, x, in->ldx, d, in->ldd, c->eta, c->trains, c->scratch, &c->updates);
+    rpu_tile_apply(c->tile, where, x, in->ldx, d, in->ldd, c->eta, c->trains, 0, in->m, c->scratch, &c->updates);
 }
 
 void cycle_run(void *cycle, uint64_t n) {

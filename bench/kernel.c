@@ -27,7 +27,8 @@ struct work {
     struct rpu_output_stage stage;
     struct rpu_conv_shape conv;
     struct rpu_pool_shape pool;
-    struct cycle cycle; /* pulse */
+    struct cycle cycle; /* pulse_draw, pulse_apply */
+    const void *result; /* of these */
     void *out;
     size_t out_bytes;
     uint64_t returned; /* what the kernel returned or counted last */
@@ -332,27 +333,61 @@ static double amount_epilogue(const struct work *w, struct amount *a) {
 
 /* ---- updates ---- */
 
-/* The array is made for the engine in make_work; weights are the output. */
-static void make_pulse(struct work *w) {
+/* The array is made for the engine in make_work. */
+static void draw_pulses(struct work *w) {
+    struct cycle *c = &w->cycle;
+    const struct rpu_block where = {c->image++, 0, w->in.columns, 0};
+    rpu_update_draw(c->tile, &where, w->in.x, w->in.ldx, w->in.d, w->in.ldd, &c->gains, c->trains, c->scratch,
+                    &c->updates);
+}
+
+static void make_pulse_draw(struct work *w) {
+    struct cycle *c = &w->cycle;
+    rpu_update_gains(c->tile, w->in.columns, w->in.x, w->in.ldx, w->in.d, w->in.ldd, 0.01f, &c->gains);
+    w->out_bytes = w->in.columns * rpu_update_train_words(c->tile) * sizeof *c->trains;
+    w->result = c->trains;
+}
+
+static void run_pulse_draw(struct work *w) {
+    draw_pulses(w);
+    w->returned = w->cycle.updates.column_pulses;
+}
+
+static double amount_pulse_draw(const struct work *w, struct amount *a) {
+    const double m = w->in.m, n = w->in.n, columns = w->in.columns;
+    a->crosspoints = m * n * columns;
+    a->flops = columns * (m + n) * FLOPS_THRESHOLD;
+    a->bytes = sizeof(float) * columns * (m + n) + (double)w->out_bytes;
+    a->set = a->bytes;
+    a->writes = 1;
+    return a->crosspoints;
+}
+
+/* The pulses of one image, again and again, as of other images. */
+static void make_pulse_apply(struct work *w) {
     const struct rpu_tile *t = w->cycle.tile;
-    rpu_update_gains(t, w->in.columns, w->in.x, w->in.ldx, w->in.d, w->in.ldd, 0.01f, &w->cycle.gains);
+    make_pulse_draw(w);
+    draw_pulses(w);
+    w->cycle.image = 0;
     w->out_bytes = t->m * t->ldw * sizeof *t->w;
+    w->result = t->w;
 }
 
-static void run_pulse(struct work *w) {
-    const struct rpu_block where = {w->cycle.image++, 0, w->in.columns, 0};
-    rpu_tile_update_rows(w->cycle.tile, &where, w->in.x, w->in.ldx, w->in.d, w->in.ldd, 0.01f, &w->cycle.gains, 0,
-                         w->in.m, w->cycle.scratch, &w->cycle.updates);
-    w->returned = w->cycle.updates.coincidences;
+static void run_pulse_apply(struct work *w) {
+    struct cycle *c = &w->cycle;
+    const struct rpu_block where = {c->image++, 0, w->in.columns, 0};
+    rpu_tile_apply(c->tile, &where, NULL, 0, NULL, 0, 0.01f, c->trains, 0, w->in.m, c->scratch, &c->updates);
+    w->returned = c->updates.coincidences;
 }
 
-static double amount_pulse(const struct work *w, struct amount *a) {
+static double amount_pulse_apply(const struct work *w, struct amount *a) {
     const double m = w->in.m, n = w->in.n, columns = w->in.columns, each = w->cycle.image > 0 ? w->cycle.image : 1;
     const double coincidences = (double)w->returned / each, hit = coincidences < m * n ? coincidences : m * n;
+    const double trains = (double)(w->in.columns * rpu_update_train_words(w->cycle.tile) * sizeof(uint64_t));
     a->crosspoints = m * n * columns;
-    a->flops = coincidences * FLOPS_COINCIDENCE + columns * (m + n) * FLOPS_THRESHOLD;
-    a->bytes = 16.0 * hit + sizeof(float) * columns * (m + n);
-    a->set = 12.0 * m * n + sizeof(float) * columns * (m + n);
+    a->flops = coincidences * FLOPS_COINCIDENCE;
+    a->bytes = 16.0 * hit + trains;
+    a->set = 12.0 * m * n + trains;
     a->writes = 1;
     return a->crosspoints;
 }
@@ -502,7 +537,8 @@ static const struct operation operations[] = {
     {"forward", ARRAYS, make_forward, run_forward, amount_forward, NULL},
     {"backward", ARRAYS, make_backward, run_backward, amount_backward, NULL},
     {"epilogue", ARRAYS, make_epilogue, run_epilogue, amount_epilogue, NULL},
-    {"pulse", ARRAYS, make_pulse, run_pulse, amount_pulse, NULL},
+    {"pulse_draw", ARRAYS, make_pulse_draw, run_pulse_draw, amount_pulse_draw, NULL},
+    {"pulse_apply", ARRAYS, make_pulse_apply, run_pulse_apply, amount_pulse_apply, NULL},
     {"outer", ARRAYS, make_outer, run_outer, amount_outer, NULL},
     {"im2col", IMAGES, make_im2col, run_im2col, amount_im2col, NULL},
     {"col2im", IMAGES, make_col2im, run_col2im, amount_col2im, NULL},
@@ -532,7 +568,7 @@ static void free_work(struct work *w) {
 static int make_work(struct work *w, const struct entry *e, const struct rpu_engine *engine) {
     *w = (struct work){.k = &engine->table.k, .stream = {{1, 2}, {0, 3, 4, 5}}, .ties = {{6, 7}, {0, 3, 4, 5}}};
     inputs_make(&w->in, &e->shape, e->shape.columns > 1 ? INPUTS_POOLED : INPUTS_DENSE, 1);
-    if (strcmp(e->operation->name, "pulse") == 0) {
+    if (strncmp(e->operation->name, "pulse_", 6) == 0) {
         struct rpu_tile_params params;
         params_make(&params, 1, 1);
         if (!cycle_make(&w->cycle, engine, &params, RPU_CYCLE_UPDATE, &w->in, 0.01f))
@@ -543,7 +579,7 @@ static int make_work(struct work *w, const struct entry *e, const struct rpu_eng
 }
 
 static const void *output_of(const struct work *w) {
-    return w->cycle.tile ? w->cycle.tile->w : w->out;
+    return w->cycle.tile ? w->result : w->out;
 }
 
 static int same_after_a_call(const struct entry *e, struct work *right, struct work *w) {
@@ -605,7 +641,7 @@ static void kernel_row(struct gb_state *state, void *user) {
     gb_loop(state, loop_run, &l);
     gb_items(state, e->operation->amount(l.work, &amount));
     if (l.work->cycle.tile)
-        gb_counter(state, "coincidences", (double)l.work->returned / l.work->cycle.image, GB_PLAIN);
+        gb_counter(state, "coincidences", (double)l.work->cycle.updates.coincidences / l.work->cycle.image, GB_PLAIN);
     machine_report(e->bench, state, &amount, 1, level);
     snprintf(text, sizeof text, "hot; %s", level);
     gb_label(state, text);

@@ -134,8 +134,8 @@ static double waits_of(const struct rpu_network *network) {
     return waits;
 }
 
-/* An array is updated by one image after the other. Where an image's update of a tile is not divided, no number of
- * threads is faster than those updates one after the other. */
+/* An array takes the pulses of one image after the other. Where those of an image are not divided among threads, no
+ * number of threads is faster than applying them one after the other. */
 static double chain_of(const struct rpu_network *network, int team) {
     const struct rpu_plan *plan = &network->plan;
     double longest = 0.0;
@@ -144,8 +144,7 @@ static double chain_of(const struct rpu_network *network, int team) {
         struct rpu_array_stats stats;
         rpu_network_array_stats(network, entry->array, &stats);
         if (entry->parts == 1 && stats.images > 0)
-            longest = fmax(longest,
-                           stats.seconds[RPU_CYCLE_UPDATE] * team / (double)plan->list[k].items / (double)stats.images);
+            longest = fmax(longest, stats.apply_seconds * team / (double)plan->list[k].items / (double)stats.images);
     }
     return longest;
 }

@@ -145,13 +145,28 @@ static inline int rpu_pulse_narrow(size_t m, size_t n) {
     return m <= RPU_NARROW_OUTPUTS && n <= RPU_NARROW_INPUTS;
 }
 
+/** Words of a plane of n bits. */
+static inline size_t rpu_plane_words(size_t n) {
+    return (n + 63) / 64;
+}
+
+/** Pulse trains of a vector: words for the signs of d and of x, and for each slot the rows and the inputs that fire, each
+ *  a plane (bit i % 64 of word i / 64) with zeros behind its end:
+ *      signs of d | signs of x | rows in slot 0 | inputs in slot 0 | rows in slot 1 | ...
+ *  Inputs are 0 in slots in which no row fires, and all words of a vector in which no row fires are 0. */
+static inline size_t rpu_train_words(size_t m, size_t n, uint32_t bl) {
+    return (rpu_plane_words(m) + rpu_plane_words(n)) * ((size_t)bl + 1);
+}
+
+/** What both kernels of the update take; each ignores what only the other one's contract names. */
 struct rpu_pulse_args {
     size_t m, n;
-    size_t row0, row1;       /**< rows to change: [row0, row1) */
     size_t columns;          /**< vectors in the block */
     uint32_t column;         /**< index within the image of the first */
-    float *w;                /**< ldw = rpu_padded(n) floats a row */
-    const uint16_t *dev;     /**< rpu_padded(n) * 4 a row */
+    uint32_t bl;             /**< slots */
+    uint64_t *trains;        /**< rpu_train_words(m, n, bl) words a vector */
+    void *scratch;           /**< rpu_pulse_scratch(...) bytes, 64-byte aligned */
+    /* pulse_draw */
     const float *x;
     size_t ldx;
     const float *d;
@@ -159,12 +174,15 @@ struct rpu_pulse_args {
     const float *gain_x;     /**< C_x of each vector */
     const float *gain_d;     /**< C_d of each vector; 0: the vector changes nothing. Gains are below 2^100 */
     const float *peak;       /**< max |x| of each vector: its pulse probabilities cannot exceed gain_x * peak */
+    struct rpu_stream row_bits, row_ties, col_bits, col_ties;
+    /* pulse_apply */
+    size_t row0, row1;       /**< rows to change: [row0, row1) */
+    float *w;                /**< ldw = rpu_padded(n) floats a row */
+    const uint16_t *dev;     /**< rpu_padded(n) * 4 a row */
     float step_unit;         /**< dw_min * 2^-13 */
     float bound_unit;        /**< mean bound * 2^-13 */
     float ctoc;              /**< cycle-to-cycle spread; 0: no noise is drawn */
-    uint32_t bl;             /**< slots */
-    struct rpu_stream row_bits, row_ties, col_bits, col_ties, noise;
-    void *scratch;           /**< rpu_pulse_scratch(...) bytes, 64-byte aligned */
+    struct rpu_stream noise;
 };
 
 /** gains: C_x and C_d of each vector from its maxima. root = sqrt(d_max / x_max) if `managed`, else 1;
@@ -177,32 +195,35 @@ struct rpu_pulse_counts {
     uint64_t row_pulses, column_pulses, coincidences, clipped;
 };
 
-/** pulse: the stochastic update of rows [row0, row1). For each vector p in order with gain_d[p] != 0:
+/** pulse_draw: the pulse trains of a block of vectors. In each vector p with gain_d[p] != 0
  *  - row i fires in slot s as bernoulli(threshold(gain_d[p], d[p][i])) of element (column + p) * m + i of the row
  *    streams with slot s;
- *  - in slots in which some row of all m fires, input j fires as bernoulli(threshold(gain_x[p], x[p][j])) of element j
- *    of the column streams with (column + p, s);
- *  - for each row i, slot s in order, with both firing at j: h = ordinal of this coincidence in the vector (rows
- *    0..i-1 first, then slots, then j); xi = element h of the noise stream with column + p, in the block layout if
- *    rpu_pulse_narrow(m, n), else in the group layout;
+ *  - in slots in which some row fires, input j fires as bernoulli(threshold(gain_x[p], x[p][j])) of element j of the
+ *    column streams with (column + p, s).
+ *  Signs are sign bits. Counts are added to: column pulses, clipped row probabilities, and clipped column probabilities
+ *  of every vector with gain_d != 0. */
+typedef void rpu_pulse_draw_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
+
+/** pulse_apply: the update of rows [row0, row1) by pulse trains. For each vector p in order, each row i, slot s in order,
+ *  with both firing at j: h = ordinal of this coincidence in the vector (rows 0..i-1 first, then slots, then j); xi =
+ *  element h of the noise stream with column + p, in the block layout if rpu_pulse_narrow(m, n), else in the group
+ *  layout;
  *      up = sign(d) == sign(x);  unit = up ? step_unit : -step_unit;
  *      delta = (float)q_{up|down} * unit;   ctoc > 0: w = fma(delta, fma(ctoc, xi, 1), w), else w = w + delta;
  *      upper = (float)q_upper * bound_unit, lower = 0 - (float)q_lower * bound_unit;
  *      w = w > upper ? upper : (w < lower ? lower : w).
- *  sign is the sign bit. Counts are added to: row pulses and coincidences of the rows in range; clipped row
- *  probabilities of the rows in range; column pulses and clipped column probabilities (of every vector with
- *  gain_d != 0) only when row0 == 0.
+ *  Counts are added to: row pulses and coincidences of the rows in range.
  *  w and dev are read up to rpu_padded(n); in rows that fire, weights that are not hit and the padding may be written
  *  with what they hold. */
-typedef void rpu_pulse_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
+typedef void rpu_pulse_apply_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
 
-/** Bytes of scratch for `pulse`: thresholds and planes of the block's rows, thresholds, planes and hit lists of one
- *  vector's inputs, noise. */
+/** Bytes of scratch for `pulse_draw` and `pulse_apply`: thresholds and planes of the block's rows, thresholds and hit
+ *  lists of one vector's inputs, row pulses of a narrow array, noise. */
 static inline size_t rpu_pulse_scratch(size_t m, size_t n, size_t columns, uint32_t bl) {
-    const size_t flat = columns * m + 128, wide = n + 128;
-    const size_t rows = flat * 4 + (flat / 64 + m / 64 + 4) * 8 * bl;
-    const size_t inputs = wide * 4 + (wide / 64 + 2) * 8 * bl + wide * 8 * bl;
-    return rows + inputs + (wide + 4096) * 4 + (columns * bl + 4) * 24 + columns * m * 4 + bl * 64 + 32768;
+    const size_t flat = columns * m + 256, wide = n + 256;
+    const size_t draw = flat * 4 + (flat / 64 + 4) * 8 + wide * 4 + (columns * bl + 4) * 8;
+    const size_t apply = flat * 4 + (wide * 8 + 64) * bl + (wide + 4096) * 4;
+    return (draw > apply ? draw : apply) + 1024;
 }
 
 /** outer: exact update of rows [row0, row1): for each vector in order w[i][j] = fma(eta * d[p][i], x[p][j], w[i][j]),

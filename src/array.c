@@ -282,38 +282,51 @@ void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, st
 
 /* ---- updates ---- */
 
-size_t rpu_array_gain_floats(const struct rpu_array *a, size_t columns) {
-    return a->tiles[0]->params.device.kind == RPU_DEVICE_PERFECT ? 0 : 3 * rpu_array_tiles(a) * columns;
+size_t rpu_array_train_words(const struct rpu_array *a, size_t columns) {
+    size_t words = 0;
+    for (size_t t = 0; t < rpu_array_tiles(a); t++)
+        words += columns * rpu_update_train_words(a->tiles[t]);
+    return words;
 }
 
-/* Gains of tile t from vector `first` on. */
-static struct rpu_gains gains_of(size_t columns, size_t first, float *gains, size_t t) {
-    float *own = gains ? gains + 3 * t * columns : NULL;
-    const struct rpu_gains none = {NULL, NULL, NULL};
-    return own ? (struct rpu_gains){own + first, own + columns + first, own + 2 * columns + first} : none;
-}
-
-void rpu_array_gains(const struct rpu_array *a, size_t columns, size_t first, size_t count, const float *x, size_t ldx,
-                     const float *d, size_t ldd, float eta, float *gains) {
-    if (!gains)
-        return;
+void rpu_array_draw(const struct rpu_array *a, size_t columns, const struct rpu_block *where, const float *x,
+                    size_t ldx, const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
+                    struct rpu_update_counts *counts) {
     for (size_t t = 0; t < rpu_array_tiles(a); t++) {
-        const struct rpu_gains own = gains_of(columns, first, gains, t);
-        rpu_update_gains(a->tiles[t], count, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta,
-                         &own);
+        const size_t words = rpu_update_train_words(a->tiles[t]);
+        if (words == 0)
+            return;
+        rpu_tile_draw(a->tiles[t], where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta,
+                      trains + where->column * words, scratch, counts);
+        trains += columns * words;
     }
 }
 
-void rpu_array_update_part(struct rpu_array *a, const struct rpu_block *where, const float *x, size_t ldx,
-                           const float *d, size_t ldd, float eta, float *gains, size_t parts, size_t part,
-                           void *scratch, struct rpu_update_counts *counts) {
+void rpu_array_apply_part(struct rpu_array *a, const struct rpu_block *where, const float *x, size_t ldx,
+                          const float *d, size_t ldd, float eta, const uint64_t *trains, size_t parts, size_t part,
+                          void *scratch, struct rpu_update_counts *counts) {
     const size_t t = part / parts;
     struct rpu_tile *tile = a->tiles[t];
-    const struct rpu_gains own = gains_of(where->count, 0, gains, t);
     const size_t row0 = rpu_range(tile->m, parts, part % parts), row1 = rpu_range(tile->m, parts, part % parts + 1);
-    if (row0 < row1)
-        rpu_tile_update_rows(tile, where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta, &own,
-                             row0, row1, scratch, counts);
+    if (row0 == row1)
+        return;
+    for (size_t before = 0; before < t && trains; before++)
+        trains += where->count * rpu_update_train_words(a->tiles[before]);
+    rpu_tile_apply(tile, where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta, trains, row0,
+                   row1, scratch, counts);
+}
+
+/* Every part of an update goes through all vectors and lists their hits again, so that only arrays whose m n / (m + n)
+ * is large are divided, and not into parts of fewer crosspoints times columns than this. Those that are not divided
+ * overlap with each other. */
+enum { UPDATE_RATIO = 64, UPDATE_WORK = 32768, UPDATE_ROWS = 8 };
+
+size_t rpu_array_update_parts(const struct rpu_array *a, size_t columns, size_t threads) {
+    const struct rpu_tile *t = a->tiles[0];
+    const size_t crosspoints = (size_t)t->m * t->n;
+    if (threads == 1 || (rpu_update_train_words(t) > 0 && crosspoints / ((size_t)t->m + t->n) < UPDATE_RATIO))
+        return 1;
+    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * columns, UPDATE_WORK, threads);
 }
 
 /* ---- weights ---- */

@@ -65,18 +65,27 @@ void rpu_array_read_finish(const struct rpu_array *array, enum rpu_array_read wh
 /** Where rpu_array_read_finish is not needed: adds the counts of part `part` to those of the read. */
 void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, struct rpu_read_counts *counts);
 
-/** Floats of the gains of `columns` vectors; 0 for a perfect array. */
-size_t rpu_array_gain_floats(const struct rpu_array *array, size_t columns);
+/** Words of the pulse trains of `columns` vectors; 0 for a perfect array. */
+size_t rpu_array_train_words(const struct rpu_array *array, size_t columns);
 
-/** Update management of vectors [first, first + count) out of `columns`; x and d are those of the first. */
-void rpu_array_gains(const struct rpu_array *array, size_t columns, size_t first, size_t count, const float *x,
-                     size_t ldx, const float *d, size_t ldd, float eta, float *gains);
+/** First half of an update: draws the pulse trains of a block of vectors, of `columns` in all, into their place in
+ *  `trains`; x and d are those of the block's first vector. Counts are added to. */
+void rpu_array_draw(const struct rpu_array *array, size_t columns, const struct rpu_block *where, const float *x,
+                    size_t ldx, const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
+                    struct rpu_update_counts *counts);
 
-/** Update of part `part` out of rpu_array_tiles() * parts: a range of rows of one tile. Counts are added to; those of
- *  all parts make the whole. */
-void rpu_array_update_part(struct rpu_array *array, const struct rpu_block *where, const float *x, size_t ldx,
-                           const float *d, size_t ldd, float eta, float *gains, size_t parts, size_t part,
-                           void *scratch, struct rpu_update_counts *counts);
+/** Second half, of all vectors: part `part` out of rpu_array_tiles() * parts, a range of rows of one tile. x, d and eta
+ *  serve perfect arrays alone. Counts are added to; with those of drawing, those of all parts make the whole. */
+void rpu_array_apply_part(struct rpu_array *array, const struct rpu_block *where, const float *x, size_t ldx,
+                          const float *d, size_t ldd, float eta, const uint64_t *trains, size_t parts, size_t part,
+                          void *scratch, struct rpu_update_counts *counts);
+
+/** Ranges of rows of each tile in which `threads` threads apply an image's pulses. */
+size_t rpu_array_update_parts(const struct rpu_array *array, size_t columns, size_t threads);
+
+/** Several columns in bands, one for a thread at a time: least work of a band, in crosspoints times columns; least
+ *  columns, kernels take six at a time; and most bands of a thread. */
+enum { RPU_BAND_WORK = 32768, RPU_BAND_COLUMNS = 6, RPU_BANDS_OF_A_THREAD = 3 };
 
 /** Logical weights, row-major, outputs x inputs; as for a tile. */
 enum rpu_status rpu_array_get_weights(const struct rpu_array *array, float *weights);

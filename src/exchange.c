@@ -232,6 +232,7 @@ static void pack_item(void *context, size_t item, int thread) {
 static void rebuild(const struct rpu_network *n, uint32_t a, size_t image, int thread) {
     const struct source *s = &n->exchange->sources[a];
     const struct rpu_layer *l = &n->layers[n->arrays[a]];
+    const struct rpu_block where = {(uint32_t)(n->pass.step + image), 0, l->columns, 0};
     float *vectors = l->vectors + image * l->block, *dy = l->dy + image * l->y_stride;
     if (s->im2col)
         n->k->im2col(&l->conv, l->x + image * l->x_stride, 0, l->columns, vectors, l->ld);
@@ -239,8 +240,10 @@ static void rebuild(const struct rpu_network *n, uint32_t a, size_t image, int t
         n->k->unpool(&s->pool->pool, s->pool->dy + image * s->pool->y_stride,
                      s->pool->where + image * rpu_shape_size(s->pool->out), dy);
     const double start = rpu_now();
-    rpu_array_gains(l->array, l->columns, 0, l->columns, vectors, l->ld, dy, l->array->m, n->config.eta,
-                    l->gains ? l->gains + image * l->gain_stride : NULL);
+    if (l->trains)
+        rpu_array_draw(l->array, l->columns, &where, vectors, l->ld, dy, l->array->m, n->config.eta,
+                       l->trains + image * l->train_words, n->workers[thread].scratch,
+                       &n->workers[thread].stats[a].update);
     n->workers[thread].stats[a].seconds[RPU_CYCLE_UPDATE] += rpu_now() - start;
 }
 

@@ -150,7 +150,7 @@ void rpu_layer_free(struct rpu_layer *layer) {
         free(layer->vectors);
         free(layer->gradients);
     }
-    free(layer->gains);
+    free(layer->trains);
     free(layer->stored);
     free(layer->part_counts);
     free(layer->where);

@@ -37,8 +37,8 @@ struct rpu_layer {
     float *gradients;   /* output of the backward cycle, laid out as the vectors; dx itself where fully connected */
     size_t ld;          /* from one vector to the next */
     size_t block;       /* from one image's vectors to the next */
-    float *gains;       /* of each image, see rpu_array_gains; null for a perfect array */
-    size_t gain_stride; /* from one image's gains to the next */
+    uint64_t *trains;   /* pulse trains of each image; null for a perfect array */
+    size_t train_words; /* from one image's trains to the next */
     /* reads in parts, of each image that threads share */
     float *stored;
     struct rpu_read_counts *part_counts;

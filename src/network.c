@@ -26,11 +26,12 @@ static enum rpu_status make_array(struct rpu_network *n, struct rpu_layer *l, ui
                                                     inputs - (l->spec->bias ? 1 : 0), n->config.seed, number, err);
     if (status != RPU_OK)
         return status;
-    l->gain_stride = rpu_array_gain_floats(l->array, l->columns);
-    if (l->gain_stride == 0)
+    l->train_words = rpu_array_train_words(l->array, l->columns);
+    if (l->train_words == 0)
         return RPU_OK;
-    l->gains = malloc(n->capacity * l->gain_stride * sizeof *l->gains);
-    return l->gains ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the gains of an array");
+    if (n->capacity <= SIZE_MAX / sizeof *l->trains / l->train_words)
+        l->trains = malloc(n->capacity * l->train_words * sizeof *l->trains);
+    return l->trains ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the pulse trains of an array");
 }
 
 static enum rpu_status make_layer(struct rpu_network *n, uint32_t index, struct rpu_shape in, struct rpu_error *err) {
@@ -289,6 +290,7 @@ void rpu_array_stats_add(struct rpu_array_stats *to, const struct rpu_array_stat
     to->images += from->images;
     for (int c = 0; c < 3; c++)
         to->seconds[c] += from->seconds[c];
+    to->apply_seconds += from->apply_seconds;
     add_reads(&to->forward, &from->forward);
     add_reads(&to->backward, &from->backward);
     to->update.row_pulses += from->update.row_pulses;
@@ -320,6 +322,7 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
         rpu_array_stats_add(stats, &network->workers[t].stats[index]);
     for (int c = 0; c < 3; c++)
         stats->seconds[c] /= (double)network->n_workers;
+    stats->apply_seconds /= (double)network->n_workers;
     if (network->exchange)
         rpu_exchange_add_others(network, (uint32_t)index, stats);
     return RPU_OK;

@@ -6,23 +6,13 @@
 
 #include <string.h>
 
-/* Least work of a band, in crosspoints times columns, and least columns: kernels take six at a time. */
-enum { BAND_WORK = 32768, BAND_COLUMNS = 6, BANDS_OF_A_THREAD = 3 };
-/* Every part of an update draws the pulses of all rows and columns again: m + n numbers for m x n crosspoints. So only
- * arrays whose m n / (m + n) is large are divided, and not into parts of fewer crosspoints times columns than this.
- * Medians in training with two threads, of kernels slower than today's: the first convolution's halves (16x26, ratio
- * 10) took 96 % of the whole each, the second's (32x401, 30) 90 %. Those that are not divided overlap with each other.
- * Rows are those of the parts of the forward read, so that a thread reads what it has changed itself: with both of 128
- * x 513 in halves, a training step of LeNet on two threads took 95 us, with neither 98, with the reads alone 99. */
-enum { UPDATE_RATIO = 64, UPDATE_WORK = 32768, UPDATE_ROWS = 8 };
-
 /* What a step works on: buffers of image `slot`, numbers of image `image` of the pass. */
 struct job {
     struct rpu_network *n;
     const struct rpu_pass *pass;
     const struct rpu_segment *segment;
     size_t slot, image, part, parts;
-    int thread;
+    int thread, whole; /* whole: all of the image's work is this thread's */
 };
 
 /* Rows [first, end) of an image. */
@@ -106,14 +96,18 @@ static void array_forward(const struct job *j) {
     spend(j, RPU_CYCLE_FORWARD, start);
 }
 
-/* Update management of the band's vectors, now that inputs and errors are there. */
-static void array_gains(const struct job *j) {
+/* The pulse trains of the band's vectors, now that inputs and errors are there. */
+static void array_draw(const struct job *j) {
     const struct rpu_layer *l = &j->n->layers[j->segment->first];
     const struct rows c = band_columns(j);
+    const struct rpu_block where = block_of(j, c.first, c.end - c.first);
     const double start = rpu_now();
-    rpu_array_gains(l->array, l->columns, c.first, c.end - c.first, l->vectors + j->slot * l->block + c.first * l->ld,
-                    l->ld, l->dy + j->slot * l->y_stride + c.first * l->array->m, l->array->m, j->n->config.eta,
-                    l->gains ? l->gains + j->slot * l->gain_stride : NULL);
+    if (!l->trains)
+        return;
+    rpu_array_draw(l->array, l->columns, &where, l->vectors + j->slot * l->block + c.first * l->ld, l->ld,
+                   l->dy + j->slot * l->y_stride + c.first * l->array->m, l->array->m, j->n->config.eta,
+                   l->trains + j->slot * l->train_words, j->n->workers[j->thread].scratch,
+                   &j->n->workers[j->thread].stats[j->segment->array].update);
     spend(j, RPU_CYCLE_UPDATE, start);
 }
 
@@ -273,10 +267,15 @@ static int reads_backward(const struct rpu_segment *s) {
     return s->has_array && s->array > 0;
 }
 
+/* Of an image that threads share, pulses of a single vector are not drawn on the way back, where others would wait. */
+static int draws_apart(const struct rpu_network *n, const struct rpu_segment *s) {
+    return n->layers[s->first].columns == 1;
+}
+
 static void backward_before(const struct job *j) {
     rest_backward(j);
-    if (j->segment->has_array)
-        array_gains(j);
+    if (j->segment->has_array && (j->whole || !draws_apart(j->n, j->segment)))
+        array_draw(j);
 }
 
 static void do_step(enum rpu_step_kind kind, const struct job *j) {
@@ -349,7 +348,7 @@ static void do_whole(const struct rpu_entry *e, struct job *j, uint32_t first, u
 static void whole_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
     const size_t image = e->network->pass.begin + item;
-    struct job j = {e->network, &e->network->pass, NULL, image, image, 0, 1, thread};
+    struct job j = {e->network, &e->network->pass, NULL, image, image, 0, 1, thread, 1};
     rpu_pass_load(e->network, image, image);
     do_whole(e, &j, e->first, e->last);
 }
@@ -358,7 +357,7 @@ static void whole_item(void *context, size_t item, int thread) {
 static void evaluate_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
     const size_t image = e->network->pass.begin + item;
-    struct job j = {e->network, &e->network->pass, NULL, (size_t)thread, image, 0, 1, thread};
+    struct job j = {e->network, &e->network->pass, NULL, (size_t)thread, image, 0, 1, thread, 1};
     rpu_pass_load(e->network, (size_t)thread, image);
     do_whole(e, &j, 0, e->network->plan.n_forward);
 }
@@ -366,8 +365,16 @@ static void evaluate_item(void *context, size_t item, int thread) {
 static void shared_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
     const size_t image = e->network->pass.begin + e->network->pass.whole + item / e->parts;
-    struct job j = {e->network, &e->network->pass, NULL, image, image, item % e->parts, e->parts, thread};
+    struct job j = {e->network, &e->network->pass, NULL, image, image, item % e->parts, e->parts, thread, 0};
     do_steps(e, &j, e->first, e->last);
+}
+
+/* Pulses of a shared image that its passes did not draw. */
+static void draw_item(void *context, size_t item, int thread) {
+    const struct rpu_entry *e = context;
+    const size_t image = e->network->pass.begin + e->network->pass.whole + item;
+    const struct job j = {e->network, &e->network->pass, e->segment, image, image, 0, 1, thread, 1};
+    array_draw(&j);
 }
 
 static void update_item(void *context, size_t item, int thread) {
@@ -376,13 +383,16 @@ static void update_item(void *context, size_t item, int thread) {
     const struct rpu_layer *l = &n->layers[n->arrays[e->array]];
     struct rpu_array_stats *stats = &n->workers[thread].stats[e->array];
     const double start = rpu_now();
+    double spent;
     for (size_t i = 0; i < n->pass.count; i++) {
         const struct rpu_block where = {(uint32_t)(n->pass.step + i), 0, l->columns, 0};
-        rpu_array_update_part(l->array, &where, l->vectors + i * l->block, l->ld, l->dy + i * l->y_stride, l->array->m,
-                              n->config.eta, l->gains ? l->gains + i * l->gain_stride : NULL, e->parts, item,
-                              n->workers[thread].scratch, &stats->update);
+        rpu_array_apply_part(l->array, &where, l->vectors + i * l->block, l->ld, l->dy + i * l->y_stride, l->array->m,
+                             n->config.eta, l->trains ? l->trains + i * l->train_words : NULL, e->parts, item,
+                             n->workers[thread].scratch, &stats->update);
     }
-    stats->seconds[RPU_CYCLE_UPDATE] += rpu_now() - start;
+    spent = rpu_now() - start;
+    stats->seconds[RPU_CYCLE_UPDATE] += spent;
+    stats->apply_seconds += spent;
 }
 
 /* ---- the plan ---- */
@@ -399,8 +409,8 @@ static size_t bands_of(const struct rpu_network *n, const struct rpu_segment *s,
         return 1;
     const size_t rows = last->out.height, columns = l->columns / rows;
     const size_t crosspoints = (size_t)l->array->m * l->array->n;
-    return rpu_parts(rows, (BAND_COLUMNS + columns - 1) / (columns ? columns : 1), columns * crosspoints, BAND_WORK,
-                     threads * BANDS_OF_A_THREAD);
+    return rpu_parts(rows, (RPU_BAND_COLUMNS + columns - 1) / (columns ? columns : 1), columns * crosspoints,
+                     RPU_BAND_WORK, threads * RPU_BANDS_OF_A_THREAD);
 }
 
 static void make_segments(struct rpu_network *n) {
@@ -478,23 +488,13 @@ static void list_steps(struct rpu_network *n, uint32_t last_of_array[RPU_LAYERS_
         const size_t parts = p->steps[i].parts;
         for (i++; parts == 1 && i < p->n_steps && p->steps[i].parts == 1; i++)
             ;
-        const uint32_t k = add_entry(n, shared_item, &(struct rpu_entry){n, first, i, 0, parts});
+        const uint32_t k = add_entry(n, shared_item, &(struct rpu_entry){n, first, i, 0, parts, NULL});
         if (k > 1)
             follow(p, k, k - 1);
         for (uint32_t s = first; s < i; s++)
             if (p->steps[s].segment && p->steps[s].segment->has_array)
                 last_of_array[p->steps[s].segment->array] = k;
     }
-}
-
-/* Parts of an update: ranges of rows of each tile. A perfect array draws nothing. */
-static size_t update_parts(const struct rpu_network *n, const struct rpu_layer *l) {
-    const struct rpu_tile *t = l->array->tiles[0];
-    const size_t crosspoints = (size_t)t->m * t->n;
-    if (n->n_workers == 1 ||
-        (t->params.device.kind != RPU_DEVICE_PERFECT && crosspoints / ((size_t)t->m + t->n) < UPDATE_RATIO))
-        return 1;
-    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * l->columns, UPDATE_WORK, n->n_workers);
 }
 
 /* What an update costs, roughly: numbers drawn for a whole image. */
@@ -513,6 +513,23 @@ static void order_updates(const struct rpu_network *n, uint32_t order[RPU_LAYERS
     }
 }
 
+static uint32_t add_filler(struct rpu_network *n, rpu_item_fn *fn, const struct rpu_entry *entry, const char *name) {
+    const uint32_t k = add_entry(n, fn, entry);
+    struct rpu_work *w = &n->plan.list[k];
+    w->items = entry->parts;
+    w->filler = 1;
+    w->name = name;
+    w->of = n->layers[n->arrays[entry->array]].spec->name;
+    return k;
+}
+
+static const struct rpu_segment *segment_of(const struct rpu_plan *p, uint32_t array) {
+    const struct rpu_segment *s = p->segments;
+    while (!s->has_array || s->array != array)
+        s++;
+    return s;
+}
+
 static void list_updates(struct rpu_network *n, const uint32_t last_of_array[RPU_LAYERS_MAX]) {
     struct rpu_plan *p = &n->plan;
     uint32_t order[RPU_LAYERS_MAX] = {0};
@@ -520,14 +537,21 @@ static void list_updates(struct rpu_network *n, const uint32_t last_of_array[RPU
     for (uint32_t i = 0; i < n->n_arrays; i++) {
         const uint32_t a = order[i];
         const struct rpu_layer *l = &n->layers[n->arrays[a]];
-        const size_t parts = update_parts(n, l);
-        const uint32_t k = add_entry(n, update_item, &(struct rpu_entry){n, 0, 0, a, parts});
-        p->list[k].items = parts * rpu_array_tiles(l->array);
-        p->list[k].filler = 1;
-        p->list[k].name = "update";
-        p->list[k].of = l->spec->name;
+        const struct rpu_segment *s = segment_of(p, a);
+        const size_t parts = rpu_array_update_parts(l->array, l->columns, n->n_workers);
+        struct rpu_entry entry = {n, 0, 0, a, 0, s};
+        uint32_t drawn = 0;
+        if (l->trains && draws_apart(n, s)) {
+            drawn = add_filler(n, draw_item, &entry, "pulses");
+            follow(p, drawn, last_of_array[a]);
+        }
+        entry.parts = parts;
+        const uint32_t k = add_filler(n, update_item, &entry, "update");
+        p->list[k].items *= rpu_array_tiles(l->array);
         follow(p, k, 0);
         follow(p, k, last_of_array[a]);
+        if (drawn)
+            follow(p, k, drawn);
     }
 }
 
@@ -536,7 +560,7 @@ void rpu_plan_make(struct rpu_network *n) {
     struct rpu_plan *p = &n->plan;
     make_segments(n);
     make_steps(n);
-    add_entry(n, whole_item, &(struct rpu_entry){n, 0, p->n_steps, 0, 1});
+    add_entry(n, whole_item, &(struct rpu_entry){n, 0, p->n_steps, 0, 1, NULL});
     list_steps(n, last_of_array);
     p->n_passes = p->n_list;
     list_updates(n, last_of_array);
@@ -551,6 +575,9 @@ static void count_passes(struct rpu_network *n) {
     p->list[0].items = pass->whole;
     for (uint32_t k = 1; k < p->n_passes; k++)
         p->list[k].items = rest * p->entries[k].parts;
+    for (uint32_t k = p->n_passes; k < p->n_list; k++)
+        if (p->list[k].fn == draw_item)
+            p->list[k].items = rest;
     for (size_t i = pass->begin + pass->whole; i < pass->end; i++)
         rpu_pass_load(n, i, i);
 }

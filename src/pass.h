@@ -13,8 +13,13 @@
  *  |------------------|-----------------------------------------|----------------------------------------------------|
  *  | whole images     | images, as many as threads divide evenly | -                                                  |
  *  | step, step, ...  | bands or parts of the remaining images   | the step before it                                 |
- *  | update of arrays | ranges of rows, every image in order     | whole images, and the step that is the last to use |
- *  |                  |                                          | this array's weights and makes its gains           |
+ *  | pulses of arrays | the remaining images; arrays with a      | the array's step on the way back                   |
+ *  |                  | single vector for an image               |                                                    |
+ *  | update of arrays | ranges of rows, every image in order     | whole images, the step that is the last to use     |
+ *  |                  |                                          | this array's weights, and its pulses               |
+ *
+ *  Pulses are drawn where inputs and errors still are in a thread's cache: in the array's step on the way back. Only
+ *  those of single vectors of shared images are an entry of their own, so that nobody waits for them on the way back.
  *
  *  Steps that are not divided are one entry with their neighbours. So the update of an array overlaps the backward
  *  passes of the layers below it. An evaluation is a list of one entry: whole images.
@@ -73,6 +78,7 @@ struct rpu_entry {
     uint32_t first, last; /**< steps [first, last), or... */
     uint32_t array;       /**< ...the number of the array to update */
     size_t parts;
+    const struct rpu_segment *segment; /**< of the array whose pulses are to be drawn */
 };
 
 struct rpu_plan {
@@ -80,8 +86,8 @@ struct rpu_plan {
     uint32_t n_segments;
     struct rpu_step steps[RPU_STEPS_MAX];
     uint32_t n_steps, n_forward; /**< the first n_forward end with the loss */
-    struct rpu_work list[RPU_STEPS_MAX + RPU_LAYERS_MAX + 1];
-    struct rpu_entry entries[RPU_STEPS_MAX + RPU_LAYERS_MAX + 1];
+    struct rpu_work list[RPU_STEPS_MAX + 2 * RPU_LAYERS_MAX + 1];
+    struct rpu_entry entries[RPU_STEPS_MAX + 2 * RPU_LAYERS_MAX + 1];
     uint32_t n_list, n_passes; /**< entries; the first n_passes are no updates */
 };
 

@@ -33,9 +33,9 @@ struct rpu_work {
     size_t items;                   /**< less than 2^31; 0: finished from the beginning, even before those it follows */
     unsigned n_after;               /**< entries that must be finished first: */
     unsigned after[RPU_WORK_AFTER]; /**< their indices, smaller than this one's */
-    /** 1: nothing in the list waits for this entry. A thread begins such work only when it has had nothing else for a
-     *  microsecond or so, or when all other work is taken, so that it is not busy when what others wait for comes up.
-     *  These entries are the last of a list. */
+    /** 1: nothing in the list but fillers waits for this entry. A thread begins such work only when it has had nothing
+     * else for a microsecond or so, or when all other work is taken, so that it is not busy when what others wait for
+     * comes up. These entries are the last of a list. */
     int filler;
     const char *name, *of; /**< for the record of a run, see rpu_sched_event; no name: not recorded */
 };

@@ -287,7 +287,7 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
                                 const float *d, size_t ldd, float eta, struct rpu_update_counts *counts) {
     struct rpu_update_counts none = {0, 0, 0, 0};
     enum rpu_status status = check_block(tile, where);
-    size_t kernel;
+    size_t trains;
     if (status == RPU_ERR_ARG || !x || !d)
         return RPU_ERR_ARG;
     if (status == RPU_OK && !(eta > 0.0f && eta < INFINITY))
@@ -296,15 +296,16 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
         status = RPU_ERR_SHAPE;
     if (status != RPU_OK)
         return status;
-    kernel = rpu_lines(rpu_update_scratch(tile, where->count));
-    status = need_scratch(tile, kernel + 3 * (size_t)where->count * sizeof(float));
+    trains = rpu_lines(rpu_update_train_words(tile) * where->count * sizeof(uint64_t));
+    status = need_scratch(tile, trains + rpu_update_scratch(tile, where->count));
     if (status != RPU_OK)
         return status;
-    float *gain = (float *)(void *)((unsigned char *)tile->scratch + kernel);
-    const struct rpu_gains gains = {gain, gain + where->count, gain + 2 * (size_t)where->count};
-    if (tile->params.device.kind != RPU_DEVICE_PERFECT)
-        rpu_update_gains(tile, where->count, x, ldx, d, ldd, eta, &gains);
-    rpu_tile_update_rows(tile, where, x, ldx, d, ldd, eta, &gains, 0, tile->m, tile->scratch, counts ? counts : &none);
+    uint64_t *const drawn = tile->scratch;
+    void *const rest = (unsigned char *)tile->scratch + trains;
+    if (!counts)
+        counts = &none;
+    rpu_tile_draw(tile, where, x, ldx, d, ldd, eta, drawn, rest, counts);
+    rpu_tile_apply(tile, where, x, ldx, d, ldd, eta, drawn, 0, tile->m, rest, counts);
     return RPU_OK;
 }
 

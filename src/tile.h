@@ -72,7 +72,7 @@ void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
 size_t rpu_read_chunk(const struct rpu_tile *tile, size_t count);
 /** Bytes of scratch (64-byte aligned) that a read of up to `count` columns needs. */
 size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count);
-/** Bytes of scratch that an update of `count` columns needs. */
+/** Bytes of scratch that drawing or applying the pulses of `count` columns needs. */
 size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count);
 
 /** One read of a block of columns through the periphery. Counts are added to. */
@@ -88,9 +88,23 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile);
 void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
                       float eta, const struct rpu_gains *gains);
 
-/** Update of rows [row0, row1) by a block of vectors. Counts are added to; those of all row ranges make the whole. */
-void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
-                          const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t row0,
-                          size_t row1, void *scratch, struct rpu_update_counts *counts);
+/** Words of the pulse trains of a vector (kernels.h); 0 for a perfect tile, which has none. */
+size_t rpu_update_train_words(const struct rpu_tile *tile);
+
+/** Pulse trains of a block of vectors, with gains that are there. Counts are added to. */
+void rpu_update_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                     const float *d, size_t ldd, const struct rpu_gains *gains, uint64_t *trains, void *scratch,
+                     struct rpu_update_counts *counts);
+
+/** First half of an update: gains and pulse trains of a block of vectors. Counts are added to. */
+void rpu_tile_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                   const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
+                   struct rpu_update_counts *counts);
+
+/** Second half: rows [row0, row1) are changed by pulse trains; x, d and eta serve a perfect tile alone. Counts are
+ * added to; with those of drawing, those of all row ranges make the whole. */
+void rpu_tile_apply(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx, const float *d,
+                    size_t ldd, float eta, const uint64_t *trains, size_t row0, size_t row1, void *scratch,
+                    struct rpu_update_counts *counts);
 
 #endif

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From gradients to pulses: gains (update management) and the call of the pulse kernel. */
+/* From gradients to pulses: gains (update management), drawing of the pulse trains, and their application. */
 #include "tile.h"
+
+#include "small.h"
 
 #include <math.h>
 
+static int is_perfect(const struct rpu_tile *tile) {
+    return tile->params.device.kind == RPU_DEVICE_PERFECT; /* no pulses, and a bit length that nothing checked */
+}
+
+static size_t kernel_scratch(const struct rpu_tile *tile, size_t count) {
+    return rpu_lines(rpu_pulse_scratch(tile->m, tile->n, count, (uint32_t)tile->params.update.bl));
+}
+
 size_t rpu_update_scratch(const struct rpu_tile *tile, size_t count) {
-    if (tile->params.device.kind == RPU_DEVICE_PERFECT) /* no pulses, and a bit length that nothing checked */
-        return 0;
-    return rpu_pulse_scratch(tile->m, tile->n, count, (uint32_t)tile->params.update.bl);
+    return is_perfect(tile) ? 0 : kernel_scratch(tile, count) + 3 * count * sizeof(float);
+}
+
+size_t rpu_update_train_words(const struct rpu_tile *tile) {
+    return is_perfect(tile) ? 0 : rpu_train_words(tile->m, tile->n, (uint32_t)tile->params.update.bl);
 }
 
 void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
@@ -19,45 +31,66 @@ void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x,
     tile->k->gains(count, c, u->um, gains->peak, gains->d, gains->x, gains->d);
 }
 
-void rpu_tile_update_rows(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
-                          const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t row0,
-                          size_t row1, void *scratch, struct rpu_update_counts *counts) {
-    const struct rpu_device *dev = &tile->params.device;
+/* What drawing and applying share. */
+static struct rpu_pulse_args args_of(const struct rpu_tile *tile, const struct rpu_block *where, uint64_t *trains,
+                                     void *scratch) {
+    const struct rpu_pulse_args args = {.m = tile->m,
+                                        .n = tile->n,
+                                        .columns = where->count,
+                                        .column = where->column,
+                                        .bl = (uint32_t)tile->params.update.bl,
+                                        .trains = trains,
+                                        .scratch = scratch};
+    return args;
+}
+
+static void add_counts(struct rpu_update_counts *to, const struct rpu_pulse_counts *c) {
+    to->row_pulses += c->row_pulses;
+    to->column_pulses += c->column_pulses;
+    to->coincidences += c->coincidences;
+    to->clipped += c->clipped;
+}
+
+void rpu_update_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                     const float *d, size_t ldd, const struct rpu_gains *gains, uint64_t *trains, void *scratch,
+                     struct rpu_update_counts *counts) {
+    struct rpu_pulse_args args = args_of(tile, where, trains, scratch);
     struct rpu_pulse_counts c = {0, 0, 0, 0};
-    if (dev->kind == RPU_DEVICE_PERFECT) {
+    args.x = x, args.ldx = ldx, args.d = d, args.ldd = ldd;
+    args.gain_x = gains->x, args.gain_d = gains->d, args.peak = gains->peak;
+    args.row_bits = rpu_tile_stream(tile, RPU_RNG_ROW_BITS, where->image);
+    args.row_ties = rpu_tile_stream(tile, RPU_RNG_ROW_TIES, where->image);
+    args.col_bits = rpu_tile_stream(tile, RPU_RNG_COL_BITS, where->image);
+    args.col_ties = rpu_tile_stream(tile, RPU_RNG_COL_TIES, where->image);
+    tile->k->pulse_draw(&args, &c);
+    add_counts(counts, &c);
+}
+
+void rpu_tile_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
+                   const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
+                   struct rpu_update_counts *counts) {
+    if (is_perfect(tile))
+        return;
+    float *gain = (float *)(void *)((unsigned char *)scratch + kernel_scratch(tile, where->count));
+    const struct rpu_gains gains = {gain, gain + where->count, gain + 2 * (size_t)where->count};
+    rpu_update_gains(tile, where->count, x, ldx, d, ldd, eta, &gains);
+    rpu_update_draw(tile, where, x, ldx, d, ldd, &gains, trains, scratch, counts);
+}
+
+void rpu_tile_apply(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx, const float *d,
+                    size_t ldd, float eta, const uint64_t *trains, size_t row0, size_t row1, void *scratch,
+                    struct rpu_update_counts *counts) {
+    const struct rpu_device *dev = &tile->params.device;
+    struct rpu_pulse_args args = args_of(tile, where, (uint64_t *)(uintptr_t)trains, scratch); /* only read */
+    struct rpu_pulse_counts c = {0, 0, 0, 0};
+    if (is_perfect(tile)) {
         tile->k->outer(row0, row1, tile->n, where->count, tile->w, tile->ldw, x, ldx, d, ldd, eta);
         return;
     }
-    const struct rpu_pulse_args args = {
-        .m = tile->m,
-        .n = tile->n,
-        .row0 = row0,
-        .row1 = row1,
-        .columns = where->count,
-        .column = where->column,
-        .w = tile->w,
-        .dev = tile->dev,
-        .x = x,
-        .ldx = ldx,
-        .d = d,
-        .ldd = ldd,
-        .gain_x = gains->x,
-        .gain_d = gains->d,
-        .peak = gains->peak,
-        .step_unit = dev->dw_min * RPU_DEV_UNIT,
-        .bound_unit = dev->bound * RPU_DEV_UNIT,
-        .ctoc = dev->dw_min_ctoc,
-        .bl = (uint32_t)tile->params.update.bl,
-        .row_bits = rpu_tile_stream(tile, RPU_RNG_ROW_BITS, where->image),
-        .row_ties = rpu_tile_stream(tile, RPU_RNG_ROW_TIES, where->image),
-        .col_bits = rpu_tile_stream(tile, RPU_RNG_COL_BITS, where->image),
-        .col_ties = rpu_tile_stream(tile, RPU_RNG_COL_TIES, where->image),
-        .noise = rpu_tile_stream(tile, RPU_RNG_CTOC, where->image),
-        .scratch = scratch,
-    };
-    tile->k->pulse(&args, &c);
-    counts->row_pulses += c.row_pulses;
-    counts->column_pulses += c.column_pulses;
-    counts->coincidences += c.coincidences;
-    counts->clipped += c.clipped;
+    args.row0 = row0, args.row1 = row1, args.w = tile->w, args.dev = tile->dev;
+    args.step_unit = dev->dw_min * RPU_DEV_UNIT, args.bound_unit = dev->bound * RPU_DEV_UNIT;
+    args.ctoc = dev->dw_min_ctoc;
+    args.noise = rpu_tile_stream(tile, RPU_RNG_CTOC, where->image);
+    tile->k->pulse_apply(&args, &c);
+    add_counts(counts, &c);
 }

@@ -132,7 +132,7 @@ typedef void kc_checker(struct kc *c, kc_any_fn *ref, kc_any_fn *sut);
 /* One checker for each operation: an operation without one does not compile (kcheck.c) or link. */
 kc_checker kcheck_philox, kcheck_gaussian, kcheck_threshold, kcheck_bernoulli;
 kc_checker kcheck_absmax, kcheck_dac, kcheck_forward, kcheck_backward, kcheck_epilogue;
-kc_checker kcheck_gains, kcheck_pulse, kcheck_outer;
+kc_checker kcheck_gains, kcheck_pulse_draw, kcheck_pulse_apply, kcheck_outer;
 kc_checker kcheck_im2col, kcheck_col2im, kcheck_maxpool, kcheck_unpool;
 kc_checker kcheck_tanh, kcheck_sigmoid, kcheck_relu, kcheck_dtanh, kcheck_dsigmoid, kcheck_drelu, kcheck_softmax;
 

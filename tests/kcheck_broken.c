@@ -182,50 +182,65 @@ static void epilogue_count(size_t columns, size_t n, float *y, size_t ldy, const
         saturated[p] = saturated[p] > 1 ? 1 : saturated[p];
 }
 
-/* Noise counted from the first row of the range instead of from row 0. */
-static void pulse_ordinal(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    struct rpu_pulse_args a = *args;
-    if (a.row0 > 0)
-        a.noise.ctr[1]++;
-    rpu_k_pulse_generic(&a, counts);
-}
-
-static void pulse_range(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    struct rpu_pulse_args a = *args;
-    a.row1 = a.row1 < a.m ? a.row1 + 1 : a.m;
-    rpu_k_pulse_generic(&a, counts);
-}
-
-static void pulse_counts(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    rpu_k_pulse_generic(args, counts);
+static void pulse_draw_counts(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    rpu_k_pulse_draw_generic(args, counts);
     counts->clipped = 0;
 }
 
-static void pulse_unclipped(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+/* Rows whose bits equal their threshold's take the bits of another image. */
+static void pulse_draw_ties(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.row_ties.ctr[1]++;
+    rpu_k_pulse_draw_generic(&a, counts);
+}
+
+/* Columns counted from the start of the block. */
+static void pulse_draw_column(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.column = 0;
+    rpu_k_pulse_draw_generic(&a, counts);
+}
+
+/* Signs of vectors that do not fire. */
+static void pulse_draw_signs(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    rpu_k_pulse_draw_generic(args, counts);
+    for (size_t p = 0; p < args->columns; p++)
+        if (args->m > 0 && args->d[p * args->ldd] < 0.0f)
+            args->trains[p * rpu_train_words(args->m, args->n, args->bl)] |= 1;
+}
+
+/* Noise counted from the first row of the range instead of from row 0. */
+static void pulse_apply_ordinal(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    if (a.row0 > 0)
+        a.noise.ctr[1]++;
+    rpu_k_pulse_apply_generic(&a, counts);
+}
+
+static void pulse_apply_range(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.row1 = a.row1 < a.m ? a.row1 + 1 : a.m;
+    rpu_k_pulse_apply_generic(&a, counts);
+}
+
+static void pulse_apply_unclipped(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
     struct rpu_pulse_args a = *args;
     a.bound_unit *= 1.0000001f;
-    rpu_k_pulse_generic(&a, counts);
+    rpu_k_pulse_apply_generic(&a, counts);
 }
 
 /* The noise of narrow arrays from the blocks of another vector. */
-static void pulse_blocks(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+static void pulse_apply_blocks(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
     struct rpu_pulse_args a = *args;
     if (rpu_pulse_narrow(a.m, a.n))
         a.noise.ctr[0]++;
-    rpu_k_pulse_generic(&a, counts);
+    rpu_k_pulse_apply_generic(&a, counts);
 }
 
-static void pulse_counter(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+static void pulse_apply_counter(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
     struct rpu_pulse_args a = *args;
     a.noise.ctr[0] = 0;
-    rpu_k_pulse_generic(&a, counts);
-}
-
-/* Rows whose bits equal their threshold's take the bits of another image. */
-static void pulse_ties(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    struct rpu_pulse_args a = *args;
-    a.row_ties.ctr[1]++;
-    rpu_k_pulse_generic(&a, counts);
+    rpu_k_pulse_apply_generic(&a, counts);
 }
 
 static void gains_unmanaged(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
@@ -350,25 +365,26 @@ static float softmax_value(size_t n, const float *z, float *p) {
 #define BROKEN(kernel, fault)                                                                                          \
     { #kernel, #fault, (kc_any_fn *)kernel##_##fault }
 
-const struct kc_broken kc_broken[] = {BROKEN(philox, one_bit),     BROKEN(gaussian, too_far),
-                                      BROKEN(gaussian, too_early), BROKEN(gaussian, wrong_group),
-                                      BROKEN(threshold, rounds),   BROKEN(threshold, count),
-                                      BROKEN(bernoulli, no_ties),  BROKEN(bernoulli, unused_bits),
-                                      BROKEN(absmax, nothing),     BROKEN(absmax, takes_nan),
-                                      BROKEN(absmax, reads_on),    BROKEN(dac, in_gap),
-                                      BROKEN(dac, zero_sign),      BROKEN(forward, order),
-                                      BROKEN(forward, by_block),   BROKEN(forward, scratch),
-                                      BROKEN(backward, input),     BROKEN(backward, no_skip),
-                                      BROKEN(backward, skips),     BROKEN(epilogue, first),
-                                      BROKEN(epilogue, count),     BROKEN(gains, unmanaged),
-                                      BROKEN(gains, infinite),     BROKEN(pulse, blocks),
-                                      BROKEN(pulse, counter),      BROKEN(pulse, ties),
-                                      BROKEN(pulse, ordinal),      BROKEN(pulse, range),
-                                      BROKEN(pulse, counts),       BROKEN(pulse, unclipped),
-                                      BROKEN(outer, no_skip),      BROKEN(im2col, bias),
-                                      BROKEN(col2im, order),       BROKEN(maxpool, last_tie),
-                                      BROKEN(unpool, overwrites),  BROKEN(tanh, zero),
-                                      BROKEN(sigmoid, last_place), BROKEN(relu, nan),
-                                      BROKEN(dtanh, unfused),      BROKEN(dsigmoid, order),
-                                      BROKEN(drelu, product),      BROKEN(softmax, reciprocal),
-                                      BROKEN(softmax, value),      {NULL, NULL, NULL}};
+const struct kc_broken kc_broken[] = {BROKEN(philox, one_bit),      BROKEN(gaussian, too_far),
+                                      BROKEN(gaussian, too_early),  BROKEN(gaussian, wrong_group),
+                                      BROKEN(threshold, rounds),    BROKEN(threshold, count),
+                                      BROKEN(bernoulli, no_ties),   BROKEN(bernoulli, unused_bits),
+                                      BROKEN(absmax, nothing),      BROKEN(absmax, takes_nan),
+                                      BROKEN(absmax, reads_on),     BROKEN(dac, in_gap),
+                                      BROKEN(dac, zero_sign),       BROKEN(forward, order),
+                                      BROKEN(forward, by_block),    BROKEN(forward, scratch),
+                                      BROKEN(backward, input),      BROKEN(backward, no_skip),
+                                      BROKEN(backward, skips),      BROKEN(epilogue, first),
+                                      BROKEN(epilogue, count),      BROKEN(gains, unmanaged),
+                                      BROKEN(gains, infinite),      BROKEN(pulse_draw, counts),
+                                      BROKEN(pulse_draw, ties),     BROKEN(pulse_draw, column),
+                                      BROKEN(pulse_draw, signs),    BROKEN(pulse_apply, blocks),
+                                      BROKEN(pulse_apply, counter), BROKEN(pulse_apply, ordinal),
+                                      BROKEN(pulse_apply, range),   BROKEN(pulse_apply, unclipped),
+                                      BROKEN(outer, no_skip),       BROKEN(im2col, bias),
+                                      BROKEN(col2im, order),        BROKEN(maxpool, last_tie),
+                                      BROKEN(unpool, overwrites),   BROKEN(tanh, zero),
+                                      BROKEN(sigmoid, last_place),  BROKEN(relu, nan),
+                                      BROKEN(dtanh, unfused),       BROKEN(dsigmoid, order),
+                                      BROKEN(drelu, product),       BROKEN(softmax, reciprocal),
+                                      BROKEN(softmax, value),       {NULL, NULL, NULL}};

@@ -43,8 +43,7 @@ struct pulse_case {
 /* What one case owns. */
 struct pulse_data {
     struct rpu_pulse_args args;
-    struct kc_out w, counts;
-    void *scratch;
+    struct kc_out trains, w, counts;
 };
 
 /* Padding included: a kernel must not care what stands there. */
@@ -113,22 +112,17 @@ static void tie(const struct rpu_pulse_args *a) {
     }
 }
 
+/* Arguments of both kernels. */
 static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
     struct rpu_pulse_args *a = &data->args;
-    const size_t ldw = rpu_padded(s->n);
-    uint16_t *dev;
     memset(a, 0, sizeof *a);
-    a->m = s->m, a->n = s->n, a->columns = s->columns, a->bl = s->bl, a->row1 = s->m;
+    a->m = s->m, a->n = s->n, a->columns = s->columns, a->bl = s->bl;
     a->column = kc_below(c, 2) ? 0 : (uint32_t)kc_below(c, 3000);
     if (kc_below(c, 8) == 0)
         a->column = RPU_COUNTER_MAX_COLUMNS - (uint32_t)s->columns;
     a->ldx = kc_leading(c, s->n), a->ldd = kc_leading(c, s->m);
-    a->step_unit = 0.01f * RPU_DEV_UNIT, a->bound_unit = 0.6f * RPU_DEV_UNIT, a->ctoc = s->noisy ? 0.3f : 0.0f;
     a->x = kc_input_matrix(c, "x", s->columns, s->n, a->ldx, s->x);
     a->d = kc_input_matrix(c, "d", s->columns, s->m, a->ldd, s->d);
-    dev = kc_input(c, "dev", s->m * ldw * 4 * sizeof *dev);
-    fill_devices(c, dev, s->m, ldw);
-    a->dev = dev;
     fill_gains(c, s, a);
     a->row_bits = kc_stream(c), a->row_ties = kc_stream(c), a->noise = kc_stream(c);
     a->col_bits = kc_stream(c), a->col_ties = kc_stream(c);
@@ -139,65 +133,118 @@ static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *da
     }
     if (s->ties)
         tie(a);
-    data->w = kc_output(c, "w", KC_F32, s->m * ldw);
     data->counts = kc_output(c, "counts (row pulses, column pulses, coincidences, clipped)", KC_U64, 4);
-    fill_weights(c, a, data->w.ref);
-    if (data->w.count > 0)
-        memcpy(data->w.sut, data->w.ref, data->w.count * sizeof(float));
+}
+
+static size_t trains_of(const struct pulse_case *s) {
+    return s->columns * rpu_train_words(s->m, s->n, s->bl);
+}
+
+static void *scratch_for(struct kc *c, const struct pulse_case *s, const struct rpu_pulse_args *a) {
+    return kc_scratch(c, "scratch", rpu_pulse_scratch(s->m, s->n, a->columns, s->bl), 64);
 }
 
 /* Columns [p, end) of the block. */
 static struct rpu_pulse_args part(const struct rpu_pulse_args *a, size_t p, size_t end) {
     struct rpu_pulse_args b = *a;
     b.columns = end - p, b.column = a->column + (uint32_t)p;
-    b.x = a->x + p * a->ldx, b.d = a->d + p * a->ldd;
-    b.gain_x = a->gain_x + p, b.gain_d = a->gain_d + p, b.peak = a->peak + p;
+    b.trains = a->trains + p * rpu_train_words(a->m, a->n, a->bl);
+    b.x = a->x ? a->x + p * a->ldx : NULL, b.d = a->d ? a->d + p * a->ldd : NULL;
+    b.gain_x = a->gain_x ? a->gain_x + p : NULL, b.gain_d = a->gain_d ? a->gain_d + p : NULL;
+    b.peak = a->peak ? a->peak + p : NULL;
     return b;
 }
 
-/* The variant works row range by row range, in either direction, and block by block: the whole must be the same. */
-static void pieces(struct kc *c, rpu_pulse_fn *sut, const struct pulse_case *s, const struct pulse_data *data,
-                   struct rpu_pulse_counts *counts) {
+static void run(struct kc *c, rpu_pulse_draw_fn *fn, const struct pulse_case *s, const struct rpu_pulse_args *args,
+                struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_args a = *args;
+    a.scratch = scratch_for(c, s, args);
+    fn(&a, counts);
+    kc_release(c);
+}
+
+/* The variant draws block by block: the whole must be the same. */
+static void draw_case(struct kc *c, rpu_pulse_draw_fn *ref, rpu_pulse_draw_fn *sut, const struct pulse_case *s) {
+    struct pulse_data data;
+    make(c, s, &data);
+    data.trains = kc_output(c, "trains", KC_U64, trains_of(s));
+    memset(data.counts.ref, 0, 32);
+    memset(data.counts.sut, 0, 32);
+    kc_seal(c);
+    data.args.trains = data.trains.ref;
+    run(c, ref, s, &data.args, data.counts.ref);
+    data.args.trains = data.trains.sut;
     for (size_t p = 0, end; p < s->columns; p = end) {
         end = kc_cut(c, s->columns_cut, p, s->columns);
-        struct rpu_pulse_args a = part(&data->args, p, end);
-        a.w = data->w.sut;
+        const struct rpu_pulse_args a = part(&data.args, p, end);
+        run(c, sut, s, &a, data.counts.sut);
+    }
+    kc_finish(c);
+}
+
+/* What is left of the arguments when pulses have been drawn. */
+static void make_apply(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
+    struct rpu_pulse_args *a = &data->args;
+    const size_t ldw = rpu_padded(s->n);
+    uint64_t *trains = kc_input(c, "trains", trains_of(s) * sizeof *trains);
+    uint16_t *dev = kc_input(c, "dev", s->m * ldw * 4 * sizeof *dev);
+    struct rpu_pulse_counts unused = {0, 0, 0, 0};
+    a->trains = trains;
+    run(c, rpu_k_pulse_draw_generic, s, a, &unused);
+    a->x = a->d = a->gain_x = a->gain_d = a->peak = NULL;
+    a->step_unit = 0.01f * RPU_DEV_UNIT, a->bound_unit = 0.6f * RPU_DEV_UNIT, a->ctoc = s->noisy ? 0.3f : 0.0f;
+    fill_devices(c, dev, s->m, ldw);
+    a->dev = dev;
+    data->w = kc_output(c, "w", KC_F32, s->m * ldw);
+    fill_weights(c, a, data->w.ref);
+    if (data->w.count > 0)
+        memcpy(data->w.sut, data->w.ref, data->w.count * sizeof(float));
+}
+
+/* The variant works row range by row range, in any order, and block by block: the whole must be the same. */
+static void apply_case(struct kc *c, rpu_pulse_apply_fn *ref, rpu_pulse_apply_fn *sut, const struct pulse_case *s) {
+    struct pulse_data data;
+    make(c, s, &data);
+    make_apply(c, s, &data);
+    memset(data.counts.ref, 0, 32);
+    memset(data.counts.sut, 0, 32);
+    kc_seal(c);
+    data.args.row1 = s->m;
+    data.args.w = data.w.ref;
+    run(c, ref, s, &data.args, data.counts.ref);
+    data.args.w = data.w.sut;
+    for (size_t p = 0, end; p < s->columns; p = end) {
+        end = kc_cut(c, s->columns_cut, p, s->columns);
+        struct rpu_pulse_args a = part(&data.args, p, end);
         size_t edges[2] = {kc_cut(c, s->rows_cut, 0, s->m), s->m};
         edges[1] = edges[0] < s->m ? kc_cut(c, s->rows_cut, edges[0], s->m) : s->m;
         const size_t ranges[3][2] = {{edges[1], s->m}, {0, edges[0]}, {edges[0], edges[1]}};
         for (size_t r = 0; r < 3; r++) {
             a.row0 = ranges[r][0], a.row1 = ranges[r][1];
-            a.scratch = kc_scratch(c, "scratch", rpu_pulse_scratch(s->m, s->n, a.columns, s->bl), 64);
             if (a.row0 < a.row1)
-                sut(&a, counts);
-            kc_release(c);
+                run(c, sut, s, &a, data.counts.sut);
         }
     }
-}
-
-static void pulse_case(struct kc *c, rpu_pulse_fn *ref, rpu_pulse_fn *sut, const struct pulse_case *s) {
-    struct pulse_data data;
-    make(c, s, &data);
-    memset(data.counts.ref, 0, 32);
-    memset(data.counts.sut, 0, 32);
-    struct rpu_pulse_args a = data.args;
-    a.w = data.w.ref;
-    a.scratch = kc_scratch(c, "scratch of generic", rpu_pulse_scratch(s->m, s->n, s->columns, s->bl), 64);
-    kc_seal(c);
-    ref(&a, data.counts.ref);
-    pieces(c, sut, s, &data, data.counts.sut);
     kc_finish(c);
 }
 
-static void pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, const struct pulse_case *s) {
+typedef void pulse_check_fn(struct kc *c, rpu_pulse_draw_fn *ref, rpu_pulse_draw_fn *sut, const struct pulse_case *s);
+
+/* The checks of one kernel of the two, which have one signature. */
+struct pulse_check {
+    pulse_check_fn *check;
+    rpu_pulse_draw_fn *ref, *sut;
+};
+
+static void pulse(struct kc *c, const struct pulse_check *k, const struct pulse_case *s) {
     static const char *const cuts[] = {"whole", "singly", "at random"};
     if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
                  kc_pattern_name(s->x), kc_pattern_name(s->d), s->managed ? " UM" : "", s->noisy ? " noisy" : "",
                  s->ties ? " ties" : "", cuts[s->rows_cut], cuts[s->columns_cut]))
-        pulse_case(c, (rpu_pulse_fn *)ref, (rpu_pulse_fn *)sut, s);
+        k->check(c, k->ref, k->sut, s);
 }
 
-static void pulse_sweep(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+static void pulse_sweep(struct kc *c, const struct pulse_check *check) {
     static const size_t rows[] = {1, 2, 3, 5, 8, 10, 16, 17, 32, 33, 64, 65, 128, 130};
     static const uint32_t lengths[] = {1, 10, 2, 3, 31, 1, 10};
     static const enum kc_pattern patterns[] = {KC_UNIFORM, KC_SPARSE, KC_UNIFORM, KC_SPARSE,
@@ -220,11 +267,11 @@ static void pulse_sweep(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                 one.columns = 1 + turn % 3;
             if (one.m * one.n * one.columns * one.bl > 600000)
                 one.bl = 1;
-            pulse(c, ref, sut, &one);
+            pulse(c, check, &one);
         }
 }
 
-static void pulse_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+static void pulse_shapes(struct kc *c, const struct pulse_check *check) {
     static const size_t shapes[][3] = {{16, 26, 576}, {32, 401, 64},  {128, 513, 1},  {10, 129, 1},   {128, 513, 8},
                                        {7, 33, 64},   {300, 2048, 1}, {2048, 300, 1}, {1000, 1030, 2}};
     static const uint32_t lengths[] = {1, 10};
@@ -242,23 +289,23 @@ static void pulse_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                            (v / 2) % 3,
                                            0};
             if (v < 4 || shapes[k][0] * shapes[k][1] < 100000)
-                pulse(c, ref, sut, &one);
+                pulse(c, check, &one);
         }
     for (unsigned x = 0; x < KC_PATTERNS; x++)
         for (unsigned d = 0; d < KC_PATTERNS; d++)
             for (unsigned v = 0; v < 4; v++) {
                 const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3, 0};
-                pulse(c, ref, sut, &one);
+                pulse(c, check, &one);
             }
     for (unsigned v = 0; v < 12; v++) {
         const struct pulse_case one = {5,     26 + v, 3,     255,       KC_UNIFORM, v % 2 ? KC_SPARSE : KC_UNIFORM,
                                        v & 1, v != 7, v % 3, v / 3 % 3, 0};
-        pulse(c, ref, sut, &one);
+        pulse(c, check, &one);
     }
 }
 
 /* Ties everywhere, in narrow and wide arrays, and more row pulses than narrow arrays take at a time. */
-static void pulse_ties(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+static void pulse_ties(struct kc *c, const struct pulse_check *check) {
     static const size_t shapes[][3] = {{16, 26, 20}, {64, 32, 9}, {9, 67, 5}, {65, 130, 3}, {10, 129, 1}, {5, 7, 300}};
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (unsigned v = 0; v < 12; v++) {
@@ -272,14 +319,23 @@ static void pulse_ties(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                            .rows_cut = v % 3,
                                            .columns_cut = v / 3 % 3,
                                            .ties = 1};
-            pulse(c, ref, sut, &one);
+            pulse(c, check, &one);
         }
 }
 
-void kcheck_pulse(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
-    pulse_ties(c, ref, sut);
-    pulse_sweep(c, ref, sut);
-    pulse_shapes(c, ref, sut);
+static void pulse_cases(struct kc *c, pulse_check_fn *check, kc_any_fn *ref, kc_any_fn *sut) {
+    const struct pulse_check k = {check, (rpu_pulse_draw_fn *)ref, (rpu_pulse_draw_fn *)sut};
+    pulse_ties(c, &k);
+    pulse_sweep(c, &k);
+    pulse_shapes(c, &k);
+}
+
+void kcheck_pulse_draw(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    pulse_cases(c, draw_case, ref, sut);
+}
+
+void kcheck_pulse_apply(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    pulse_cases(c, apply_case, ref, sut);
 }
 
 /* ---- exact update ---- */

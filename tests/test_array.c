@@ -116,7 +116,8 @@ static void reads_and_updates_of_a_grid(void **state) {
     struct rpu_read_counts forward[2] = {{0}}, backward[2] = {{0}};
     struct rpu_update_counts update[2] = {{0}};
     float x[COLUMNS * N], d[COLUMNS * M], y[2][COLUMNS * M], z[2][COLUMNS * N], w[2][M * N];
-    float *gains = malloc(rpu_array_gain_floats(a, COLUMNS) * sizeof *gains);
+    uint64_t *trains = malloc(rpu_array_train_words(a, COLUMNS) * sizeof *trains);
+    const struct rpu_block bands[] = {{3, 0, 4, 0}, {3, 4, COLUMNS - 4, 0}};
     void *scratch = aligned_alloc(64, rpu_array_scratch(a, COLUMNS));
     (void)state;
     assert_int_equal(a->rows, ROWS);
@@ -134,10 +135,11 @@ static void reads_and_updates_of_a_grid(void **state) {
             for (size_t c = 0; c < COLS; c++)
                 rpu_tile_update(tiles[r][c], &where, x + rpu_range(N, COLS, c), N, d + rpu_range(M, ROWS, r), M, 0.05f,
                                 &update[0]);
-        rpu_array_gains(a, COLUMNS, 0, 4, x, N, d, M, 0.05f, gains); /* in two bands */
-        rpu_array_gains(a, COLUMNS, 4, COLUMNS - 4, x + 4 * N, N, d + 4 * M, M, 0.05f, gains);
+        for (size_t b = 2; b-- > 0;)
+            rpu_array_draw(a, COLUMNS, &bands[b], x + bands[b].column * N, N, d + bands[b].column * M, M, 0.05f, trains,
+                           scratch, &update[1]);
         for (size_t part = 0; part < rpu_array_tiles(a) * 3; part++)
-            rpu_array_update_part(a, &where, x, N, d, M, 0.05f, gains, 3, part, scratch, &update[1]);
+            rpu_array_apply_part(a, &where, x, N, d, M, 0.05f, trains, 3, part, scratch, &update[1]);
         whole_weights(tiles, w[0]);
         rpu_array_get_weights(a, w[1]);
         assert_memory_equal(w[0], w[1], sizeof w[0]);
@@ -148,7 +150,7 @@ static void reads_and_updates_of_a_grid(void **state) {
     assert_true(forward[0].rereads > 0 && backward[0].columns == 2 * COLUMNS * ROWS * COLS);
     assert_true(update[0].coincidences > 100);
     free_tiles(tiles);
-    free(gains);
+    free(trains);
     free(scratch);
     rpu_array_destroy(a);
 }

@@ -104,7 +104,7 @@ static void test_kernel_names(void **state) {
     assert_int_equal(rpu_kernel_count(), generic);
     assert_null(rpu_kernel_name(rpu_kernel_count()));
     assert_int_equal(field_of("philox"), offsetof(struct rpu_kernels, philox) / sizeof(any_fn *));
-    assert_int_equal(field_of("pulse"), offsetof(struct rpu_kernels, pulse) / sizeof(any_fn *));
+    assert_int_equal(field_of("pulse_draw"), offsetof(struct rpu_kernels, pulse_draw) / sizeof(any_fn *));
     assert_int_equal(field_of("softmax"), offsetof(struct rpu_kernels, softmax) / sizeof(any_fn *));
 }
 

@@ -78,16 +78,28 @@ static void updates_wait_for_their_own_array_alone(void **state) {
         struct rpu_network *n = make(&engine, threads, 1);
         const struct rpu_plan *p = &n->plan;
         const uint32_t k2 = backward_entry(p, 1);
-        assert_int_equal(p->n_list, p->n_passes + 4);
+        uint32_t drawn[4] = {0}, updates = 0;
         for (uint32_t k = p->n_passes; k < p->n_list; k++) {
             const uint32_t array = p->entries[k].array;
             const uint32_t own = backward_entry(p, array);
-            assert_int_equal(p->list[k].n_after, 2);
+            if (strcmp(p->list[k].name, "pulses") == 0) { /* of fully connected arrays, before their updates */
+                assert_true(array > 1 && drawn[array] == 0);
+                assert_int_equal(p->list[k].n_after, 1);
+                assert_int_equal(p->list[k].after[0], own);
+                drawn[array] = k;
+                continue;
+            }
+            updates++;
+            assert_int_equal(p->list[k].n_after, array > 1 ? 3 : 2);
             assert_int_equal(p->list[k].after[0], 0); /* images that were done as a whole */
             assert_int_equal(p->list[k].after[1], own);
+            if (array > 1)
+                assert_int_equal(p->list[k].after[2], drawn[array]);
             if (threads > 1 && array > 1)
                 assert_true(own < k2); /* so it overlaps the second convolution's backward pass */
         }
+        assert_int_equal(updates, 4);
+        assert_true(drawn[2] > 0 && drawn[3] > 0);
         rpu_network_destroy(n);
         rpu_engine_destroy(engine);
     }

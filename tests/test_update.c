@@ -459,20 +459,24 @@ static void test_blocks(void **state) {
     test_free(w);
 }
 
-static void some_rows(struct rpu_tile *t, const struct work *w, const struct rpu_gains *g, size_t row0, size_t row1,
-                      struct rpu_update_counts *c) {
-    const struct rpu_block where = {9, 100, COLUMNS, 0};
+/* Draws the trains of columns [first, end), or applies those of all columns to rows [first, end). */
+static void half_update(struct rpu_tile *t, const struct work *w, int draw, uint64_t *trains, size_t first, size_t end,
+                        struct rpu_update_counts *c) {
+    const struct rpu_block all = {9, 100, COLUMNS, 0};
+    const struct rpu_block some = {9, 100 + (uint32_t)first, (uint32_t)(end - first), 0};
     void *scratch = NULL;
     assert_int_equal(posix_memalign(&scratch, 64, rpu_update_scratch(t, COLUMNS) + 64), 0);
-    rpu_tile_update_rows(t, &where, w->x, LDX, w->d, LDD, 0.02f, g, row0, row1, scratch, c);
+    if (draw)
+        rpu_tile_draw(t, &some, w->x + first * LDX, LDX, w->d + first * LDD, LDD, 0.02f,
+                      trains + first * rpu_update_train_words(t), scratch, c);
+    else
+        rpu_tile_apply(t, &all, w->x, LDX, w->d, LDD, 0.02f, trains, first, end, scratch, c);
     free(scratch);
 }
 
-/* Row ranges, in any order, make the whole. */
+/* Trains drawn in two blocks and applied by row ranges, each in any order, make the whole. */
 static void test_row_ranges(void **state) {
     struct work *w = make_work();
-    float gx[COLUMNS], gd[COLUMNS], peak[COLUMNS];
-    const struct rpu_gains g = {gx, gd, peak};
     (void)state;
     for (int perfect = 0; perfect < 2; perfect++) {
         struct rpu_tile_params p;
@@ -487,12 +491,16 @@ static void test_row_ranges(void **state) {
         for (size_t cut = 1; cut < BM; cut++) {
             struct rpu_update_counts sum = {0, 0, 0, 0};
             t = fresh(&p);
-            if (!perfect)
-                rpu_update_gains(t, COLUMNS, w->x, LDX, w->d, LDD, 0.02f, &g);
-            some_rows(t, w, &g, cut, BM, &sum);
-            some_rows(t, w, &g, cut / 2, cut, &sum);
+            uint64_t *trains = malloc((COLUMNS * rpu_update_train_words(t) + 1) * sizeof *trains);
+            assert_non_null(trains);
+            const size_t column = cut % (COLUMNS - 1) + 1;
+            half_update(t, w, 1, trains, column, COLUMNS, &sum);
+            half_update(t, w, 1, trains, 0, column, &sum);
+            half_update(t, w, 0, trains, cut, BM, &sum);
+            half_update(t, w, 0, trains, cut / 2, cut, &sum);
             if (cut / 2 > 0)
-                some_rows(t, w, &g, 0, cut / 2, &sum);
+                half_update(t, w, 0, trains, 0, cut / 2, &sum);
+            free(trains);
             rpu_tile_get_weights(t, w->parts);
             rpu_tile_destroy(t);
             assert_memory_equal(w->whole, w->parts, sizeof w->whole);

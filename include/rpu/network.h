@@ -24,6 +24,8 @@ struct rpu_array_stats {
     uint64_t images;   /**< images trained */
     double seconds[3]; /**< time in each cycle (enum rpu_cycle), that of all threads divided by their number: with one
                             thread the wall time, with more what the cycle takes when all of them work on it */
+    double apply_seconds; /**< of the update's time, likewise: pulses applied, after they were drawn. An array takes
+                           the pulses of one image after the other */
     struct rpu_read_counts forward;
     struct rpu_read_counts backward;
     struct rpu_update_counts update;

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stochastic pulsed update.
  *
- * Row pulses of the whole block are drawn first, as flat planes. What follows costs only where something fires:
+ * Drawing: row pulses of the whole block first, as flat planes. After that only what fires costs anything: for each vector
+ * and slot in which a row fires the plane of inputs is drawn.
  *
- * - Wide arrays: for each vector and slot in which a row fires the column plane is drawn and turned into a list of hits
- *   (input index and sign), which all rows firing in that slot share. The noise of a vector's coincidences is one dense
- *   stream, so eight hits of a list meet eight consecutive Gaussians. Weights and device parameters are gathered by
- *   broadcasts and blends, which leave the shuffle port free. Where more than half of the inputs fire, weights are worked
- *   off eight by eight instead and the noise is spread over them. The next row that fires is known and is fetched ahead
- *   where arrays are larger than a cache.
- * - Narrow arrays have a way of their own, in pulse_narrow.c. */
+ * Applying, wide arrays: the inputs that fire in a slot are turned into a list of hits (index and sign), which all rows
+ * firing in that slot share. The noise of a vector's coincidences is one dense stream, so eight hits of a list meet eight
+ * consecutive Gaussians. Weights and device parameters are gathered by broadcasts and blends, which leave the shuffle
+ * port free. Where more than half of the inputs fire, weights are worked off eight by eight instead and the noise is
+ * spread over them. The next row that fires is known and is fetched ahead where arrays are larger than a cache.
+ *
+ * Narrow arrays have a way of their own, in pulse_narrow.c. */
 #include "update.h"
 
-/* ---- work memory ---- */
+/* The trains of a narrow array have a word for each plane. */
+INLINE int is_narrow(const struct rpu_pulse_args *a) {
+    return rpu_pulse_narrow(a->m, a->n) && a->m > 0 && a->n > 0;
+}
 
-enum { NOISE = 960 }; /* of a vector, that are there at a time */
+/* ---- drawing ---- */
 
 INLINE void *take(unsigned char **at, size_t bytes) {
     void *p = *at;
@@ -22,37 +26,50 @@ INLINE void *take(unsigned char **at, size_t bytes) {
     return p;
 }
 
-static struct work divide_scratch(const struct rpu_pulse_args *a) {
-    const size_t flat = a->columns * a->m, wide = a->n + 128;
+/* Work memory. */
+struct drawing {
+    uint16_t *row_hi;
+    size_t skip;     /* silent elements before the first, which need not be the first of a group */
+    uint64_t *plane; /* rows in one slot, skip + column * m + i */
+    size_t words;
+    uint16_t *col_hi;
+};
+
+static struct drawing draw_scratch(const struct rpu_pulse_args *a) {
+    const size_t flat = a->columns * a->m;
     unsigned char *at = a->scratch;
-    struct work w;
+    struct drawing w;
     w.skip = (size_t)((uint64_t)a->column * a->m % RPU_BITS_GROUP);
-    w.row_words = (w.skip + flat + 63) / 64 + 1;
+    w.words = (w.skip + flat + 63) / 64 + 1;
     w.row_hi = take(&at, (w.skip + flat + 128) * sizeof *w.row_hi);
-    w.row_planes = take(&at, w.row_words * a->bl * sizeof *w.row_planes);
-    w.rest = at;
-    if (rpu_pulse_narrow(a->m, a->n))
-        return w;
-    w.col_hi = take(&at, wide * sizeof *w.col_hi);
-    w.hits = take(&at, a->bl * sizeof *w.hits);
-    for (uint32_t s = 0; s < a->bl; s++) {
-        w.hits[s].plane = take(&at, (wide / 64 + 1) * sizeof(uint64_t));
-        w.hits[s].at = take(&at, wide * sizeof(uint32_t));
-        w.hits[s].sign = take(&at, wide * sizeof(uint32_t));
-    }
-    w.noise = take(&at, (NOISE + a->n + 3 * RPU_GAUSS_GROUP) * sizeof *w.noise);
+    w.plane = take(&at, w.words * sizeof *w.plane);
+    w.col_hi = take(&at, (a->n + 128) * sizeof *w.col_hi);
     return w;
 }
 
-/* ---- row pulses ---- */
-
 static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     for (size_t p = 0; p < a->columns; p++)
-        for (size_t i = a->row0; i < a->row1; i++)
+        for (size_t i = 0; i < a->m; i++)
             counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
 }
 
-static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+/* The flat plane of a slot into the trains. */
+INLINE void divide_rows(const struct rpu_pulse_args *a, const struct drawing *w, uint32_t slot) {
+    const struct lengths l = lengths_of(a);
+    const size_t m = a->m, columns = a->columns;
+    const uint64_t *plane = w->plane;
+    uint64_t *to = rows_of(l, a->trains, slot);
+    size_t at = w->skip;
+    if (m <= 64)
+        for (size_t p = 0; p < columns; p++, at += m, to += l.train)
+            *to = first_bits(bits_at(plane, at), m);
+    else
+        for (size_t p = 0; p < columns; p++, at += m, to += l.train)
+            for (size_t i = 0; i < m; i += 64)
+                to[i / 64] = first_bits(bits_at(plane, at + i), m - i);
+}
+
+static void draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
     const size_t columns = a->columns, m = a->m, ldd = a->ldd, flat = columns * m;
     const uint64_t first = (uint64_t)a->column * m - w->skip;
     const float *gain = a->gain_d, *d = a->d;
@@ -68,27 +85,10 @@ static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, stru
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
         const struct source source = {a->gain_d, a->d, a->ldd, a->m, ties, first, w->skip};
         const struct philox p = philox_begin(&bits);
-        uint64_t *plane = w->row_planes + s * w->row_words;
-        draw_plane(&p, &source, w->skip + flat, w->row_hi, plane);
-        plane[w->row_words - 1] = 0; /* so that 64 bits can be read from anywhere below its end */
+        draw_plane(&p, &source, w->skip + flat, w->row_hi, w->plane);
+        w->plane[w->words - 1] = 0; /* so that 64 bits can be read from anywhere below its end */
+        divide_rows(a, w, s);
     }
-}
-
-/* Row pulses of vector p in slot s: before the rows to change, and among them. Returns whether there are any. */
-INLINE int count_rows(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s, uint64_t *before,
-                      uint64_t *mine) {
-    uint64_t any = 0, below = 0, upto = 0;
-    for (size_t i = 0; i < a->m; i += 64) {
-        const uint64_t bits = rows_at(a, w, s, p, i);
-        any |= bits;
-        if (i < a->row0)
-            below += (uint64_t)__builtin_popcountll(first_bits(bits, a->row0 - i));
-        if (i < a->row1)
-            upto += (uint64_t)__builtin_popcountll(first_bits(bits, a->row1 - i));
-    }
-    *before = below;
-    *mine = upto - below;
-    return any != 0;
 }
 
 static __attribute__((noinline)) void count_clipped(const struct rpu_pulse_args *a, size_t p,
@@ -100,7 +100,7 @@ static __attribute__((noinline)) void count_clipped(const struct rpu_pulse_args 
 /* Of every vector that changes anything; few ever reach a probability of 1. */
 static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
-    for (size_t p = 0; p < a->columns && a->row0 == 0; p += VEC) {
+    for (size_t p = 0; p < a->columns; p += VEC) {
         const size_t n = a->columns - p;
         const __m256 top = _mm256_mul_ps(load_upto(a->gain_x + p, n), load_upto(a->peak + p, n));
         const __m256 over = _mm256_and_ps(_mm256_cmp_ps(top, one, _CMP_GT_OQ),
@@ -108,6 +108,107 @@ static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts 
         for (unsigned left = (unsigned)_mm256_movemask_ps(over); left; left &= left - 1)
             count_clipped(a, p + (size_t)__builtin_ctz(left), counts);
     }
+}
+
+INLINE int any_bit(const uint64_t *plane, size_t words) {
+    uint64_t any = 0;
+    for (size_t k = 0; k < words; k++)
+        any |= plane[k];
+    return any != 0;
+}
+
+INLINE size_t count_bits(const uint64_t *plane, size_t words) {
+    size_t n = 0;
+    for (size_t k = 0; k < words; k++)
+        n += (size_t)__builtin_popcountll(plane[k]);
+    return n;
+}
+
+/* Inputs of a vector in the slots in which a row fires, and signs. `ph`: begun once, set to each vector and slot. */
+INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w, struct lengths l, struct philox *ph,
+                        size_t p, struct rpu_pulse_counts *counts) {
+    const uint32_t column = a->column + (uint32_t)p, bl = a->bl;
+    const float *x = a->x + p * a->ldx;
+    uint64_t *t = a->trains + p * l.train, *rows = t + l.slot;
+    int begun = 0;
+    for (uint32_t s = 0; s < bl; s++, rows += l.slot) {
+        if (!any_bit(rows, l.rows))
+            continue;
+        if (!begun) {
+            upper_thresholds(a->gain_x[p], x, a->n, w->col_hi);
+            memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
+            sign_plane(a->d + p * a->ldd, a->m, t);
+            sign_plane(x, a->n, t + l.rows);
+            begun = 1;
+        }
+        const struct source source = {a->gain_x + p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
+        const struct rpu_stream bits = at_column(&a->col_bits, column, s);
+        philox_counter(ph, &bits);
+        draw_plane(ph, &source, a->n, w->col_hi, rows + l.rows);
+        counts->column_pulses += count_bits(rows + l.rows, l.slot - l.rows);
+    }
+}
+
+void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    const struct drawing w = draw_scratch(args);
+    memset(args->trains, 0, args->columns * rpu_train_words(args->m, args->n, args->bl) * sizeof *args->trains);
+    draw_rows(args, &w, counts);
+    count_clips(args, counts);
+    if (is_narrow(args)) {
+        K(pulse_draw_narrow)(args, counts);
+        return;
+    }
+    struct philox ph = philox_begin(&args->col_bits);
+    for (size_t p = 0; p < args->columns; p++)
+        draw_inputs(args, &w, lengths_of(args), &ph, p, counts);
+}
+
+/* ---- inputs that fire ---- */
+
+/* In one slot. */
+struct hits {
+    size_t count;
+    int dense;             /* more than half of the inputs fire: the plane is worked off, else the list */
+    const uint64_t *plane; /* bit j: input j fires */
+    const uint64_t *signs; /* of x */
+    uint32_t *at;          /* inputs that fire, ascending; the last stands seven times more behind the end */
+    uint32_t *sign;        /* sign bit of x there, with anything below it */
+};
+
+/* Bits j .. j + 7, j a multiple of 8. */
+INLINE unsigned byte_at(const uint64_t *plane, size_t j) {
+    return ((const unsigned char *)plane)[j / 8];
+}
+
+/* The word of 32 bits that bit j is in, in all lanes. */
+INLINE __m256i word_at(const uint64_t *plane, size_t j) {
+    return _mm256_set1_epi32((int)((const uint32_t *)(const void *)plane)[j / 32]);
+}
+
+/* Inputs j .. j + 7, the bits from `first` on in the words, appended to a list of k. Writes whole vectors. */
+INLINE size_t list8(struct hits *h, size_t j, __m256i signs, int first, size_t k) {
+    const unsigned byte = byte_at(h->plane, j);
+    const __m256i lanes = compressed(byte);
+    store_words(h->at + k, _mm256_add_epi32(lanes, _mm256_set1_epi32((int)j)));
+    store_words(h->sign + k, _mm256_permutevar8x32_epi32(signs_of(signs, first), lanes));
+    return k + (size_t)__builtin_popcount(byte);
+}
+
+/* Lists the inputs that fire, where they are few. */
+INLINE void list_hits(size_t n, struct hits *h) {
+    size_t k = 0;
+    h->dense = h->count * 2 > n;
+    if (h->dense || h->count == 0)
+        return;
+    for (size_t j = 0; j < n; j += 4 * VEC) { /* planes end with a word of 64 */
+        const __m256i signs = word_at(h->signs, j);
+        k = list8(h, j, signs, 0, k);
+        k = list8(h, j + VEC, signs, VEC, k);
+        k = list8(h, j + 2 * VEC, signs, 2 * VEC, k);
+        k = list8(h, j + 3 * VEC, signs, 3 * VEC, k);
+    }
+    store_words(h->at + k, _mm256_set1_epi32((int)h->at[k - 1]));
+    store_words(h->sign + k, _mm256_set1_epi32((int)h->sign[k - 1]));
 }
 
 /* ---- one step of a device ---- */
@@ -157,56 +258,33 @@ INLINE void hit8(const struct device *d, float *w, const uint16_t *dev, const ui
     scatter8(w, at, step8(d, gather8(w, at), dev0, dev1, down, xi, noisy));
 }
 
+INLINE __m256i turn8(const uint32_t *sign, __m256i flip) {
+    return _mm256_and_si256(_mm256_xor_si256(load_words(sign), flip), _mm256_set1_epi32((int)0x80000000u));
+}
+
 /* All hits of one row in one slot. */
 INLINE void apply_hits(const struct device *d, float *w, const uint16_t *dev, const struct hits *h, uint32_t sign_d,
                        const float *xi, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
     size_t k = 0;
     for (; k + VEC <= h->count; k += VEC)
-        hit8(d, w, dev, h->at + k, _mm256_xor_si256(load_words(h->sign + k), flip),
-             noisy ? _mm256_loadu_ps(xi + k) : d->ctoc, noisy);
+        hit8(d, w, dev, h->at + k, turn8(h->sign + k, flip), noisy ? _mm256_loadu_ps(xi + k) : d->ctoc, noisy);
     if (k < h->count) {
         const __m256i last = _mm256_min_epu32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
                                               _mm256_set1_epi32((int)(h->count - k) - 1));
-        hit8(d, w, dev, h->at + k, _mm256_xor_si256(load_words(h->sign + k), flip),
+        hit8(d, w, dev, h->at + k, turn8(h->sign + k, flip),
              noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi + k), last) : d->ctoc, noisy);
     }
 }
 
-/* Inputs first .. first + 7 that fire, and the signs of x there, appended to a list of k. Writes whole vectors. */
-INLINE size_t list8(size_t first, __m256 x, unsigned byte, uint32_t *at, uint32_t *sign, size_t k) {
-    const __m256i lanes = compressed(byte);
-    const __m256i signs = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32((int)0x80000000u));
-    store_words(at + k, _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first)));
-    store_words(sign + k, _mm256_permutevar8x32_epi32(signs, lanes));
-    return k + (size_t)__builtin_popcount(byte);
-}
-
-/* Counts the inputs that fire; lists them where they are few. */
-static void list_hits(size_t n, const float *x, struct hits *h) {
-    size_t j = 0, k = 0;
-    h->count = 0;
-    for (size_t word = 0; word < (n + 63) / 64; word++)
-        h->count += (size_t)__builtin_popcountll(h->plane[word]);
-    h->dense = h->count * 2 > n;
-    if (h->dense || h->count == 0)
-        return;
-    for (; j + VEC <= n; j += VEC)
-        k = list8(j, _mm256_loadu_ps(x + j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, h->at, h->sign, k);
-    if (j < n)
-        k = list8(j, load_part(x + j, n - j), (unsigned)(h->plane[j / 64] >> (j % 64)) & 255u, h->at, h->sign, k);
-    store_words(h->at + k, _mm256_set1_epi32((int)h->at[k - 1]));
-    store_words(h->sign + k, _mm256_set1_epi32((int)h->sign[k - 1]));
-}
-
 /* Inputs j .. j + 7 of a row, of which those in `byte` fire. Returns where the noise goes on. */
-INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev, unsigned byte, __m256 x, __m256i flip,
-                           const float *xi, int noisy) {
+INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev, unsigned byte, __m256i sign,
+                           __m256i flip, const float *xi, int noisy) {
     const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
     const __m128i *from = (const __m128i *)(const void *)dev;
     const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
     const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
-    const __m256i down = _mm256_xor_si256(_mm256_castps_si256(_mm256_and_ps(x, _mm256_set1_ps(-0.0f))), flip);
+    const __m256i down = _mm256_and_si256(_mm256_xor_si256(sign, flip), _mm256_set1_epi32((int)0x80000000u));
     const __m256 old = _mm256_loadu_ps(w);
     const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
     const __m256 v = step8(d, old, dev0, dev1, down, number, noisy);
@@ -215,23 +293,23 @@ INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev
 }
 
 /* All hits of one row in one slot, where there are many. `ahead`: the row's way to the next that fires, which is
- * fetched meanwhile. */
-INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const unsigned char *bytes,
-                        const float *x, uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
+ * fetched meanwhile. Rows are padded to whole vectors. */
+INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
+                        uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
-    size_t j = 0;
-    for (; j + VEC <= n; j += VEC) {
-        xi = plane8(d, w + j, dev + 4 * j, bytes[j / 8], _mm256_loadu_ps(x + j), flip, xi, noisy);
+    for (size_t j = 0; j < n; j += VEC) {
+        const __m256i sign = signs_of(_mm256_set1_epi32((int)byte_at(h->signs, j)), 0);
+        xi = plane8(d, w + j, dev + 4 * j, byte_at(h->plane, j), sign, flip, xi, noisy);
         if (ahead > 0) {
             __builtin_prefetch(w + ahead + j, 1);
             __builtin_prefetch(dev + 4 * (ahead + j));
         }
     }
-    if (j < n)
-        plane8(d, w + j, dev + 4 * j, bytes[j / 8], load_part(x + j, n - j), flip, xi, noisy);
 }
 
 /* ---- noise of one vector: a window over the dense stream ---- */
+
+enum { NOISE = 960 }; /* of a vector, that are there at a time */
 
 struct window {
     const struct philox *p;
@@ -272,89 +350,113 @@ INLINE const float *window_get(struct window *n, uint64_t ordinal, size_t count,
 
 /* ---- wide arrays ---- */
 
-/* Vector at work. */
-struct vector {
-    size_t p;
-    int begun;                    /* the streams */
-    uint32_t n;                   /* slots in which a row fires */
-    uint64_t before, hits;        /* coincidences before the rows to change, and among them */
-    struct philox columns, noise; /* begun once, set to each vector */
-    uint32_t slots[RPU_COUNTER_MAX_SLOTS];
+/* Work memory. */
+struct applying {
+    struct hits *hits; /* for each slot */
+    float *noise;      /* a window of Gaussians */
 };
 
-/* Draws the column pulses of the vector in the slots in which a row fires. */
-static void draw_columns(const struct rpu_pulse_args *a, const struct work *w, struct vector *v,
-                         struct rpu_pulse_counts *counts) {
-    const uint32_t column = a->column + (uint32_t)v->p;
-    const float *x = a->x + v->p * a->ldx;
+static struct applying apply_scratch(const struct rpu_pulse_args *a) {
+    unsigned char *at = a->scratch;
+    struct applying w;
+    w.hits = take(&at, a->bl * sizeof *w.hits);
+    for (uint32_t s = 0; s < a->bl; s++) {
+        w.hits[s].at = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
+        w.hits[s].sign = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
+    }
+    w.noise = take(&at, (NOISE + a->n + 3 * RPU_GAUSS_GROUP) * sizeof *w.noise);
+    return w;
+}
+
+/* Vector at work. */
+struct vector {
+    const uint64_t *signs; /* of d */
+    uint32_t n;            /* slots in which a row fires: */
+    uint64_t before, hits; /* coincidences before the rows to change, and among them */
+    const uint64_t *rows[RPU_COUNTER_MAX_SLOTS];
+};
+
+/* Row pulses in a slot: before the rows to change, and among them. Returns whether there are any. */
+INLINE int count_rows(const struct rpu_pulse_args *a, const uint64_t *rows, uint64_t *before, uint64_t *mine) {
+    uint64_t any = 0, below = 0, upto = 0;
+    for (size_t i = 0; i < a->m; i += 64) {
+        const uint64_t bits = rows[i / 64];
+        any |= bits;
+        if (i < a->row0)
+            below += (uint64_t)__builtin_popcountll(first_bits(bits, a->row0 - i));
+        if (i < a->row1)
+            upto += (uint64_t)__builtin_popcountll(first_bits(bits, a->row1 - i));
+    }
+    *before = below;
+    *mine = upto - below;
+    return any != 0;
+}
+
+/* Looks through the slots of a vector; work->hits[k] is of its slot number k. */
+INLINE void begin_vector(const struct rpu_pulse_args *a, const struct applying *w, struct lengths l, size_t p,
+                         struct vector *v, struct rpu_pulse_counts *counts) {
+    const uint64_t *rows = a->trains + p * l.train;
+    const uint32_t bl = a->bl;
+    v->signs = rows;
     v->n = 0;
     v->before = v->hits = 0;
-    for (uint32_t s = 0; s < a->bl; s++) {
-        struct hits *h = &w->hits[s];
+    for (uint32_t s = 0; s < bl; s++) {
+        struct hits *h = &w->hits[v->n];
         uint64_t before, mine;
-        if (!count_rows(a, w, v->p, s, &before, &mine))
+        rows += l.slot;
+        if (!count_rows(a, rows, &before, &mine))
             continue;
-        if (!v->begun) {
-            v->columns = philox_begin(&a->col_bits);
-            v->noise = philox_begin(&a->noise);
-            v->begun = 1;
-        }
-        if (v->n == 0) {
-            upper_thresholds(a->gain_x[v->p], x, a->n, w->col_hi);
-            memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
-        }
-        const struct source source = {a->gain_x + v->p, x, 0, a->n, at_column(&a->col_ties, column, s), 0, 0};
-        const struct rpu_stream bits = at_column(&a->col_bits, column, s);
-        philox_counter(&v->columns, &bits);
-        draw_plane(&v->columns, &source, a->n, w->col_hi, h->plane);
-        list_hits(a->n, x, h);
-        counts->column_pulses += a->row0 == 0 ? h->count : 0;
+        h->plane = rows + l.rows;
+        h->signs = v->signs + l.rows;
+        h->count = count_bits(h->plane, l.slot - l.rows);
         counts->row_pulses += mine;
         v->before += before * h->count;
         v->hits += mine * h->count;
-        v->slots[v->n++] = s;
+        v->rows[v->n++] = rows;
     }
+    for (uint32_t k = 0; k < v->n && v->hits > 0; k++)
+        list_hits(a->n, &w->hits[k]);
     counts->coincidences += v->hits;
 }
 
-/* First row of vector p, from i on, that fires in one of the slots; row1 if there is none. */
-INLINE size_t next_row(const struct rpu_pulse_args *a, const struct work *w, size_t p, const uint32_t *slots, uint32_t n,
-                       size_t i) {
-    for (; i < a->row1; i += 64) {
+/* First row, from i on, that fires in one of the slots; row1 if there is none. */
+INLINE size_t next_row(const struct vector *v, size_t row1, size_t i) {
+    for (; i < row1; i += 64) {
         uint64_t any = 0;
-        for (uint32_t k = 0; k < n; k++)
-            any |= rows_at(a, w, slots[k], p, i);
-        if (any) {
-            i += (size_t)__builtin_ctzll(any);
-            break;
-        }
+        for (uint32_t k = 0; k < v->n; k++)
+            any |= bits_at(v->rows[k], i); /* behind the rows stand inputs */
+        any = first_bits(any, row1 - i);
+        if (any)
+            return i + (size_t)__builtin_ctzll(any);
     }
-    return i < a->row1 ? i : a->row1;
+    return row1;
 }
 
 /* Arrays of this many crosspoints leave the second-level cache of a usual core. */
 enum { FAR = 1 << 16 };
 
-/* Rows of vector p in order; `ordinal` counts coincidences. */
-INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, const struct philox *stream, size_t p,
-                       const uint32_t *slots, uint32_t n, uint64_t ordinal, uint64_t total, int noisy) {
+/* Rows of a vector in order; `ordinal` counts coincidences. */
+INLINE void apply_rows(const struct rpu_pulse_args *a, const struct applying *w, const struct philox *stream,
+                       const struct vector *v, int noisy) {
     const struct device d = device_make(a);
     struct window noise = {stream, 0, 0, w->noise};
-    const size_t ldw = rpu_padded(a->n), far = a->m * ldw >= FAR;
+    const size_t ldw = rpu_padded(a->n), far = a->m * ldw >= FAR, row1 = a->row1;
+    const uint64_t total = v->before + v->hits;
+    uint64_t ordinal = v->before;
     size_t next;
-    for (size_t i = next_row(a, w, p, slots, n, a->row0); i < a->row1; i = next) {
-        const uint32_t sign_d = rpu_bits(a->d[p * a->ldd + i]) & 0x80000000u;
+    for (size_t i = next_row(v, row1, a->row0); i < row1; i = next) {
+        const uint32_t sign_d = bit_at(v->signs, i) << 31;
         float *row = a->w + i * ldw;
         const uint16_t *dev = a->dev + i * ldw * 4;
-        next = next_row(a, w, p, slots, n, i + 1);
-        const size_t ahead = far && next < a->row1 ? (next - i) * ldw : 0;
-        for (uint32_t k = 0; k < n; k++) {
-            const struct hits *h = &w->hits[slots[k]];
-            if (h->count == 0 || !(bits_at(w->row_planes + slots[k] * w->row_words, w->skip + p * a->m + i) & 1))
+        next = next_row(v, row1, i + 1);
+        const size_t ahead = far && next < row1 ? (next - i) * ldw : 0;
+        for (uint32_t k = 0; k < v->n; k++) {
+            const struct hits *h = &w->hits[k];
+            if (h->count == 0 || !bit_at(v->rows[k], i))
                 continue;
             const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
             if (h->dense)
-                apply_plane(a->n, &d, row, dev, (const unsigned char *)h->plane, a->x + p * a->ldx, sign_d, xi, ahead, noisy);
+                apply_plane(a->n, &d, row, dev, h, sign_d, xi, ahead, noisy);
             else
                 apply_hits(&d, row, dev, h, sign_d, xi, noisy);
             ordinal += h->count;
@@ -362,32 +464,25 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, con
     }
 }
 
-static void pulse_wide(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+void K(pulse_apply)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    if (is_narrow(args)) {
+        K(pulse_apply_narrow)(args, counts);
+        return;
+    }
+    const struct applying w = apply_scratch(args);
+    struct philox ph = philox_begin(&args->noise);
     struct vector v;
-    v.begun = 0;
-    for (v.p = 0; v.p < a->columns; v.p++) {
-        if (a->gain_d[v.p] == 0.0f)
-            continue;
-        draw_columns(a, w, &v, counts);
+    for (size_t p = 0; p < args->columns; p++) {
+        begin_vector(args, &w, lengths_of(args), p, &v, counts);
         if (v.hits == 0)
             continue;
-        const struct rpu_stream noise = at_column(&a->noise, a->column + (uint32_t)v.p, 0);
-        philox_counter(&v.noise, &noise);
-        if (a->ctoc > 0.0f)
-            apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 1);
+        const struct rpu_stream noise = at_column(&args->noise, args->column + (uint32_t)p, 0);
+        philox_counter(&ph, &noise);
+        if (args->ctoc > 0.0f)
+            apply_rows(args, &w, &ph, &v, 1);
         else
-            apply_rows(a, w, &v.noise, v.p, v.slots, v.n, v.before, v.before + v.hits, 0);
+            apply_rows(args, &w, &ph, &v, 0);
     }
-}
-
-void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    const struct work w = divide_scratch(args);
-    draw_rows(args, &w, counts);
-    count_clips(args, counts);
-    if (rpu_pulse_narrow(args->m, args->n))
-        K(pulse_narrow)(args, &w, counts);
-    else
-        pulse_wide(args, &w, counts);
 }
 
 /* ---- update management ---- */

@@ -1,43 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stochastic pulsed update of narrow arrays (the first convolution).
  *
- * Vectors have a handful of coincidences each, so that nothing is worth doing for one vector alone. Column planes of
- * several vectors are drawn at once, row pulses of many vectors are collected, the noise of their coincidences is drawn
- * sixteen blocks at a time, each with its own counter, and then row by row all of a row's pulses are worked off, while
- * its weights stay in registers. */
+ * Vectors have a handful of coincidences each, so that nothing is worth doing for one vector alone. Inputs of several
+ * vectors are drawn at once; row pulses of many vectors are collected, the noise of their coincidences is drawn sixteen
+ * blocks at a time, each with its own counter, and then row by row all of a row's pulses are worked off, while its
+ * weights stay in registers. */
 #include "update.h"
 
-/* Row pulses that are worked off together, and the blocks of noise that they may need. */
-enum {
-    STRIP = 256,
-    STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC,
-    NARROW_VECTORS = RPU_NARROW_INPUTS / VEC
-};
+/* A train has a word each for: signs of d, signs of x, and for each slot the rows and the inputs that fire. */
+enum { SIGNS_D, SIGNS_X, SLOTS };
+
+enum { NARROW_VECTORS = RPU_NARROW_INPUTS / VEC };
+
+INLINE uint64_t rows_in(const uint64_t *t, uint32_t slot) {
+    return t[SLOTS + 2 * (size_t)slot];
+}
+
+INLINE uint32_t inputs_in(const uint64_t *t, uint32_t slot) {
+    return (uint32_t)t[SLOTS + 2 * (size_t)slot + 1];
+}
+
+/* ---- drawing ---- */
 
 /* A vector and slot in which some row fires. */
 struct unit {
-    uint64_t rows;
-    uint32_t p, slot, columns;
+    uint32_t p, slot;
 };
 
-/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
-struct strip {
-    uint32_t columns[STRIP];
-    size_t x[STRIP];       /* index of the first input */
-    uint32_t first[STRIP]; /* number of the first noise */
-    uint32_t row[STRIP];
-    float d[STRIP];
-    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
-    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
-};
-
-/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
- * it has to take vectors that are stored for anything they might point to. */
-struct cursor {
-    size_t count, lanes;
-    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
-    uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    uint64_t row_pulses, coincidences;
+/* What fires in it, and the signs of the vector. */
+struct inputs {
+    uint32_t fires, signs;
 };
 
 /* A tie somewhere: the plane of one unit the exact way. */
@@ -54,30 +46,47 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
     return (uint32_t)plane[0];
 }
 
-/* Upper 16 bits of the thresholds of inputs 8 v .. 8 v + 7 of two vectors, one in each 128-bit half; 0 behind n. */
-INLINE __m256i narrow_thresholds(const float *xa, const float *xb, __m256 ga, __m256 gb, size_t v, size_t n) {
-    if (8 * v >= n)
-        return _mm256_setzero_si256();
-    const __m256i ta = upper8(probability8(ga, load_upto(xa + 8 * v, n - 8 * v)));
-    const __m256i tb = upper8(probability8(gb, load_upto(xb + 8 * v, n - 8 * v)));
+/* Inputs of a vector; zeros behind n. */
+struct values {
+    __m256 v[NARROW_VECTORS];
+};
+
+INLINE struct values narrow_values(const float *x, size_t n) {
+    struct values x4;
+    for (size_t v = 0; v < NARROW_VECTORS; v++)
+        x4.v[v] = 8 * v < n ? load_upto(x + 8 * v, n - 8 * v) : _mm256_setzero_ps();
+    return x4;
+}
+
+INLINE uint32_t narrow_signs(const struct values *x) {
+    return (uint32_t)_mm256_movemask_ps(x->v[0]) | (uint32_t)_mm256_movemask_ps(x->v[1]) << 8 |
+           (uint32_t)_mm256_movemask_ps(x->v[2]) << 16 | (uint32_t)_mm256_movemask_ps(x->v[3]) << 24;
+}
+
+/* Upper 16 bits of the thresholds of inputs 8 v .. 8 v + 7 of two vectors, one in each 128-bit half. */
+INLINE __m256i narrow_thresholds(const struct values *a, const struct values *b, __m256 ga, __m256 gb, size_t v) {
+    const __m256i ta = upper8(probability8(ga, a->v[v])), tb = upper8(probability8(gb, b->v[v]));
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(ta, tb), 0xd8);
 }
 
 /* Column pulses of two units: each has four blocks, one 128-bit half of the registers. */
-INLINE void narrow_pair(const struct rpu_pulse_args *a, struct unit *u, struct unit *v, const struct words *w) {
-    const float *xa = a->x + u->p * a->ldx, *xb = a->x + v->p * a->ldx;
+INLINE void narrow_pair(const struct rpu_pulse_args *a, const struct unit *u, const struct unit *v,
+                        const struct words *w, struct inputs *of_u, struct inputs *of_v) {
+    const struct values xa = narrow_values(a->x + u->p * a->ldx, a->n), xb = narrow_values(a->x + v->p * a->ldx, a->n);
     const __m256 ga = scaled(a->gain_x[u->p]), gb = scaled(a->gain_x[v->p]);
-    const __m256i t0 = narrow_thresholds(xa, xb, ga, gb, 0, a->n), t1 = narrow_thresholds(xa, xb, ga, gb, 1, a->n);
-    const __m256i t2 = narrow_thresholds(xa, xb, ga, gb, 2, a->n), t3 = narrow_thresholds(xa, xb, ga, gb, 3, a->n);
+    const __m256i t0 = narrow_thresholds(&xa, &xb, ga, gb, 0), t1 = narrow_thresholds(&xa, &xb, ga, gb, 1);
+    const __m256i t2 = narrow_thresholds(&xa, &xb, ga, gb, 2), t3 = narrow_thresholds(&xa, &xb, ga, gb, 3);
     const uint32_t low = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w0, t0), silent16(w->w1, t1)));
     const uint32_t high = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w2, t2), silent16(w->w3, t3)));
     const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(w->w0, t0), _mm256_cmpeq_epi16(w->w1, t1)),
                                           _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, t2), _mm256_cmpeq_epi16(w->w3, t3)));
-    u->columns = (low & 0xffffu) | high << 16;
-    v->columns = low >> 16 | (high & 0xffff0000u);
+    of_u->fires = (low & 0xffffu) | high << 16;
+    of_v->fires = low >> 16 | (high & 0xffff0000u);
+    of_u->signs = narrow_signs(&xa);
+    of_v->signs = narrow_signs(&xb);
     if (__builtin_expect(!_mm256_testz_si256(equal, equal), 0)) {
-        u->columns = narrow_exact(a, u);
-        v->columns = narrow_exact(a, v);
+        of_u->fires = narrow_exact(a, u);
+        of_v->fires = narrow_exact(a, v);
     }
 }
 
@@ -86,17 +95,72 @@ INLINE __m256i column_words(const struct rpu_pulse_args *a, const struct unit *u
                              _mm_set1_epi32((int)rpu_counter_column(a->column + v->p, v->slot)));
 }
 
-/* Column pulses of up to four units; room for four. */
-static void narrow_columns(const struct rpu_pulse_args *a, struct unit *u, size_t count) {
+/* Inputs of up to four units, into the trains; room for four. Returns how many fire. */
+INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, struct unit *u, size_t count) {
     const __m256i blocks = _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]),
                                             _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
+    uint64_t *trains = a->trains;
+    const float *d = a->d;
+    const size_t ldd = a->ldd, m = a->m;
+    struct inputs in[4];
+    size_t pulses = 0;
     for (size_t k = count; k < 4; k++)
         u[k] = u[0];
     const struct words2 w =
         philox_lanes16(&a->col_bits, blocks, column_words(a, u, u + 1), blocks, column_words(a, u + 2, u + 3));
-    narrow_pair(a, u, u + 1, &w.a);
-    narrow_pair(a, u + 2, u + 3, &w.b);
+    narrow_pair(a, u, u + 1, &w.a, in, in + 1);
+    narrow_pair(a, u + 2, u + 3, &w.b, in + 2, in + 3);
+    for (size_t k = 0; k < count; k++) {
+        uint64_t *t = trains + u[k].p * l.train;
+        sign_plane(d + u[k].p * ldd, m, t + SIGNS_D);
+        t[SIGNS_X] = in[k].signs;
+        t[SLOTS + 2 * (size_t)u[k].slot + 1] = in[k].fires;
+        pulses += (size_t)__builtin_popcount(in[k].fires);
+    }
+    return pulses;
 }
+
+void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    const struct lengths l = lengths_of(a);
+    const uint64_t *t = a->trains;
+    struct unit *units = a->scratch;
+    size_t n = 0, pulses = 0;
+    for (uint32_t p = 0; p < a->columns; p++, t += l.train)
+        for (uint32_t s = 0; s < a->bl; s++) {
+            units[n] = (struct unit){p, s};
+            n += rows_in(t, s) != 0;
+        }
+    for (size_t k = 0; k < n; k += 4)
+        pulses += narrow_inputs(a, l, units + k, n - k < 4 ? n - k : 4);
+    counts->column_pulses += pulses;
+}
+
+/* ---- applying ---- */
+
+/* Row pulses that are worked off together, and the blocks of noise that they may need. */
+enum {
+    STRIP = 256,
+    STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC
+};
+
+/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
+struct strip {
+    uint32_t inputs[STRIP];
+    uint32_t down[STRIP];  /* the step goes down: signs of d and x differ */
+    uint32_t first[STRIP]; /* number of the first noise */
+    uint32_t row[STRIP];
+    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
+};
+
+/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
+ * it has to take vectors that are stored for anything they might point to. */
+struct cursor {
+    size_t count, lanes;
+    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
+    uint32_t base;    /* a multiple of a block, modulo 2^32 */
+    uint64_t row_pulses, coincidences;
+};
 
 /* The six Gaussians of each of eight blocks, block by block. */
 INLINE void store_blocks(const struct words *w, float *out) {
@@ -152,16 +216,15 @@ INLINE void narrow_load(const struct rpu_pulse_args *a, const struct device *d, 
 }
 
 /* Row pulse k on its row. */
-INLINE void narrow_pulse(const struct rpu_pulse_args *a, const struct device *d, const struct strip *b, size_t k,
-                         size_t vectors, struct narrow_row *r, int noisy) {
-    const __m256 flip = _mm256_set1_ps(b->d[k]);
-    const float *xi = b->xi + b->first[k], *x = a->x + b->x[k];
-    const size_t left = a->n - (vectors - 1) * VEC;
+INLINE void narrow_pulse(const struct device *d, const struct strip *b, size_t k, size_t vectors, struct narrow_row *r,
+                         int noisy) {
+    const __m256i word = _mm256_set1_epi32((int)b->down[k]);
+    const float *xi = b->xi + b->first[k];
     for (size_t v = 0; v < vectors; v++) {
-        const unsigned byte = b->columns[k] >> (VEC * v) & 255u;
+        const unsigned byte = b->inputs[k] >> (VEC * v) & 255u;
         const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
-        const __m256 in = v + 1 < vectors ? _mm256_loadu_ps(x + VEC * v) : load_part(x + VEC * v, left);
-        const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], _mm256_xor_ps(in, flip));
+        const __m256 down = _mm256_castsi256_ps(signs_of(word, (int)(VEC * v)));
+        const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], down);
         const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
         const __m256 w = noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
         r->w[v] = _mm256_blendv_ps(clip_ps(w, r->lower[v], r->upper[v]), r->w[v], _mm256_castsi256_ps(rank));
@@ -176,7 +239,7 @@ INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, c
     const size_t at = i * rpu_padded(a->n);
     narrow_load(a, d, at, vectors, &r);
     for (size_t k = 0; k < count; k++)
-        narrow_pulse(a, d, b, order[k], vectors, &r, noisy);
+        narrow_pulse(d, b, order[k], vectors, &r, noisy);
     for (size_t v = 0; v < vectors; v++)
         _mm256_storeu_ps(a->w + at + VEC * v, r.w[v]);
 }
@@ -216,11 +279,12 @@ INLINE void next_vector(struct cursor *c, int is_next) {
     c->ordinal = is_next ? 0 : c->ordinal;
 }
 
-/* Row i fires in a unit. Outside of the rows to change it counts, but changes nothing. `l`: a copy of *a. */
+/* Row i of vector p, whose train is t, fires in a slot. Outside of the rows to change it counts, but changes nothing.
+ * `l`: a copy of *a. */
 INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, struct strip *b, struct cursor *c,
-                    const struct unit *u, size_t i, int noisy) {
+                    const uint64_t *t, uint32_t p, uint32_t slot, size_t i, int noisy) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const uint32_t p = u->p, columns = u->columns, hits = (uint32_t)__builtin_popcount(columns);
+    const uint32_t inputs = inputs_in(t, slot), hits = (uint32_t)__builtin_popcount(inputs);
     const uint32_t mine = 0u - (i >= l->row0 && i < l->row1), number = c->base + c->ordinal;
     const uint32_t lane = number / RPU_GAUSS_BLOCK, block = l->noise.ctr[0] + c->ordinal / RPU_GAUSS_BLOCK;
     const size_t k = c->count++;
@@ -228,11 +292,10 @@ INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args 
     c->ordinal += hits;
     c->row_pulses += mine & 1u;
     c->coincidences += hits & mine;
-    b->columns[k] = columns;
-    b->x[k] = p * l->ldx;
+    b->inputs[k] = inputs;
+    b->down[k] = (uint32_t)t[SIGNS_X] ^ (0u - ((uint32_t)(t[SIGNS_D] >> i) & 1u));
     b->first[k] = number;
     b->row[k] = (uint32_t)i;
-    b->d[k] = l->d[p * l->ldd + i];
     store_words(b->c0 + lane, _mm256_add_epi32(_mm256_set1_epi32((int)block), lanes));
     store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(l->column + p, 0)));
     if (c->count == STRIP) {
@@ -249,90 +312,72 @@ INLINE void end_strip(const struct rpu_pulse_args *a, struct strip *b, const str
     counts->coincidences += c->coincidences;
 }
 
-static void draw_units(const struct rpu_pulse_args *a, struct unit *units, size_t n, struct rpu_pulse_counts *counts) {
-    uint64_t pulses = 0;
-    for (size_t k = 0; k < n; k += 4)
-        narrow_columns(a, units + k, n - k < 4 ? n - k : 4);
-    for (size_t k = 0; k < n; k++)
-        pulses += (uint64_t)__builtin_popcount(units[k].columns);
-    counts->column_pulses += a->row0 == 0 ? pulses : 0;
-}
-
-/* One slot: the plane of rows is a list of row pulses in the order in which they are applied. */
-INLINE void narrow_single(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
-                          int noisy) {
-    struct unit *units = (struct unit *)(void *)w->rest;
-    uint32_t *pulse = (uint32_t *)(void *)(units + a->columns + 4);
-    const size_t end = w->skip + a->columns * a->m;
-    const uint32_t m = (uint32_t)a->m;
-    const struct rpu_pulse_args l = *a;
-    struct cursor c = {0};
-    struct strip b;
-    size_t found = 0;
-    uint32_t last = UINT32_MAX;
-    const size_t n = compress_bytes(w->row_planes, (end + 7) / 8, pulse);
-    for (size_t k = 0; k < n; k++) { /* becomes unit and row */
-        const uint32_t flat = pulse[k] - (uint32_t)w->skip, p = flat / m;
-        found += p != last;
-        units[found - 1].p = last = p;
-        units[found - 1].slot = 0;
-        pulse[k] = (uint32_t)(found - 1) * RPU_NARROW_OUTPUTS + flat % m;
-    }
-    draw_units(a, units, found, counts);
-    last = 0;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t u = pulse[k] / RPU_NARROW_OUTPUTS;
-        next_vector(&c, u != last);
-        last = u;
-        add_row(a, &l, &b, &c, units + u, pulse[k] % RPU_NARROW_OUTPUTS, noisy);
-    }
-    end_strip(a, &b, &c, counts, noisy);
-}
-
-/* All coincidences of one vector, whose units are u[0..n). */
-INLINE void narrow_vector(const struct rpu_pulse_args *a, const struct rpu_pulse_args *l, const struct unit *u, size_t n,
-                          struct strip *b, struct cursor *c, int noisy) {
-    uint64_t any = 0;
-    for (size_t k = 0; k < n; k++)
-        any |= u[k].rows;
-    next_vector(c, 1);
-    for (; any; any &= any - 1) {
-        const size_t i = (size_t)__builtin_ctzll(any);
-        for (size_t k = 0; k < n; k++)
-            if (u[k].rows >> i & 1)
-                add_row(a, l, b, c, u + k, i, noisy);
-    }
-}
-
-/* Several slots: vectors and slots in which some row fires, then vector by vector. */
-INLINE void narrow_slots(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts,
-                         int noisy) {
-    struct unit *units = (struct unit *)(void *)w->rest;
-    const struct rpu_pulse_args l = *a;
-    struct cursor c = {0};
-    struct strip b;
-    size_t n = 0;
-    for (size_t p = 0; p < a->columns; p++)
-        for (uint32_t s = 0; s < a->bl; s++) {
-            units[n] = (struct unit){rows_at(a, w, s, p, 0), (uint32_t)p, s, 0};
-            n += units[n].rows != 0;
+/* Numbers 64 p + i of the row pulses of single slots, in order. Returns how many; writes whole vectors. */
+INLINE size_t list_pulses(const struct rpu_pulse_args *a, struct lengths l, uint32_t *list) {
+    const size_t columns = a->columns, m = a->m;
+    const uint64_t *t = a->trains;
+    size_t k = 0;
+    for (size_t p = 0; p < columns; p++, t += l.train)
+        for (size_t i = 0; i < m; i += VEC) {
+            const unsigned byte = (unsigned)(rows_in(t, 0) >> i) & 255u;
+            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * p + i))));
+            k += (size_t)__builtin_popcount(byte);
         }
-    draw_units(a, units, n, counts);
-    for (size_t k = 0, end; k < n; k = end) {
-        for (end = k + 1; end < n && units[end].p == units[k].p;)
-            end++;
-        narrow_vector(a, &l, units + k, end - k, &b, &c, noisy);
+    return k;
+}
+
+/* One slot. */
+INLINE void narrow_single(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts, int noisy) {
+    const struct lengths length = lengths_of(a);
+    const struct rpu_pulse_args l = *a;
+    uint32_t *list = a->scratch;
+    const size_t n = list_pulses(a, length, list);
+    struct cursor c = {0};
+    struct strip b;
+    uint32_t last = 0;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t p = list[k] / 64;
+        next_vector(&c, p != last);
+        last = p;
+        add_row(a, &l, &b, &c, l.trains + p * length.train, p, 0, list[k] % 64, noisy);
     }
     end_strip(a, &b, &c, counts, noisy);
 }
 
-void K(pulse_narrow)(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+/* Several slots: vector by vector, row by row. */
+INLINE void narrow_slots(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts, int noisy) {
+    const struct lengths length = lengths_of(a);
+    const struct rpu_pulse_args l = *a;
+    uint32_t *slots = a->scratch; /* in which some row fires */
+    struct cursor c = {0};
+    struct strip b;
+    for (size_t p = 0; p < l.columns; p++) {
+        const uint64_t *t = l.trains + p * length.train;
+        uint64_t any = 0;
+        size_t n = 0;
+        for (uint32_t s = 0; s < l.bl; s++) {
+            slots[n] = s;
+            n += rows_in(t, s) != 0;
+            any |= rows_in(t, s);
+        }
+        next_vector(&c, n > 0);
+        for (; any; any &= any - 1) {
+            const size_t i = (size_t)__builtin_ctzll(any);
+            for (size_t k = 0; k < n; k++)
+                if (rows_in(t, slots[k]) >> i & 1)
+                    add_row(a, &l, &b, &c, t, (uint32_t)p, slots[k], i, noisy);
+        }
+    }
+    end_strip(a, &b, &c, counts, noisy);
+}
+
+void K(pulse_apply_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     if (a->bl == 1 && a->ctoc > 0.0f)
-        narrow_single(a, w, counts, 1);
+        narrow_single(a, counts, 1);
     else if (a->bl == 1)
-        narrow_single(a, w, counts, 0);
+        narrow_single(a, counts, 0);
     else if (a->ctoc > 0.0f)
-        narrow_slots(a, w, counts, 1);
+        narrow_slots(a, counts, 1);
     else
-        narrow_slots(a, w, counts, 0);
+        narrow_slots(a, counts, 0);
 }

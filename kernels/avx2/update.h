@@ -5,26 +5,23 @@
 
 #include "pulses.h"
 
-/* ---- work memory ---- */
+/* ---- trains of a vector ---- */
 
-struct hits {
-    size_t count;
-    int dense;       /* more than half of the inputs fire: the plane is worked off, else the list */
-    uint64_t *plane; /* bit j: input j fires */
-    uint32_t *at;    /* inputs that fire, ascending; the last stands seven times more behind the end */
-    uint32_t *sign;  /* sign bit of x there */
+/* Words of the parts of a train, apart from what the kernel is given, which has to be read again after each store of a
+ * vector: it might point to anything. */
+struct lengths {
+    size_t rows, slot, train;
 };
 
-struct work {
-    uint16_t *row_hi;
-    uint64_t *row_planes; /* bl planes, skip + column * m + i */
-    size_t skip;          /* silent elements before the first, which need not be the first of a group */
-    size_t row_words;
-    uint16_t *col_hi;
-    struct hits *hits; /* for each slot */
-    float *noise;      /* wide arrays: a window of Gaussians */
-    unsigned char *rest; /* narrow arrays: units, row pulses */
-};
+INLINE struct lengths lengths_of(const struct rpu_pulse_args *a) {
+    const struct lengths l = {rpu_plane_words(a->m), rpu_plane_words(a->m) + rpu_plane_words(a->n),
+                              rpu_train_words(a->m, a->n, a->bl)};
+    return l;
+}
+
+INLINE uint64_t *rows_of(struct lengths l, uint64_t *train, uint32_t slot) {
+    return train + l.slot * ((size_t)slot + 1);
+}
 
 INLINE struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t column, uint32_t slot) {
     struct rpu_stream s = *stream;
@@ -32,7 +29,7 @@ INLINE struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t col
     return s;
 }
 
-/* ---- planes: 16 bits an element against thresholds ---- */
+/* ---- drawing: 16 bits an element against thresholds ---- */
 
 /* Gains as the thresholds take them. Scaling by a power of two commutes with the product's rounding. */
 INLINE __m256 scaled(float gain) {
@@ -127,7 +124,17 @@ static void draw_plane(const struct philox *p, const struct source *s, size_t co
     }
 }
 
-/* ---- planes of row pulses ---- */
+/* Sign bits of n values into a plane of zeros: a byte of it for each vector. */
+INLINE void sign_plane(const float *v, size_t n, uint64_t *plane) {
+    unsigned char *byte = (unsigned char *)plane;
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        byte[i / VEC] = (unsigned char)_mm256_movemask_ps(_mm256_loadu_ps(v + i));
+    if (i < n)
+        byte[i / VEC] = (unsigned char)_mm256_movemask_ps(load_part(v + i, n - i));
+}
+
+/* ---- bits of planes ---- */
 
 /* 64 bits of a plane from bit `at` on. */
 INLINE uint64_t bits_at(const uint64_t *plane, size_t at) {
@@ -139,9 +146,14 @@ INLINE uint64_t first_bits(uint64_t bits, size_t n) {
     return n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits;
 }
 
-/* Rows i .. i + 63 of vector p that fire in slot s. */
-INLINE uint64_t rows_at(const struct rpu_pulse_args *a, const struct work *w, uint32_t s, size_t p, size_t i) {
-    return first_bits(bits_at(w->row_planes + s * w->row_words, w->skip + p * a->m + i), a->m - i);
+INLINE uint32_t bit_at(const uint64_t *plane, size_t i) {
+    return (uint32_t)(plane[i / 64] >> (i % 64)) & 1u;
+}
+
+/* Bit `first` + l of a word of 32, which all lanes hold, as the sign bit of lane l; the other bits hold anything. */
+INLINE __m256i signs_of(__m256i word, int first) {
+    return _mm256_sllv_epi32(word,
+                             _mm256_sub_epi32(_mm256_set1_epi32(31 - first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
 }
 
 /* ---- one step of a device ---- */
@@ -215,22 +227,12 @@ INLINE __m256i compressed(unsigned byte) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress[byte]));
 }
 
-/* Numbers of the bits that are set in an array of bytes, in order. Returns how many; writes whole vectors. */
-INLINE size_t compress_bytes(const void *bytes, size_t count, uint32_t *list) {
-    const unsigned char *byte = bytes;
-    __m256i first = _mm256_setzero_si256();
-    size_t k = 0;
-    for (size_t i = 0; i < count; i++) {
-        store_words(list + k, _mm256_add_epi32(compressed(byte[i]), first));
-        first = _mm256_add_epi32(first, _mm256_set1_epi32(VEC));
-        k += (size_t)__builtin_popcount(byte[i]);
-    }
-    return k;
-}
+/* ---- narrow arrays: rpu_pulse_narrow holds ---- */
 
-/* ---- narrow arrays ---- */
+/** Inputs of a block, the row pulses of which are in the trains. */
+void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts);
 
-/** Works off the row pulses of a block, the planes of which are drawn, where rpu_pulse_narrow holds. */
-void K(pulse_narrow)(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts);
+/** Works off the trains of a block. */
+void K(pulse_apply_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts);
 
 #endif

@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stochastic pulsed update. */
+/* The stochastic pulsed update: pulse trains are drawn, then applied. */
 #include "variant.h"
 
-/* The parts of the scratch memory. */
-struct work {
-    uint16_t *row_hi, *row_lo; /* thresholds of all the block's rows, column + i flat */
-    uint64_t *row_planes;      /* bl planes over the same */
-    uint16_t *col_hi, *col_lo; /* thresholds of one vector's inputs */
-    uint64_t *col_planes;      /* bl planes over n */
-    size_t *col_ones;          /* ones in each of them */
-    float *xi;                 /* noise of one row and slot */
-    size_t row_words, col_words;
-};
-
-static struct work divide_scratch(const struct rpu_pulse_args *a) {
-    const size_t flat = a->columns * a->m;
-    struct work w;
-    unsigned char *at = a->scratch;
-    w.row_words = (flat + 63) / 64;
-    w.col_words = (a->n + 63) / 64;
-    w.row_planes = (uint64_t *)(void *)at;
-    w.col_planes = w.row_planes + w.row_words * a->bl;
-    w.col_ones = (size_t *)(w.col_planes + w.col_words * a->bl);
-    w.xi = (float *)(w.col_ones + a->bl);
-    w.row_hi = (uint16_t *)(w.xi + a->n);
-    w.row_lo = w.row_hi + flat;
-    w.col_hi = w.row_lo + flat;
-    w.col_lo = w.col_hi + a->n;
-    return w;
-}
+#include <string.h>
 
 static int bit(const uint64_t *plane, size_t i) {
     return (int)(plane[i / 64] >> (i % 64) & 1u);
+}
+
+static void set_bit(uint64_t *plane, size_t i) {
+    plane[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
 static struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t column, uint32_t slot) {
@@ -40,68 +18,119 @@ static struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t col
     return s;
 }
 
-static void row_pulses(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+/* ---- the trains of a vector ---- */
+
+static uint64_t *train(const struct rpu_pulse_args *a, size_t p) {
+    return a->trains + p * rpu_train_words(a->m, a->n, a->bl);
+}
+
+static uint64_t *rows_of(const struct rpu_pulse_args *a, uint64_t *t, uint32_t slot) {
+    return t + ((size_t)slot + 1) * (rpu_plane_words(a->m) + rpu_plane_words(a->n));
+}
+
+static uint64_t *inputs_of(const struct rpu_pulse_args *a, uint64_t *t, uint32_t slot) {
+    return rows_of(a, t, slot) + rpu_plane_words(a->m);
+}
+
+static size_t ones(const uint64_t *plane, size_t words) {
+    size_t n = 0;
+    for (size_t k = 0; k < words; k++)
+        n += (size_t)__builtin_popcountll(plane[k]);
+    return n;
+}
+
+/* ---- drawing ---- */
+
+/* The parts of the scratch memory. */
+struct work {
+    uint16_t *row_hi, *row_lo; /* thresholds of all the block's rows, column + i flat */
+    uint64_t *rows;            /* one slot's plane over the same */
+    uint16_t *col_hi, *col_lo; /* thresholds of one vector's inputs */
+};
+
+static struct work divide_scratch(const struct rpu_pulse_args *a) {
+    const size_t flat = a->columns * a->m;
+    struct work w;
+    w.rows = a->scratch;
+    w.row_hi = (uint16_t *)(void *)(w.rows + rpu_plane_words(flat));
+    w.row_lo = w.row_hi + flat;
+    w.col_hi = w.row_lo + flat;
+    w.col_lo = w.col_hi + a->n;
+    return w;
+}
+
+static size_t clipped(float gain, const float *v, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += gain * rpu_float(rpu_bits(v[i]) & 0x7fffffffu) > 1.0f;
+    return count;
+}
+
+static void draw_rows(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
     const size_t flat = a->columns * a->m;
     for (size_t p = 0; p < a->columns; p++) {
         const size_t at = p * a->m;
         K(threshold)(a->m, a->gain_d[p], a->d + p * a->ldd, w->row_hi + at, w->row_lo + at);
-        for (size_t i = a->row0; i < a->row1; i++)
-            counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
+        counts->clipped += clipped(a->gain_d[p], a->d + p * a->ldd, a->m);
     }
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
-        K(bernoulli)(&bits, &ties, (uint64_t)a->column * a->m, flat, w->row_hi, w->row_lo,
-                     w->row_planes + s * w->row_words);
+        K(bernoulli)(&bits, &ties, (uint64_t)a->column * a->m, flat, w->row_hi, w->row_lo, w->rows);
+        for (size_t e = 0; e < flat; e++)
+            if (bit(w->rows, e))
+                set_bit(rows_of(a, train(a, e / a->m), s), e % a->m);
     }
 }
 
-/* Some row of vector p fires in slot s. */
-static int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s) {
-    const uint64_t *plane = w->row_planes + s * w->row_words;
-    for (size_t at = p * a->m, end = at + a->m; at < end;) {
-        const size_t here = 64 - at % 64, n = end - at < here ? end - at : here;
-        if (plane[at / 64] >> (at % 64) << (64 - n)) /* n bits from at on */
-            return 1;
-        at += n;
-    }
-    return 0;
+static void sign_plane(const float *v, size_t n, uint64_t *plane) {
+    for (size_t i = 0; i < n; i++)
+        plane[i / 64] |= (uint64_t)(rpu_bits(v[i]) >> 31) << (i % 64);
 }
 
-/* Draws the column pulses of vector p in the slots that need them. Returns whether any does. */
-static int column_pulses(const struct rpu_pulse_args *a, const struct work *w, size_t p,
-                         struct rpu_pulse_counts *counts) {
-    const int count_here = a->row0 == 0;
+/* Inputs of vector p in the slots in which some row fires. */
+static void draw_inputs(const struct rpu_pulse_args *a, const struct work *w, size_t p,
+                        struct rpu_pulse_counts *counts) {
     const uint32_t column = a->column + (uint32_t)p;
+    uint64_t *t = train(a, p);
     int any = 0;
     for (uint32_t s = 0; s < a->bl; s++) {
-        w->col_ones[s] = 0;
-        if (!slot_fires(a, w, p, s))
+        if (ones(rows_of(a, t, s), rpu_plane_words(a->m)) == 0)
             continue;
         if (!any)
             K(threshold)(a->n, a->gain_x[p], a->x + p * a->ldx, w->col_hi, w->col_lo);
         any = 1;
         const struct rpu_stream bits = at_column(&a->col_bits, column, s), ties = at_column(&a->col_ties, column, s);
-        w->col_ones[s] = K(bernoulli)(&bits, &ties, 0, a->n, w->col_hi, w->col_lo, w->col_planes + s * w->col_words);
-        if (count_here)
-            counts->column_pulses += w->col_ones[s];
+        counts->column_pulses += K(bernoulli)(&bits, &ties, 0, a->n, w->col_hi, w->col_lo, inputs_of(a, t, s));
     }
-    if (count_here && a->gain_x[p] * a->peak[p] > 1.0f)
-        for (size_t j = 0; j < a->n; j++)
-            counts->clipped += a->gain_x[p] * rpu_float(rpu_bits(a->x[p * a->ldx + j]) & 0x7fffffffu) > 1.0f;
-    return any;
+    if (any) {
+        sign_plane(a->d + p * a->ldd, a->m, t);
+        sign_plane(a->x + p * a->ldx, a->n, t + rpu_plane_words(a->m));
+    }
+    if (a->gain_x[p] * a->peak[p] > 1.0f)
+        counts->clipped += clipped(a->gain_x[p], a->x + p * a->ldx, a->n);
 }
 
-/* All coincidences of row i in slot s. */
-static void apply_slot(const struct rpu_pulse_args *a, const struct work *w, size_t p, size_t i, uint32_t s,
+void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    const struct work w = divide_scratch(args);
+    memset(args->trains, 0, args->columns * rpu_train_words(args->m, args->n, args->bl) * sizeof *args->trains);
+    draw_rows(args, &w, counts);
+    for (size_t p = 0; p < args->columns; p++)
+        if (args->gain_d[p] != 0.0f)
+            draw_inputs(args, &w, p, counts);
+}
+
+/* ---- applying ---- */
+
+/* All coincidences of row i in a slot in which `inputs` fire. */
+static void apply_slot(const struct rpu_pulse_args *a, const uint64_t *t, const uint64_t *inputs, size_t i,
                        const float *xi) {
-    const uint64_t *plane = w->col_planes + s * w->col_words;
     const size_t ldw = rpu_padded(a->n);
     const uint16_t *dev = a->dev + i * ldw * 4;
-    const uint32_t sign_d = rpu_bits(a->d[p * a->ldd + i]) >> 31;
-    for (size_t word = 0; word < w->col_words; word++)
-        for (uint64_t left = plane[word]; left; left &= left - 1) {
+    const int sign_d = bit(t, i);
+    for (size_t word = 0; word < rpu_plane_words(a->n); word++)
+        for (uint64_t left = inputs[word]; left; left &= left - 1) {
             const size_t j = word * 64 + (size_t)__builtin_ctzll(left);
-            const int up = sign_d == rpu_bits(a->x[p * a->ldx + j]) >> 31;
+            const int up = sign_d == bit(t + rpu_plane_words(a->m), j);
             const float delta = (float)dev[rpu_dev_index(j, up ? 0 : 1)] * (up ? a->step_unit : -a->step_unit);
             const float upper = (float)dev[rpu_dev_index(j, 2)] * a->bound_unit;
             const float lower = 0.0f - (float)dev[rpu_dev_index(j, 3)] * a->bound_unit;
@@ -125,35 +154,35 @@ static void gaussian_blocks(const struct rpu_stream *stream, uint64_t first, siz
 }
 
 /* Rows in order, so that the ordinal of a coincidence, which picks its noise, counts up. */
-static void apply_vector(const struct rpu_pulse_args *a, const struct work *w, size_t p,
-                         struct rpu_pulse_counts *counts) {
+static void apply_vector(const struct rpu_pulse_args *a, size_t p, struct rpu_pulse_counts *counts) {
     const struct rpu_stream noise = at_column(&a->noise, a->column + (uint32_t)p, 0);
-    uint64_t ordinal = 0;
+    uint64_t *t = train(a, p), ordinal = 0;
+    float *xi = a->scratch;
     for (size_t i = 0; i < a->row1; i++)
         for (uint32_t s = 0; s < a->bl; s++) {
-            const size_t hits = w->col_ones[s];
-            if (!bit(w->row_planes + s * w->row_words, p * a->m + i))
+            if (!bit(rows_of(a, t, s), i))
                 continue;
+            const uint64_t *inputs = inputs_of(a, t, s);
+            const size_t hits = ones(inputs, rpu_plane_words(a->n));
             if (i >= a->row0) {
                 counts->row_pulses++;
                 counts->coincidences += hits;
                 if (a->ctoc > 0.0f && rpu_pulse_narrow(a->m, a->n))
-                    gaussian_blocks(&noise, ordinal, hits, w->xi);
+                    gaussian_blocks(&noise, ordinal, hits, xi);
                 else if (a->ctoc > 0.0f)
-                    K(gaussian)(&noise, ordinal, hits, w->xi);
-                apply_slot(a, w, p, i, s, w->xi);
+                    K(gaussian)(&noise, ordinal, hits, xi);
+                apply_slot(a, t, inputs, i, xi);
             }
             ordinal += hits;
         }
 }
 
-void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    const struct work w = divide_scratch(args);
-    row_pulses(args, &w, counts);
+void K(pulse_apply)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
     for (size_t p = 0; p < args->columns; p++)
-        if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))
-            apply_vector(args, &w, p, counts);
+        apply_vector(args, p, counts);
 }
+
+/* ---- update management ---- */
 
 void K(gains)(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x, float *gain_d) {
     for (size_t p = 0; p < count; p++) {

@@ -1,42 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stochastic pulsed update. Rows and slots that fire are found from the bit planes; the inputs that fire in a slot
- * are listed once a vector, and each row that fires there steps them four at a time: gathered lanes, a dense stream of
- * noise that runs on from row to row, scattered lanes. */
+/* The stochastic pulsed update. Trains are drawn plane by plane. When they are applied, rows and slots that fire are found
+ * from the planes; the inputs that fire in a slot are listed once a vector, and each row that fires there steps them four
+ * at a time: gathered lanes, a dense stream of noise that runs on from row to row, scattered lanes. */
 #include "neon.h"
+
+#include <string.h>
 
 #define SIGN 0x80000000u
 
-/* The parts of the scratch memory. A plane has one word of zeros behind it. */
-struct work {
-    uint16_t *row_hi, *row_lo; /* thresholds of all the block's rows, column + i flat */
-    uint64_t *row_planes;      /* bl planes over the same */
-    uint16_t *col_hi, *col_lo; /* thresholds of one vector's inputs */
-    uint64_t *col_planes;      /* bl planes over n */
-    size_t *col_ones;          /* ones in each of them */
-    uint32_t *hits, *signs;    /* for each slot: the inputs that fire, and their sign bits */
-    size_t row_stride, col_stride, col_words, hit_stride;
-    struct philox col_bits, noise; /* begun once: the vectors of the block share the keys */
+/* ---- trains of a vector ---- */
+
+/* Words of their parts. */
+struct lengths {
+    size_t rows, inputs, slot, train;
 };
 
-static struct work begin_work(const struct rpu_pulse_args *a) {
-    const size_t flat = a->columns * a->m;
-    struct work w;
-    w.row_stride = (flat + 63) / 64 + 1;
-    w.col_words = (a->n + 63) / 64;
-    w.col_stride = w.col_words + 1;
-    w.row_planes = a->scratch;
-    w.col_planes = w.row_planes + w.row_stride * a->bl;
-    w.col_ones = (size_t *)(w.col_planes + w.col_stride * a->bl);
-    w.hit_stride = a->n + VEC;
-    w.hits = (uint32_t *)(w.col_ones + a->bl);
-    w.signs = w.hits + w.hit_stride * a->bl;
-    w.row_hi = (uint16_t *)(w.signs + w.hit_stride * a->bl);
-    w.row_lo = w.row_hi + flat;
-    w.col_hi = w.row_lo + flat;
-    w.col_lo = w.col_hi + a->n;
-    w.col_bits = philox_begin(&a->col_bits);
-    w.noise = philox_begin(&a->noise);
-    return w;
+static struct lengths lengths_of(const struct rpu_pulse_args *a) {
+    const size_t rows = rpu_plane_words(a->m), inputs = rpu_plane_words(a->n);
+    const struct lengths l = {rows, inputs, rows + inputs, rpu_train_words(a->m, a->n, a->bl)};
+    return l;
+}
+
+INLINE uint64_t *rows_of(const struct lengths *l, uint64_t *train, uint32_t slot) {
+    return train + l->slot * ((size_t)slot + 1);
 }
 
 /* 64 bits of a plane from bit `at` on. */
@@ -52,10 +38,21 @@ INLINE uint64_t bits_in(const uint64_t *plane, size_t at, size_t count) {
     return count >= 64 ? bits : bits & ((UINT64_C(1) << count) - 1);
 }
 
+INLINE size_t count_words(const uint64_t *plane, size_t words) {
+    size_t ones = 0;
+    for (size_t k = 0; k < words; k++)
+        ones += (size_t)__builtin_popcountll(plane[k]);
+    return ones;
+}
+
+/* Of bits [from, to). */
 static uint64_t count_bits(const uint64_t *plane, size_t from, size_t to) {
     uint64_t ones = 0;
-    for (; from < to; from += 64)
-        ones += (uint64_t)__builtin_popcountll(bits_in(plane, from, to - from));
+    for (; from < to; from += 64 - from % 64) {
+        const uint64_t bits = plane[from / 64] >> (from % 64);
+        const size_t here = 64 - from % 64, n = to - from < here ? to - from : here;
+        ones += (uint64_t)__builtin_popcountll(n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits);
+    }
     return ones;
 }
 
@@ -65,75 +62,138 @@ static struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t col
     return s;
 }
 
-static void row_pulses(const struct rpu_pulse_args *a, const struct work *w, struct rpu_pulse_counts *counts) {
+/* ---- drawing ---- */
+
+/* The parts of the scratch memory. */
+struct drawing {
+    struct lengths l;
+    uint16_t *row_hi, *row_lo; /* thresholds of all the block's rows, column + i flat */
+    uint64_t *plane;           /* one slot's rows over the same, and a word of zeros */
+    size_t words;
+    uint16_t *col_hi, *col_lo; /* thresholds of one vector's inputs */
+    struct philox col_bits;    /* begun once: the vectors of the block share the key */
+};
+
+static struct drawing begin_drawing(const struct rpu_pulse_args *a) {
     const size_t flat = a->columns * a->m;
-    for (size_t p = 0; p < a->columns; p++) {
-        const float c = a->gain_d[p], *d = a->d + p * a->ldd;
-        uint16_t *hi = w->row_hi + p * a->m, *lo = w->row_lo + p * a->m;
-        if (a->row0 > 0)
-            K(threshold)(a->row0, c, d, hi, lo);
-        counts->clipped += K(threshold)(a->row1 - a->row0, c, d + a->row0, hi + a->row0, lo + a->row0);
-        if (a->row1 < a->m)
-            K(threshold)(a->m - a->row1, c, d + a->row1, hi + a->row1, lo + a->row1);
-    }
+    struct drawing w;
+    w.l = lengths_of(a);
+    w.words = rpu_plane_words(flat) + 1;
+    w.plane = a->scratch;
+    w.row_hi = (uint16_t *)(void *)(w.plane + w.words);
+    w.row_lo = w.row_hi + flat;
+    w.col_hi = w.row_lo + flat;
+    w.col_lo = w.col_hi + a->n;
+    w.col_bits = philox_begin(&a->col_bits);
+    return w;
+}
+
+static void draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
+    const size_t flat = a->columns * a->m;
+    for (size_t p = 0; p < a->columns; p++)
+        counts->clipped +=
+            K(threshold)(a->m, a->gain_d[p], a->d + p * a->ldd, w->row_hi + p * a->m, w->row_lo + p * a->m);
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
-        uint64_t *plane = w->row_planes + s * w->row_stride;
-        K(bernoulli)(&bits, &ties, (uint64_t)a->column * a->m, flat, w->row_hi, w->row_lo, plane);
-        plane[w->row_stride - 1] = 0;
+        uint64_t *to = rows_of(&w->l, a->trains, s);
+        K(bernoulli)(&bits, &ties, (uint64_t)a->column * a->m, flat, w->row_hi, w->row_lo, w->plane);
+        w->plane[w->words - 1] = 0;
+        for (size_t p = 0; p < a->columns; p++, to += w->l.train)
+            for (size_t i = 0; i < a->m; i += 64)
+                to[i / 64] = bits_in(w->plane, p * a->m + i, a->m - i);
     }
 }
 
-/* Some row of vector p fires in slot s. */
-static int slot_fires(const struct rpu_pulse_args *a, const struct work *w, size_t p, uint32_t s) {
-    const uint64_t *plane = w->row_planes + s * w->row_stride;
-    for (size_t i = 0; i < a->m; i += 64)
-        if (bits_in(plane, p * a->m + i, a->m - i))
-            return 1;
-    return 0;
+/* Sign bits into a plane of zeros. */
+INLINE void sign_plane(const float *v, size_t n, uint64_t *plane) {
+    static const int32_t places[VEC] = {0, 1, 2, 3};
+    const int32x4_t place = vld1q_s32(places);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC) {
+        const uint32x4_t sign = vshrq_n_u32(vreinterpretq_u32_f32(vld1q_f32(v + i)), 31);
+        plane[i / 64] |= (uint64_t)vaddvq_u32(vshlq_u32(sign, place)) << (i % 64);
+    }
+    for (; i < n; i++)
+        plane[i / 64] |= (uint64_t)(rpu_bits(v[i]) >> 31) << (i % 64);
 }
 
-/* Draws the column pulses of vector p in the slots that need them. Returns whether any does. */
-static int column_pulses(const struct rpu_pulse_args *a, struct work *w, size_t p, struct rpu_pulse_counts *counts) {
+/* Inputs of a vector in the slots in which some row fires, and signs. */
+static void draw_inputs(const struct rpu_pulse_args *a, struct drawing *w, size_t p, struct rpu_pulse_counts *counts) {
     const uint32_t column = a->column + (uint32_t)p;
     const float *x = a->x + p * a->ldx;
-    const int count_clipped = a->row0 == 0 && a->gain_x[p] * a->peak[p] > 1.0f;
+    const int count_clipped = a->gain_x[p] * a->peak[p] > 1.0f;
+    uint64_t *t = a->trains + p * w->l.train;
     size_t clipped = 0;
     int any = 0;
     for (uint32_t s = 0; s < a->bl; s++) {
-        w->col_ones[s] = 0;
-        if (!slot_fires(a, w, p, s))
+        uint64_t *rows = rows_of(&w->l, t, s);
+        if (count_words(rows, w->l.rows) == 0)
             continue;
         if (!any)
             clipped = K(threshold)(a->n, a->gain_x[p], x, w->col_hi, w->col_lo);
         any = 1;
         const struct rpu_stream bits = at_column(&a->col_bits, column, s), ties = at_column(&a->col_ties, column, s);
         philox_counter(&w->col_bits, bits.key, bits.ctr);
-        w->col_ones[s] =
-            rpu_neon_bernoulli(&w->col_bits, &ties, 0, a->n, w->col_hi, w->col_lo, w->col_planes + s * w->col_stride);
-        if (a->row0 == 0)
-            counts->column_pulses += w->col_ones[s];
+        counts->column_pulses +=
+            rpu_neon_bernoulli(&w->col_bits, &ties, 0, a->n, w->col_hi, w->col_lo, rows + w->l.rows);
     }
-    if (count_clipped && !any)
+    if (any) {
+        sign_plane(a->d + p * a->ldd, a->m, t);
+        sign_plane(x, a->n, t + w->l.rows);
+    } else if (count_clipped)
         clipped = K(threshold)(a->n, a->gain_x[p], x, w->col_hi, w->col_lo);
     if (count_clipped)
         counts->clipped += clipped;
-    return any;
+}
+
+void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct drawing w = begin_drawing(args);
+    memset(args->trains, 0, args->columns * w.l.train * sizeof *args->trains);
+    draw_rows(args, &w, counts);
+    for (size_t p = 0; p < args->columns; p++)
+        if (args->gain_d[p] != 0.0f)
+            draw_inputs(args, &w, p, counts);
+}
+
+/* ---- applying ---- */
+
+/* A vector at work, and the parts of the scratch memory. */
+struct applying {
+    struct lengths l;
+    uint64_t *train;
+    uint32_t *hits, *signs; /* for each slot: the inputs that fire, and their sign bits */
+    size_t hit_stride;
+    size_t *ones;        /* how many */
+    struct philox noise; /* begun once */
+};
+
+static struct applying begin_applying(const struct rpu_pulse_args *a) {
+    struct applying w;
+    w.l = lengths_of(a);
+    w.train = a->trains;
+    w.hit_stride = a->n + VEC;
+    w.ones = a->scratch;
+    w.hits = (uint32_t *)(void *)(w.ones + a->bl);
+    w.signs = w.hits + w.hit_stride * a->bl;
+    w.noise = philox_begin(&a->noise);
+    return w;
 }
 
 /* The inputs that fire in each slot, which every row that fires there meets. The last hit stands three times more
  * behind the end. */
-static void list_hits(const struct rpu_pulse_args *a, const struct work *w, const float *x) {
+static void list_hits(const struct rpu_pulse_args *a, const struct applying *w) {
+    const uint64_t *x = w->train + w->l.rows;
     for (uint32_t s = 0; s < a->bl; s++) {
         uint32_t *at = w->hits + s * w->hit_stride, *sign = w->signs + s * w->hit_stride, last = 0;
-        const uint64_t *plane = w->col_planes + s * w->col_stride;
-        if (w->col_ones[s] == 0)
+        const uint64_t *plane = rows_of(&w->l, w->train, s) + w->l.rows;
+        if (w->ones[s] == 0)
             continue;
-        for (size_t word = 0; word < w->col_words; word++)
+        for (size_t word = 0; word < w->l.inputs; word++)
             for (uint64_t left = plane[word]; left; left &= left - 1) {
-                last = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(left);
+                const unsigned bit = (unsigned)__builtin_ctzll(left);
+                last = (uint32_t)(word * 64) + bit;
                 *at++ = last;
-                *sign++ = rpu_bits(x[last]) & SIGN;
+                *sign++ = (uint32_t)(x[word] >> bit) << 31;
             }
         for (int k = 1; k < VEC; k++) {
             *at++ = last;
@@ -197,10 +257,10 @@ INLINE void step_hits(const struct row *r, const uint32_t *at, const uint32_t *s
 }
 
 /* All coincidences of a row in one slot. */
-INLINE void apply_slot(const struct row *r, const struct work *w, uint32_t slot, const struct step *c, struct noise *z,
+INLINE void apply_slot(const struct row *r, const struct applying *w, uint32_t slot, const struct step *c, struct noise *z,
                        int noisy) {
     const uint32_t *at = w->hits + slot * w->hit_stride, *sign = w->signs + slot * w->hit_stride;
-    for (size_t left = w->col_ones[slot]; left > 0;) {
+    for (size_t left = w->ones[slot]; left > 0;) {
         const size_t ready = noisy ? noise_ready(z) : left;
         if (ready < left && ready < VEC) {
             noise_fill(z);
@@ -222,60 +282,60 @@ INLINE void apply_slot(const struct row *r, const struct work *w, uint32_t slot,
 
 /* ---- one vector ---- */
 
-INLINE void apply_rows(const struct rpu_pulse_args *a, const struct work *w, size_t p, struct noise *z, int noisy) {
+INLINE void apply_rows(const struct rpu_pulse_args *a, const struct applying *w, struct noise *z, int noisy) {
     const struct step c = {vdupq_n_f32(a->step_unit), vdupq_n_f32(a->bound_unit), vdupq_n_f32(a->ctoc)};
-    const size_t ldw = rpu_padded(a->n), base = p * a->m;
+    const size_t ldw = rpu_padded(a->n);
     for (size_t i0 = a->row0; i0 < a->row1; i0 += 64) {
         const size_t rows = a->row1 - i0;
         uint64_t fires = 0;
         for (uint32_t s = 0; s < a->bl; s++)
-            if (w->col_ones[s] > 0)
-                fires |= bits_in(w->row_planes + s * w->row_stride, base + i0, rows);
+            if (w->ones[s] > 0)
+                fires |= bits_in(rows_of(&w->l, w->train, s), i0, rows); /* behind the rows stand inputs */
         for (; fires; fires &= fires - 1) {
             const size_t i = i0 + (size_t)__builtin_ctzll(fires);
             const struct row r = {a->w + i * ldw, a->dev + i * ldw * 4,
-                                  vdupq_n_u32(rpu_bits(a->d[p * a->ldd + i]) & SIGN)};
+                                  vdupq_n_u32((uint32_t)(w->train[i / 64] >> (i % 64)) << 31)};
             for (uint32_t s = 0; s < a->bl; s++)
-                if (w->col_ones[s] > 0 && (bits_at(w->row_planes + s * w->row_stride, base + i) & 1u))
+                if (w->ones[s] > 0 && (rows_of(&w->l, w->train, s)[i / 64] >> (i % 64) & 1u))
                     apply_slot(&r, w, s, &c, z, noisy);
         }
     }
 }
 
 /* Ordinals count over all rows: those of the rows before the range are skipped, without their noise. */
-static void apply_vector(const struct rpu_pulse_args *a, struct work *w, size_t p, struct rpu_pulse_counts *counts) {
+static void apply_vector(const struct rpu_pulse_args *a, struct applying *w, size_t p,
+                         struct rpu_pulse_counts *counts) {
     const struct rpu_stream stream = at_column(&a->noise, a->column + (uint32_t)p, 0);
-    const size_t base = p * a->m;
     uint64_t before = 0, hits = 0;
     struct noise z;
+    w->train = a->trains + p * w->l.train;
     for (uint32_t s = 0; s < a->bl; s++) {
-        const uint64_t *plane = w->row_planes + s * w->row_stride;
-        const uint64_t rows = count_bits(plane, base + a->row0, base + a->row1);
+        const uint64_t *plane = rows_of(&w->l, w->train, s);
+        const uint64_t rows = count_bits(plane, a->row0, a->row1);
+        w->ones[s] = count_words(plane + w->l.rows, w->l.inputs);
         counts->row_pulses += rows;
-        hits += rows * w->col_ones[s];
-        before += count_bits(plane, base, base + a->row0) * w->col_ones[s];
+        hits += rows * w->ones[s];
+        before += count_bits(plane, 0, a->row0) * w->ones[s];
     }
     counts->coincidences += hits;
     if (hits == 0)
         return;
-    list_hits(a, w, a->x + p * a->ldx);
+    list_hits(a, w);
     philox_counter(&w->noise, stream.key, stream.ctr);
     if (rpu_pulse_narrow(a->m, a->n))
         noise_begin_blocks(&z, &w->noise, before, hits);
     else
         noise_begin(&z, &w->noise, before, hits);
     if (a->ctoc > 0.0f)
-        apply_rows(a, w, p, &z, 1);
+        apply_rows(a, w, &z, 1);
     else
-        apply_rows(a, w, p, &z, 0);
+        apply_rows(a, w, &z, 0);
 }
 
-void K(pulse)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    struct work w = begin_work(args);
-    row_pulses(args, &w, counts);
+void K(pulse_apply)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    struct applying w = begin_applying(args);
     for (size_t p = 0; p < args->columns; p++)
-        if (args->gain_d[p] != 0.0f && column_pulses(args, &w, p, counts))
-            apply_vector(args, &w, p, counts);
+        apply_vector(args, &w, p, counts);
 }
 
 /* ---- update management ---- */
