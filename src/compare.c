@@ -2,9 +2,9 @@
 #include "compare.h"
 
 #include "benchfile.h"
+#include "document.h"
 #include "error.h"
 #include "ranks.h"
-#include "text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -251,114 +251,81 @@ void rpu_compare_free(struct rpu_compare *c) {
 
 /* ---- JSON ---- */
 
-/* A document in the making; one failure spoils it. */
-struct document {
-    int failed;
-};
-
-static void put(struct document *doc, json_t *object, const char *key, json_t *value) {
-    if (json_object_set_new(object, key, value) != 0)
-        doc->failed = 1;
-}
-
-static void append(struct document *doc, json_t *list, json_t *value) {
-    if (json_array_append_new(list, value) != 0)
-        doc->failed = 1;
-}
-
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *text_or_null(const char *text) {
     return text ? json_string(text) : json_null();
 }
 
-static json_t *row_record(struct document *doc, const struct rpu_compare_row *row) {
+static json_t *row_record(struct rpu_document *doc, const struct rpu_compare_row *row) {
     json_t *object = json_object();
-    put(doc, object, "name", json_string(row->name));
-    put(doc, object, "old_repetitions", json_integer((json_int_t)row->n_old));
-    put(doc, object, "new_repetitions", json_integer((json_int_t)row->n_new));
-    put(doc, object, "old_ns", number(row->old_ns));
-    put(doc, object, "new_ns", number(row->new_ns));
-    put(doc, object, "ratio", number(row->ratio));
-    put(doc, object, "ratio_low", number(row->low));
-    put(doc, object, "ratio_high", number(row->high));
-    put(doc, object, "p", number(row->p));
-    put(doc, object, "verdict", json_string(rpu_verdict_name(row->verdict)));
-    put(doc, object, "reason", text_or_null(row->reason));
+    rpu_put(doc, object, "name", json_string(row->name));
+    rpu_put(doc, object, "old_repetitions", json_integer((json_int_t)row->n_old));
+    rpu_put(doc, object, "new_repetitions", json_integer((json_int_t)row->n_new));
+    rpu_put(doc, object, "old_ns", rpu_json_number(row->old_ns));
+    rpu_put(doc, object, "new_ns", rpu_json_number(row->new_ns));
+    rpu_put(doc, object, "ratio", rpu_json_number(row->ratio));
+    rpu_put(doc, object, "ratio_low", rpu_json_number(row->low));
+    rpu_put(doc, object, "ratio_high", rpu_json_number(row->high));
+    rpu_put(doc, object, "p", rpu_json_number(row->p));
+    rpu_put(doc, object, "verdict", json_string(rpu_verdict_name(row->verdict)));
+    rpu_put(doc, object, "reason", text_or_null(row->reason));
     return object;
 }
 
-static json_t *group_record(struct document *doc, const struct rpu_compare_group *group) {
+static json_t *group_record(struct rpu_document *doc, const struct rpu_compare_group *group) {
     json_t *object = json_object();
-    put(doc, object, "name", json_string(group->name ? group->name : "all"));
-    put(doc, object, "benchmarks", json_integer((json_int_t)group->rows));
-    put(doc, object, "ratio", number(group->ratio));
+    rpu_put(doc, object, "name", json_string(group->name ? group->name : "all"));
+    rpu_put(doc, object, "benchmarks", json_integer((json_int_t)group->rows));
+    rpu_put(doc, object, "ratio", rpu_json_number(group->ratio));
     return object;
 }
 
-static json_t *difference_record(struct document *doc, const struct rpu_compare_difference *d) {
+static json_t *difference_record(struct rpu_document *doc, const struct rpu_compare_difference *d) {
     json_t *object = json_object();
-    put(doc, object, "key", json_string(d->key));
-    put(doc, object, "kind", json_string(rpu_compare_kind_name(d->kind)));
-    put(doc, object, "old", text_or_null(d->old));
-    put(doc, object, "new", text_or_null(d->new));
+    rpu_put(doc, object, "key", json_string(d->key));
+    rpu_put(doc, object, "kind", json_string(rpu_compare_kind_name(d->kind)));
+    rpu_put(doc, object, "old", text_or_null(d->old));
+    rpu_put(doc, object, "new", text_or_null(d->new));
     return object;
 }
 
-static json_t *names(struct document *doc, const char **list, size_t n) {
+static json_t *names(struct rpu_document *doc, const char **list, size_t n) {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        append(doc, array, json_string(list[i]));
+        rpu_append(doc, array, json_string(list[i]));
     return array;
 }
 
-static json_t *counts(struct document *doc, const struct rpu_compare *c) {
+static json_t *counts(struct rpu_document *doc, const struct rpu_compare *c) {
     static const char *const keys[RPU_VERDICTS] = {"same",    "slower",          "faster",
                                                    "unclear", "too_few_repeats", "not_measured"};
     json_t *object = json_object();
     for (size_t v = 0; v < RPU_VERDICTS; v++)
-        put(doc, object, keys[v], json_integer((json_int_t)c->count[v]));
+        rpu_put(doc, object, keys[v], json_integer((json_int_t)c->count[v]));
     return object;
 }
 
-static json_t *document_of(struct document *doc, const struct rpu_compare *c) {
-    json_t *root = json_object(), *schema = json_object(), *rows = json_array(), *groups = json_array(),
-           *differences = json_array();
-    put(doc, schema, "name", json_string("rpubench-compare"));
-    put(doc, schema, "version", json_integer(1));
-    put(doc, root, "schema", schema);
-    put(doc, root, "time", json_string(c->options.cpu_time ? "cpu_time" : "real_time"));
-    put(doc, root, "threshold_percent", number(100.0 * c->options.threshold));
-    put(doc, root, "alpha", number(c->options.alpha));
-    put(doc, root, "counts", counts(doc, c));
-    put(doc, root, "all", group_record(doc, &c->all));
-    put(doc, root, "groups", groups);
+static void fill_document(struct rpu_document *doc, const struct rpu_compare *c) {
+    json_t *root = doc->root, *rows = json_array(), *groups = json_array(), *differences = json_array();
+    rpu_put(doc, root, "time", json_string(c->options.cpu_time ? "cpu_time" : "real_time"));
+    rpu_put(doc, root, "threshold_percent", rpu_json_number(100.0 * c->options.threshold));
+    rpu_put(doc, root, "alpha", rpu_json_number(c->options.alpha));
+    rpu_put(doc, root, "counts", counts(doc, c));
+    rpu_put(doc, root, "all", group_record(doc, &c->all));
+    rpu_put(doc, root, "groups", groups);
     for (size_t i = 0; i < c->n_groups; i++)
-        append(doc, groups, group_record(doc, &c->groups[i]));
-    put(doc, root, "benchmarks", rows);
+        rpu_append(doc, groups, group_record(doc, &c->groups[i]));
+    rpu_put(doc, root, "benchmarks", rows);
     for (size_t i = 0; i < c->n_rows; i++)
-        append(doc, rows, row_record(doc, &c->rows[i]));
-    put(doc, root, "only_old", names(doc, c->only_old, c->n_only_old));
-    put(doc, root, "only_new", names(doc, c->only_new, c->n_only_new));
-    put(doc, root, "differences", differences);
+        rpu_append(doc, rows, row_record(doc, &c->rows[i]));
+    rpu_put(doc, root, "only_old", names(doc, c->only_old, c->n_only_old));
+    rpu_put(doc, root, "only_new", names(doc, c->only_new, c->n_only_new));
+    rpu_put(doc, root, "differences", differences);
     for (size_t i = 0; i < c->n_differences; i++)
-        append(doc, differences, difference_record(doc, &c->differences[i]));
-    return root;
+        rpu_append(doc, differences, difference_record(doc, &c->differences[i]));
 }
 
 enum rpu_status rpu_compare_json(char **text, const struct rpu_compare *c, struct rpu_error *err) {
-    struct document doc = {0};
-    struct rpu_text out = {0};
-    json_t *root = document_of(&doc, c);
-    char *body = doc.failed ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    json_decref(root);
-    if (body) {
-        rpu_text_put(&out, body);
-        rpu_text_put(&out, "\n");
-    }
-    *text = body ? rpu_text_take(&out) : NULL;
-    free(body);
-    return *text ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the comparison's document");
+    struct rpu_document doc = rpu_document_start("rpubench-compare", 1);
+    fill_document(&doc, c);
+    return rpu_document_finish(&doc, text, err);
 }

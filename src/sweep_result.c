@@ -3,6 +3,7 @@
 
 #include "app.h"
 #include "config_json.h"
+#include "document.h"
 #include "error.h"
 #include "text.h"
 
@@ -125,26 +126,17 @@ struct rpu_spread rpu_spread_at(const struct rpu_sweep *sweep, const struct rpu_
 
 /* ---- JSON ---- */
 
-/* A document in the making; one failure spoils it. */
+/* A document in the making. */
 struct table {
     const struct rpu_sweep *sweep;
     const struct rpu_run *runs;
-    int failed;
+    struct rpu_document doc;
 };
-
-static void put(struct table *t, json_t *object, const char *key, json_t *value) {
-    if (json_object_set_new(object, key, value) != 0)
-        t->failed = 1;
-}
-
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static json_t *values_of(struct table *t, size_t run) {
     json_t *values = json_object();
     for (size_t k = 0; k < rpu_sweep_key_count(t->sweep); k++)
-        put(t, values, rpu_sweep_key(t->sweep, k), json_string(rpu_sweep_value(t->sweep, run, k)));
+        rpu_put(&t->doc, values, rpu_sweep_key(t->sweep, k), json_string(rpu_sweep_value(t->sweep, run, k)));
     return values;
 }
 
@@ -152,19 +144,19 @@ static json_t *run_record(struct table *t, size_t i) {
     const struct rpu_run *run = &t->runs[i];
     const struct rpu_summary *s = &run->summary;
     json_t *object = json_object();
-    put(t, object, "run", json_string(rpu_sweep_name(t->sweep, i)));
-    put(t, object, "values", values_of(t, i));
-    put(t, object, "state", json_string(rpu_run_state_name(run->state)));
-    put(t, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
+    rpu_put(&t->doc, object, "run", json_string(rpu_sweep_name(t->sweep, i)));
+    rpu_put(&t->doc, object, "values", values_of(t, i));
+    rpu_put(&t->doc, object, "state", json_string(rpu_run_state_name(run->state)));
+    rpu_put(&t->doc, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
     if (!has_result(run))
         return object;
-    put(t, object, "epochs", json_integer((json_int_t)s->epochs));
-    put(t, object, "train_loss", number(s->train_loss));
-    put(t, object, "test_loss", number(s->test_loss));
-    put(t, object, "test_error", number(s->test_error));
-    put(t, object, "images_per_second", number(s->images_per_second));
-    put(t, object, "train_seconds", number(s->train_seconds));
-    put(t, object, "weights_digest", json_string(s->digest));
+    rpu_put(&t->doc, object, "epochs", json_integer((json_int_t)s->epochs));
+    rpu_put(&t->doc, object, "train_loss", rpu_json_number(s->train_loss));
+    rpu_put(&t->doc, object, "test_loss", rpu_json_number(s->test_loss));
+    rpu_put(&t->doc, object, "test_error", rpu_json_number(s->test_error));
+    rpu_put(&t->doc, object, "images_per_second", rpu_json_number(s->images_per_second));
+    rpu_put(&t->doc, object, "train_seconds", rpu_json_number(s->train_seconds));
+    rpu_put(&t->doc, object, "weights_digest", json_string(s->digest));
     return object;
 }
 
@@ -172,46 +164,26 @@ static json_t *spread_record(struct table *t, size_t index) {
     const struct rpu_spread s = rpu_spread_at(t->sweep, t->runs, index);
     json_t *object = json_object(), *values = values_of(t, s.first);
     json_object_del(values, rpu_sweep_key(t->sweep, rpu_sweep_key_count(t->sweep) - 1));
-    put(t, object, "values", values);
-    put(t, object, "runs", json_integer((json_int_t)s.runs));
-    put(t, object, "test_error_mean", number(s.mean));
-    put(t, object, "test_error_deviation", number(s.deviation));
-    put(t, object, "test_error_least", number(s.least));
-    put(t, object, "test_error_most", number(s.most));
+    rpu_put(&t->doc, object, "values", values);
+    rpu_put(&t->doc, object, "runs", json_integer((json_int_t)s.runs));
+    rpu_put(&t->doc, object, "test_error_mean", rpu_json_number(s.mean));
+    rpu_put(&t->doc, object, "test_error_deviation", rpu_json_number(s.deviation));
+    rpu_put(&t->doc, object, "test_error_least", rpu_json_number(s.least));
+    rpu_put(&t->doc, object, "test_error_most", rpu_json_number(s.most));
     return object;
-}
-
-static void put_schema(struct table *t, json_t *root) {
-    json_t *schema = json_object();
-    put(t, root, "schema", schema);
-    put(t, schema, "name", json_string("rpubench-sweep"));
-    put(t, schema, "version", json_integer(1));
 }
 
 enum rpu_status rpu_sweep_json(char **text, const struct rpu_sweep *sweep, const struct rpu_run *runs,
                                struct rpu_error *err) {
-    struct table t = {sweep, runs, 0};
-    struct rpu_text out = {0};
-    json_t *root = json_object(), *records = json_array(), *spreads = json_array();
-    char *body;
-    put_schema(&t, root);
-    put(&t, root, "runs", records);
+    struct table t = {sweep, runs, rpu_document_start("rpubench-sweep", 1)};
+    json_t *records = json_array(), *spreads = json_array();
+    rpu_put(&t.doc, t.doc.root, "runs", records);
     for (size_t i = 0; i < rpu_sweep_count(sweep); i++)
-        if (json_array_append_new(records, run_record(&t, i)) != 0)
-            t.failed = 1;
-    put(&t, root, "settings", spreads);
+        rpu_append(&t.doc, records, run_record(&t, i));
+    rpu_put(&t.doc, t.doc.root, "settings", spreads);
     for (size_t i = 0; i < rpu_spread_count(sweep); i++)
-        if (json_array_append_new(spreads, spread_record(&t, i)) != 0)
-            t.failed = 1;
-    body = t.failed ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    json_decref(root);
-    if (body) {
-        rpu_text_put(&out, body);
-        rpu_text_put(&out, "\n");
-    }
-    *text = body ? rpu_text_take(&out) : NULL;
-    free(body);
-    return *text ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the sweep's table");
+        rpu_append(&t.doc, spreads, spread_record(&t, i));
+    return rpu_document_finish(&t.doc, text, err);
 }
 
 /* ---- CSV ---- */
