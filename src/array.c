@@ -18,10 +18,6 @@ enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, BACKWARD_GRAIN = 128, PAGE = 1024 
 
 /* ---- construction ---- */
 
-static uint32_t pieces(uint32_t size, uint32_t most) {
-    return most == 0 ? 1 : size / most + (size % most != 0);
-}
-
 static size_t row_of(const struct rpu_array *a, size_t r) {
     return rpu_range(a->m, a->rows, r);
 }
@@ -57,8 +53,8 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     *a = (struct rpu_array){.m = outputs,
                             .n = inputs,
-                            .rows = whole || outputs == 0 ? 1 : pieces(outputs, params->max_rows),
-                            .cols = whole || inputs == 0 ? 1 : pieces(inputs, params->max_cols)};
+                            .rows = whole ? 1 : rpu_pieces(outputs, params->max_rows),
+                            .cols = whole ? 1 : rpu_pieces(inputs, params->max_cols)};
     if ((uint64_t)a->rows * a->cols > RPU_COUNTER_MAX_SPLITS) {
         status = rpu_fail(err, RPU_ERR_SHAPE,
                           "%u x %u crosspoints make %u x %u tiles of at most %u x %u; allowed are %u tiles", outputs,

@@ -63,6 +63,12 @@ static const struct rpu_key keys[] = {
      .help = "preset that this file changes; without it, what is not given has its default"},
 
     {.scope = RPU_SCOPE_TOP, .path = "network", .type = RPU_KEY_MAP, .help = "the network"},
+    {TOP(height, "network.height"), INTEGER(1, 65536), .or_off = 1, .unit = "pixels", .fallback = "0",
+     .help = "rows of an image; 0: as many as the data have"},
+    {TOP(width, "network.width"), INTEGER(1, 65536), .or_off = 1, .unit = "pixels", .fallback = "0",
+     .help = "columns of an image; 0: as many as the data have"},
+    {TOP(channels, "network.channels"), INTEGER(1, 65536), .or_off = 1, .unit = "channels", .fallback = "0",
+     .help = "channels of an image (3: colours); 0: as many as the data have"},
     {.scope = RPU_SCOPE_TOP, .path = "network.layers", .type = RPU_KEY_LAYERS, .high = RPU_LAYERS_MAX,
      .help = "layers in order, ending with softmax; a list replaces that of the preset"},
     {LAYER(kind, "type"), CHOICE(rpu_layer_kinds), .layers = ALL_LAYERS,

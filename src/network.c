@@ -109,6 +109,23 @@ static enum rpu_status make_parts(struct rpu_network *n, struct rpu_error *err) 
     return RPU_OK;
 }
 
+/* The images that the configuration is for, where it says so. */
+static enum rpu_status check_images(const struct rpu_network *n, struct rpu_error *err) {
+    const struct rpu_config *c = &n->config;
+    const struct {
+        const char *key;
+        uint32_t wanted, found;
+    } sides[] = {{"network.height", c->height, n->input.height},
+                 {"network.width", c->width, n->input.width},
+                 {"network.channels", c->channels, n->input.channels}};
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++)
+        if (sides[i].wanted && sides[i].wanted != sides[i].found)
+            return rpu_fail_at(err, RPU_ERR_SHAPE, NULL, 0, sides[i].key,
+                               "the network is for %u, but the images are of %u x %u x %u; 0 takes them as they are",
+                               sides[i].wanted, n->input.height, n->input.width, n->input.channels);
+    return RPU_OK;
+}
+
 static enum rpu_status make_network(struct rpu_network *n, struct rpu_error *err) {
     size_t results;
     enum rpu_status status;
@@ -121,6 +138,9 @@ static enum rpu_status make_network(struct rpu_network *n, struct rpu_error *err
                         n->input.channels, n->classes);
     if (!(n->config.eta > 0.0f && n->config.eta <= 1e6f))
         return rpu_fail(err, RPU_ERR_RANGE, "eta is %g; allowed is above 0 to 1e6", (double)n->config.eta);
+    status = check_images(n, err);
+    if (status != RPU_OK)
+        return status;
     n->capacity = n->config.batch > n->n_workers ? n->config.batch : n->n_workers;
     results = n->capacity > RPU_EVALUATE_AT_ONCE ? n->capacity : RPU_EVALUATE_AT_ONCE;
     n->image = rpu_buffer(n->capacity, rpu_shape_size(n->input), &n->image_stride);

@@ -8,6 +8,10 @@ size_t rpu_range(size_t n, size_t parts, size_t part) {
     return each * part + (part < more ? part : more);
 }
 
+uint32_t rpu_pieces(uint32_t n, uint32_t most) {
+    return most == 0 || n == 0 ? 1 : n / most + (n % most != 0);
+}
+
 size_t rpu_parts(size_t n, size_t grain, size_t work, size_t least, size_t most) {
     const size_t by_grain = n / (grain ? grain : 1);
     const size_t whole = work && n > SIZE_MAX / work ? SIZE_MAX : n * work;

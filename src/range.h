@@ -15,10 +15,15 @@
 #define RPU_SRC_RANGE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /** Start of part `part` (0..parts) when n things are divided among `parts` (>= 1): part p is
  *  [rpu_range(n, parts, p), rpu_range(n, parts, p + 1)). */
 size_t rpu_range(size_t n, size_t parts, size_t part);
+
+/** Fewest parts of n things so that none has more than `most`; 1 where `most` is 0, which stands for no limit, or n is.
+ */
+uint32_t rpu_pieces(uint32_t n, uint32_t most);
 
 /** How many parts to make of n things, each of which is `work` units of work, so that no part has less than `least`
  *  units or less than `grain` things (where there are as many), and there are at most `most` (>= 1) parts. At least 1.

@@ -155,6 +155,8 @@ def test_text_options_are_taken_as_they_are():
 
 def test_presets_round_trip():
     for preset in e2e.presets():
+        if preset == "alexnet":  # not for digits: see test_map.py
+            continue
         with open("preset.yaml", "w", encoding="utf-8") as file:
             file.write(succeed("presets", preset).stdout)
         assert e2e.train("preset.yaml", *SMALL)["weights_digest"] == e2e.train(preset, *SMALL)["weights_digest"], preset
@@ -163,7 +165,7 @@ def test_presets_round_trip():
 
 def test_presets_are_listed():
     assert {"lenet-fp", "lenet-rpu-baseline", "lenet-rpu-nm", "lenet-rpu-bm", "lenet-rpu-nm-bm",
-            "lenet-rpu"} <= set(e2e.presets())
+            "lenet-rpu", "alexnet"} <= set(e2e.presets())
 
 
 # ---- kernel variants ----

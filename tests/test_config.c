@@ -79,6 +79,8 @@ struct bad {
     const char *part; /* of the message */
 };
 
+enum { PRESETS = 7 };
+
 #define NET "network: {layers: [{type: fc, outputs: 10}, {type: softmax}]}\n"
 
 static const struct bad bad_files[] = {
@@ -514,12 +516,14 @@ static void test_random_round_trips(void **state) {
     (void)state;
     for (size_t round = 0; round < 300; round++) {
         struct rpu_config config;
-        assert_int_equal(rpu_config_load(&config, rpu_preset_name(round % 6), NULL, 0, NULL), RPU_OK);
+        assert_int_equal(rpu_config_load(&config, rpu_preset_name(round % PRESETS), NULL, 0, NULL), RPU_OK);
         if (round % 2)
             memset(config.preset, 0, sizeof config.preset);
         for (uint32_t layer = 0; layer < config.n_layers; layer++)
             if (config.layers[layer].name[0])
                 scramble(&config.layers[layer].tile, &random);
+        config.height = (uint32_t)(next_random(&random) % 65537);
+        config.channels = (uint32_t)(next_random(&random) % 65537);
         config.seed = next_random(&random);
         config.epochs = (uint32_t)(next_random(&random) % 1000000) + 1;
         config.limit_test = (uint32_t)next_random(&random);
@@ -596,7 +600,8 @@ static int on_scalar(void *user, const char *key, const struct rpu_value *value)
 static void test_walk(void **state) {
     static const struct rpu_config_visitor visitor = {on_map, on_map_end, on_list, on_list_end, on_scalar};
     static const char expected[] =
-        "{ {network [layers { type='fc' name='W1' outputs=10 bias=yes } { type='softmax' } ] } {arrays {W1 "
+        "{ {network height=0 width=0 channels=0 [layers { type='fc' name='W1' outputs=10 bias=yes } { type='softmax' } "
+        "] } {arrays {W1 "
         "device='constant-step' dw_min=0.001 dw_min_dtod=0.3 dw_min_ctoc=0.3 imbalance_dtod=0.01 bound=0.6 "
         "bound_dtod=0.3 {forward in_bits=7 out_bits=9 noise=0.06 bound=12 nm='none' bm='none' bm_limit=5 } {backward "
         "in_bits=7 out_bits=9 noise=0.06 bound=12 nm='none' bm='none' bm_limit=5 } {update bl=10 um=no } max_rows=4096 "
@@ -660,8 +665,9 @@ static void test_presets(void **state) {
                 assert_memory_equal(&c.layers[k].tile, &p, sizeof p);
         }
     }
-    assert_null(rpu_preset_name(sizeof rows / sizeof rows[0]));
-    assert_null(rpu_preset_summary(sizeof rows / sizeof rows[0]));
+    assert_string_equal(rpu_preset_name(PRESETS - 1), "alexnet");
+    assert_null(rpu_preset_name(PRESETS));
+    assert_null(rpu_preset_summary(PRESETS));
     assert_null(rpu_preset_yaml("lenet"));
     assert_null(rpu_preset_yaml(NULL));
 }
@@ -781,7 +787,7 @@ static void test_mutations(void **state) {
     (void)state;
     for (int i = 0; i < rounds; i++) {
         const uint64_t seed = random;
-        const char *base = rpu_preset_yaml(rpu_preset_name((size_t)i % 6));
+        const char *base = rpu_preset_yaml(rpu_preset_name((size_t)i % PRESETS));
         size_t size = strlen(base);
         int changes = 1 + (int)(next_random(&random) % 4);
         struct rpu_config config;

@@ -46,6 +46,19 @@ static void large_numbers_do_not_overflow(void **state) {
         assert_true(rpu_range(n, 7, p) < rpu_range(n, 7, p + 1));
 }
 
+static void fewest_pieces(void **state) {
+    (void)state;
+    for (uint32_t most = 1; most < 30; most++)
+        for (uint32_t n = 1; n < 100; n++) {
+            const uint32_t pieces = rpu_pieces(n, most);
+            assert_true(pieces >= 1 && pieces * most >= n && (pieces - 1) * most < n);
+        }
+    assert_int_equal(rpu_pieces(100, 0), 1);
+    assert_int_equal(rpu_pieces(0, 5), 1);
+    assert_int_equal(rpu_pieces(UINT32_MAX, 1), UINT32_MAX);
+    assert_int_equal(rpu_pieces(UINT32_MAX, 2), 0x80000000u);
+}
+
 static void parts_of_the_table(void **state) {
     (void)state;
     assert_int_equal(rpu_parts(576, 6, 416, 16384, 6), 6);
@@ -80,9 +93,13 @@ static void parts_for_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_of_the_table),           cmocka_unit_test(every_division_is_whole_ordered_and_even),
-        cmocka_unit_test(large_numbers_do_not_overflow), cmocka_unit_test(parts_of_the_table),
-        cmocka_unit_test(parts_keep_their_promises),     cmocka_unit_test(parts_for_threads),
+        cmocka_unit_test(starts_of_the_table),
+        cmocka_unit_test(every_division_is_whole_ordered_and_even),
+        cmocka_unit_test(large_numbers_do_not_overflow),
+        cmocka_unit_test(parts_of_the_table),
+        cmocka_unit_test(fewest_pieces),
+        cmocka_unit_test(parts_keep_their_promises),
+        cmocka_unit_test(parts_for_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ struct rpu_layer_spec {
 
 /** A whole configuration, plain data. */
 struct rpu_config {
-    char preset[64]; /**< the preset it started from, or "" */
+    char preset[64];                  /**< the preset it started from, or "" */
+    uint32_t height, width, channels; /**< of the images that the network is for; 0: those of the data */
     uint32_t n_layers;
     struct rpu_layer_spec layers[RPU_LAYERS_MAX];
     /* training */
