@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file app.h
  *  The one internal header of the commands: provenance, the results document, files that appear whole or not at all,
- *  comparisons of benchmarks, sweeps, and the processes of a job. None of it is part of librpu; it is linked into the
- * programs. */
+ *  comparisons of benchmarks, mappings, sweeps, and the processes of a job. None of it is part of librpu; it is linked
+ * into the programs. */
 #ifndef RPU_SRC_APP_H
 #define RPU_SRC_APP_H
 
@@ -14,6 +14,7 @@
 
 #include "compare.h"
 #include "dist.h"
+#include "mapping_json.h"
 #include "sweep.h"
 #include "sweep_result.h"
 

@@ -31,4 +31,8 @@ json_t *rpu_json_outside(const char *text);
  *  RPU_ERR_NOMEM, also where it has failed before. */
 enum rpu_status rpu_document_finish(struct rpu_document *doc, char **text, struct rpu_error *err);
 
+/** Reads a training's results; `*root` is the caller's to release. RPU_ERR_IO; RPU_ERR_FORMAT where it is no such
+ *  document. */
+enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err);
+
 #endif

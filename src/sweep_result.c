@@ -7,7 +7,6 @@
 #include "error.h"
 #include "text.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -47,18 +46,12 @@ static int same_config(const json_t *root, const struct rpu_config *config) {
     return same;
 }
 
-/* What is wrong with the document, or null. */
+/* What is wrong with a results document, or null. */
 static const char *unfit(const json_t *root, const struct rpu_config *config) {
-    const char *schema = json_string_value(json_object_get(json_object_get(root, "schema"), "name"));
-    const json_t *epochs = json_object_get(root, "epochs");
-    if (!schema || strcmp(schema, "rpubench-result") != 0 || !json_is_array(epochs) ||
-        !json_is_string(json_object_get(root, "weights_digest")))
-        return "is no results document";
-    if (!json_is_false(json_object_get(root, "interrupted")) || json_array_size(epochs) != config->epochs)
+    if (!json_is_false(json_object_get(root, "interrupted")) ||
+        json_array_size(json_object_get(root, "epochs")) != config->epochs)
         return "is of a training that did not end";
-    if (!same_config(root, config))
-        return "is of another configuration";
-    return NULL;
+    return same_config(root, config) ? NULL : "is of another configuration";
 }
 
 static void summarize(struct rpu_summary *s, const json_t *root) {
@@ -75,19 +68,15 @@ static void summarize(struct rpu_summary *s, const json_t *root) {
 
 enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, const struct rpu_config *config,
                                  struct rpu_error *err) {
-    json_error_t reason;
-    json_t *root;
-    const char *wrong;
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be opened: %s", strerror(errno));
-    root = json_loadf(file, JSON_REJECT_DUPLICATES, &reason);
-    fclose(file);
-    wrong = root ? unfit(root, config) : "is not JSON";
-    if (!wrong)
+    json_t *root = NULL;
+    enum rpu_status status = rpu_result_read(&root, path, err);
+    const char *wrong = status == RPU_OK ? unfit(root, config) : NULL;
+    if (status == RPU_OK && wrong)
+        status = rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "%s", wrong);
+    if (status == RPU_OK)
         summarize(summary, root);
     json_decref(root);
-    return wrong ? rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "%s", wrong) : RPU_OK;
+    return status;
 }
 
 /* ---- spread over the seeds ---- */

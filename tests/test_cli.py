@@ -13,11 +13,13 @@ import time
 import e2e
 from e2e import SMALL, fails, run, succeed
 
-COMMANDS = ["train", "sweep", "bench", "compare", "presets", "info", "help"]
+COMMANDS = ["train", "sweep", "bench", "compare", "map", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
                  "trace", "bind", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
+MAP_OPTIONS = ["net", "input", "set", "array", "place", "t-meas", "t-slot", "replicas", "rereads", "for", "json", "help",
+               "version"]
 COMPARE_OPTIONS = ["threshold", "alpha", "time", "rename", "json", "quiet", "help", "version"]
 
 
@@ -39,6 +41,8 @@ def test_help_of_every_command():
         assert f"--{option}" in succeed("train", "--help").stdout, option
     for option in SWEEP_OPTIONS:
         assert f"--{option}" in succeed("sweep", "--help").stdout, option
+    for option in MAP_OPTIONS:
+        assert f"--{option}" in succeed("map", "--help").stdout, option
     for option in COMPARE_OPTIONS:
         assert f"--{option}" in succeed("compare", "--help").stdout, option
 

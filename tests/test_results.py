@@ -12,7 +12,8 @@ from e2e import SMALL, succeed
 TYPES = {"string": (str,), "integer": (int,), "real": (float, int, type(None)), "boolean": (bool,), "object": (dict,),
          "null": (type(None),), "integer or string": (int, str), "integer or null": (int, type(None))}
 # Objects whose keys are names.
-NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays", "runs[].values", "settings[].values")
+NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays", "runs[].values", "settings[].values",
+         "replication.training[].copies", "replication.inference[].copies")
 
 
 def documented(title):
@@ -41,9 +42,9 @@ def shared_result():
     return shared_result.result
 
 
-def check_keys(title, document):
-    """The leaves of the document are the rows of the table, and of their types."""
-    rows, leaves = documented(title), list(found(document))
+def check_keys(title, *documents):
+    """The leaves of the documents are the rows of the table, and of their types."""
+    rows, leaves = documented(title), [leaf for document in documents for leaf in found(document)]
     assert {key for key, _ in rows} == {key for key, _ in leaves}, \
         {key for key, _ in rows} ^ {key for key, _ in leaves}
     types = {}
@@ -56,6 +57,14 @@ def check_keys(title, document):
 def test_keys_are_those_documented():
     assert len(documented("The document")) > 50
     check_keys("The document", shared_result())
+
+
+def test_keys_of_a_mapping_are_those_documented():
+    with open("result.json", "w", encoding="utf-8") as file:
+        json.dump(shared_result(), file)
+    documents = [json.loads(succeed("map", "--json", "-", *args).stdout)
+                 for args in ([], ["--rereads", "result.json", "--t-slot", "1"])]
+    check_keys("The document of a mapping", *documents)
 
 
 def test_the_first_array_has_no_backward_cycle():

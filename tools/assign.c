@@ -39,12 +39,12 @@ static char *assignment(const char *key, const char *value, enum cli_assign how)
     return text;
 }
 
-/* The option of `train` with that name. */
-static const struct cli_option *train_option(const char *name) {
-    const struct cli_option *o = cli_find("train")->options;
+/* The command's own option with that name, or null. */
+static const struct cli_option *own_option(const struct cli_command *command, const char *name) {
+    const struct cli_option *o = command->options;
     while (o->name && strcmp(o->name, name) != 0)
         o++;
-    return o;
+    return o->name ? o : NULL;
 }
 
 /* Appends what an option says; 0 without memory. */
@@ -59,12 +59,13 @@ static int append(struct rpu_assignment *list, size_t *n, const struct cli_optio
     return 1;
 }
 
-/* RPU_ISA first, then the options in the order of the command line. */
+/* RPU_ISA first, where the command has kernels to choose, then the options in the order of the command line. */
 static int collect(struct assignments *a, const struct cli_args *args) {
+    const struct cli_option *option = own_option(args->command, "isa");
     const char *origin, *isa = chosen_isa(args, &origin);
     int ok = 1;
-    if (isa && !cli_value(args, "isa"))
-        ok = append(a->list, &a->n, train_option("isa"), origin, isa);
+    if (option && isa && !cli_value(args, "isa"))
+        ok = append(a->list, &a->n, option, origin, isa);
     for (size_t i = 0; i < args->n_given && ok; i++) {
         const struct cli_option *o = args->given[i].option;
         if (o->assign == CLI_ASSIGN_NONE)

@@ -121,6 +121,42 @@ static const struct cli_option compare_options[] = {
     {0},
 };
 
+static const struct cli_option map_options[] = {
+    {"net", 'n', "NETWORK", CLI_ASSIGN_NONE, NULL, 0,
+     "Map this network: lenet, the default; alexnet; any other preset, or a YAML file, the same that train takes."},
+    {"input", 0, "HxWxC", CLI_ASSIGN_NONE, NULL, 0,
+     "Height, width and channels of the images. Default: what the network says (network.height, width, channels), else "
+     "28x28x1 where its data are digits."},
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
+     "Set a configuration key, as for train, such as network.layers.0.bias=false. May be repeated."},
+    {"array", 'a', "RxC[=NS],...", CLI_ASSIGN_NONE, NULL, 0,
+     "Tiles of R outputs and C inputs at most, on which a vector takes NS nanoseconds in a cycle; several kinds are "
+     "separated by commas, as in the bimodal 4096x4096=80,512x512=10. An array goes to the fastest kind that holds it "
+     "whole; where none does it is divided among tiles of the largest. Default: tiles of each array's max_rows x "
+     "max_cols (4096x4096)."},
+    {"place", 'p', "NAME=RxC,...", CLI_ASSIGN_NONE, NULL, 0,
+     "Put arrays on kinds of tiles other than those that they would go to; default=RxC, given first, stands for all."},
+    {"t-meas", 0, "NS", CLI_ASSIGN_NONE, NULL, 0,
+     "Time of a vector in a cycle on tiles for which --array has none, in nanoseconds; default: 80. About 80 for "
+     "4096x4096 and 10 for 512x512 tiles are reported."},
+    {"t-slot", 0, "NS", CLI_ASSIGN_NONE, NULL, 0,
+     "Time of a slot of the pulse trains: an update takes BL slots (update.bl of the array) a vector. Default: it "
+     "takes "
+     "as long as a read."},
+    {"replicas", 'r', "NAME=N,...", CLI_ASSIGN_NONE, NULL, 0,
+     "Copies of arrays, as in K1=4,K2=2; they share the vectors of an image, each on tiles of its own."},
+    {"rereads", 0, "RESULT.json", CLI_ASSIGN_NONE, NULL, 0,
+     "Take the rereads by bound management from the results of a training of this network (train --json, or "
+     "DIR/result.json): their mean over all epochs, for each array and cycle. Each takes the time of a read. Without "
+     "it "
+     "there are none."},
+    {"for", 0, "training|inference", CLI_ASSIGN_NONE, NULL, 0,
+     "Look for copies that balance the pipeline of all three cycles, the default, or of the forward cycle alone."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the mapping as JSON to FILE, or to standard output (-), which then carries nothing else."},
+    {0},
+};
+
 static const struct cli_option presets_options[] = {{0}};
 
 static const struct cli_option info_options[] = {
@@ -227,6 +263,24 @@ const struct cli_command cli_commands[] = {
      "The exit code is 1 when a benchmark is significantly slower, 0 when none is, and 2 when a document cannot be "
      "read or written or nothing is in common.",
      compare_options},
+    {CLI_MAP, "map", "", 0, "tiles that a network takes, and the time of its cycles on hardware",
+     "Maps a network onto crossbar tiles and states, from shapes alone: for each array its size M x N, the weight "
+     "sharing factor ws (vectors an image), multiplications, the tiles that it takes and how much of them it uses, and "
+     "the time of an image in each cycle; for the network the slowest array, which sets the pace of a pipeline, and "
+     "the "
+     "images in a second.\n"
+     "\n"
+     "A tile takes the time t_meas for a vector in each cycle, whatever the size of the array on it, and one vector "
+     "after the other: ws x t_meas an image. A reread by bound management takes it again. An array larger than a tile "
+     "is divided among a grid of them, as in training, which work at the same time. Copies of an array share its "
+     "vectors. Digital sums, pooling, activations and the transport of vectors count nothing, and an array has its "
+     "tiles for itself. In a pipeline each array works on another image; strictly, SGD with one image at a time allows "
+     "none, and takes the time of all cycles one after the other, which is stated as well.\n"
+     "\n"
+     "The last table lists replications that balance the pipeline: in each line an array keeps a single copy and every "
+     "other one has the fewest with which it keeps up. They are the cheapest for that pace. The last line is the end "
+     "of balance: all arrays are as fast as the fastest convolution, or as far as a copy for each vector goes.",
+     map_options},
     {CLI_PRESETS, "presets", "[NAME]", 1, "list the embedded presets, or print one as YAML",
      "Without NAME lists the embedded presets; with NAME prints that preset as a YAML file, which can be edited and "
      "given to train.",
@@ -252,7 +306,8 @@ const struct cli_exit cli_exits[] = {
      "significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
-     "is not available; of compare: or a document that cannot be read or written"},
+     "is not available; of compare: or a document that cannot be read or written; of map: or results that cannot be "
+     "read or are of another network"},
     {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
     {0},
 };

@@ -19,6 +19,7 @@ int command_train(const struct cli_args *args);
 int train_alone(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
 int command_compare(const struct cli_args *args);
+int command_map(const struct cli_args *args);
 int command_bench(const struct cli_args *args);
 int command_presets(const struct cli_args *args);
 int command_info(const struct cli_args *args);
@@ -41,6 +42,20 @@ void name_isa_origin(const char *isa_origin, struct rpu_error *err);
 
 /** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
 const char *chosen_isa(const struct cli_args *args, const char **origin);
+
+/* ---- options.c ---- */
+
+/** Says what an option's argument was and what is allowed; returns CLI_EXIT_USAGE. */
+int wrong_option(const char *command, const char *option, const char *found, const char *allowed);
+
+/** The option's number, if it is given; CLI_EXIT_USAGE after a message when it is none within [least, most). */
+int real_option(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
+                double *value);
+
+/* ---- units.c ---- */
+
+/** A time in the unit that suits it, three digits: "13.5 us"; "-" when it is not finite. Returns `text`. */
+const char *time_text(char text[32], double ns);
 
 /* ---- assign.c ---- */
 

@@ -4,35 +4,13 @@
 
 #include "../src/app.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME_WIDTH = 90, RENAMES_MOST = 16, RENAME_BYTES = 96, CELL_BYTES = 32, LONG_VALUE = 60, VALUE_BYTES = 240 };
 
-static int usage(const char *option, const char *found, const char *allowed) {
-    fprintf(stderr, CLI_PROGRAM " compare: --%s: found '%s', allowed is %s\n", option, found, allowed);
-    return CLI_EXIT_USAGE;
-}
-
 /* ---- options ---- */
-
-/* The option's number, if it is given; CLI_EXIT_USAGE after a message when it is none within [least, most). */
-static int real_option(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
-                       double *value) {
-    const char *text = cli_value(args, name);
-    char *end;
-    double found;
-    if (!text)
-        return CLI_EXIT_OK;
-    errno = 0;
-    found = strtod(text, &end);
-    if (errno || end == text || *end || !(found >= least && found < most))
-        return usage(name, text, allowed);
-    *value = found;
-    return CLI_EXIT_OK;
-}
 
 /* Renames with the text that they point into. */
 struct renames {
@@ -47,11 +25,11 @@ static int add_rename(struct renames *r, const char *value) {
     char *text = r->text[r->n < RENAMES_MOST ? r->n : 0];
     if (r->n == RENAMES_MOST || !equals || equals == value || !equals[1] || strchr(equals + 1, '=') ||
         strchr(value, '/') || strlen(value) >= RENAME_BYTES)
-        return usage("rename", value, allowed);
+        return wrong_option("compare", "rename", value, allowed);
     strcpy(text, value);
     text[equals - value] = '\0';
     if (strcmp(text, equals + 1) == 0)
-        return usage("rename", value, allowed);
+        return wrong_option("compare", "rename", value, allowed);
     r->list[r->n++] = (struct rpu_bench_rename){text, text + (equals - value) + 1};
     return CLI_EXIT_OK;
 }
@@ -64,7 +42,7 @@ static int read_options(const struct cli_args *args, struct rpu_compare_options 
         code = real_option(args, "alpha", 1e-9, 0.5, "a probability below 0.5, such as 0.01", &options->alpha);
     options->threshold = percent / 100.0;
     if (!code && time && strcmp(time, "wall") != 0 && strcmp(time, "cpu") != 0)
-        code = usage("time", time, "wall or cpu");
+        code = wrong_option("compare", "time", time, "wall or cpu");
     options->cpu_time = time && strcmp(time, "cpu") == 0;
     for (size_t i = 0; i < args->n_given && !code; i++)
         if (strcmp(args->given[i].option->name, "rename") == 0)
@@ -82,20 +60,6 @@ static int print_plain(FILE *out, const char *text, size_t length) {
     for (; *text && (size_t)n < length; text++, n++)
         fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
     return n;
-}
-
-static const char *time_text(char text[CELL_BYTES], double ns) {
-    static const struct {
-        const char *unit;
-        double ns;
-    } units[] = {{"ns", 1.0}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
-    size_t u = 0;
-    while (u < 3 && ns >= 999.5 * units[u].ns)
-        u++;
-    snprintf(text, CELL_BYTES, "%.3g %s", ns / units[u].ns, units[u].unit);
-    if (ns / units[u].ns >= 999.5)
-        snprintf(text, CELL_BYTES, "%.0f %s", ns / units[u].ns, units[u].unit);
-    return isfinite(ns) ? text : "-";
 }
 
 static const char *interval_text(char text[CELL_BYTES], const struct rpu_compare_row *row) {

@@ -67,6 +67,7 @@ static int run(const struct cli_args *args) {
     case CLI_TRAIN: return command_train(args);
     case CLI_SWEEP: return command_sweep(args);
     case CLI_COMPARE: return command_compare(args);
+    case CLI_MAP: return command_map(args);
     case CLI_BENCH: return command_bench(args);
     case CLI_PRESETS: return command_presets(args);
     case CLI_INFO: return command_info(args);

@@ -210,6 +210,7 @@ static void files(void) {
     tagged("FILE of bench --json=FILE",
            "A document of Google Benchmark's, with names, counters and a context that results/README.md of the source "
            "describes.");
+    tagged("FILE of map --json=FILE", "The mapping, by the keys that results/README.md of the source describes.");
     tagged("FILE of --trace=FILE",
            "A JSON object with the list traceEvents. Each piece of work is an event with ph = X: name (what was done, "
            "and of which array), ts and dur (microseconds since the training began), tid (the thread, from 0), and "
@@ -255,6 +256,9 @@ static void examples(void) {
     puts(".PP");
     example("What every kernel, cycle and training step reaches here, with a document to compare with later:",
             CLI_PROGRAM " bench --quick --json=here.json");
+    puts(".PP");
+    example("AlexNet on large, slow and small, fast tiles, with the rereads of a training of the same file:",
+            CLI_PROGRAM " map --net=alexnet.yaml --array=4096x4096=80,512x512=10 --rereads=runs/alexnet/result.json");
     puts(".PP");
     example("A preset as a file to edit:",
             CLI_PROGRAM " presets lenet-rpu > mine.yaml\n" CLI_PROGRAM " train mine.yaml --data=mnist --out=mine");

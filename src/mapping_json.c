@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app.h"
+#include "config_json.h"
+#include "document.h"
+#include "error.h"
+
+#include <string.h>
+
+/* ---- the document ---- */
+
+static json_t *count(uint64_t value) {
+    return json_integer((json_int_t)value);
+}
+
+static json_t *cycle(struct rpu_document *doc, const struct rpu_mapped_array *a, enum rpu_cycle which) {
+    json_t *object;
+    if (which == RPU_CYCLE_BACKWARD && !a->has_backward)
+        return json_null();
+    object = json_object();
+    if (which != RPU_CYCLE_UPDATE)
+        rpu_put(doc, object, "rereads_per_column", rpu_json_number(a->rereads[which]));
+    rpu_put(doc, object, "ns_per_column", rpu_json_number(a->vector_ns[which]));
+    rpu_put(doc, object, "ns_per_image", rpu_json_number(a->ns[which]));
+    return object;
+}
+
+static json_t *grid(struct rpu_document *doc, uint32_t rows, uint32_t cols) {
+    json_t *object = json_object();
+    rpu_put(doc, object, "rows", count(rows));
+    rpu_put(doc, object, "cols", count(cols));
+    return object;
+}
+
+static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_array *a) {
+    json_t *object = json_object(), *tile = grid(doc, a->tile.rows, a->tile.cols);
+    rpu_put(doc, tile, "t_meas_ns", rpu_json_number(a->tile.t_meas));
+    rpu_put(doc, object, "name", json_string(a->name));
+    rpu_put(doc, object, "outputs", count(a->outputs));
+    rpu_put(doc, object, "inputs", count(a->inputs));
+    rpu_put(doc, object, "columns_per_image", count(a->columns));
+    rpu_put(doc, object, "macs", count(a->macs));
+    rpu_put(doc, object, "tile", tile);
+    rpu_put(doc, object, "grid", grid(doc, a->grid_rows, a->grid_cols));
+    rpu_put(doc, object, "copies", count(a->copies));
+    rpu_put(doc, object, "columns_per_copy", count(a->longest));
+    rpu_put(doc, object, "tiles", count(a->tiles));
+    rpu_put(doc, object, "used", rpu_json_number(a->used));
+    rpu_put(doc, object, "forward", cycle(doc, a, RPU_CYCLE_FORWARD));
+    rpu_put(doc, object, "backward", cycle(doc, a, RPU_CYCLE_BACKWARD));
+    rpu_put(doc, object, "update", cycle(doc, a, RPU_CYCLE_UPDATE));
+    rpu_put(doc, object, "training_ns_per_image", rpu_json_number(rpu_mapped_ns(a, RPU_USE_TRAINING)));
+    return object;
+}
+
+static json_t *pace(struct rpu_document *doc, const struct rpu_mapping *m, enum rpu_use use) {
+    const struct rpu_pace *p = &m->pace[use];
+    json_t *object = json_object();
+    rpu_put(doc, object, "slowest", json_string(m->arrays[p->slowest].name));
+    rpu_put(doc, object, "ns_per_image", rpu_json_number(p->ns));
+    rpu_put(doc, object, "images_per_second", rpu_json_number(1e9 / p->ns));
+    rpu_put(doc, object, "alone_ns_per_image", rpu_json_number(p->alone_ns));
+    return object;
+}
+
+static json_t *replications(struct rpu_document *doc, const struct rpu_mapping *m, enum rpu_use use) {
+    struct rpu_balance steps[RPU_LAYERS_MAX];
+    const size_t n = rpu_mapping_balance(m, use, steps);
+    json_t *list = json_array();
+    for (size_t s = 0; s < n; s++) {
+        json_t *object = json_object(), *copies = json_object();
+        rpu_put(doc, object, "leader", json_string(m->arrays[steps[s].leader].name));
+        rpu_put(doc, object, "copies", copies);
+        for (uint32_t i = 0; i < m->n_arrays; i++)
+            rpu_put(doc, copies, m->arrays[i].name, count(steps[s].copies[i]));
+        rpu_put(doc, object, "tiles", count(steps[s].tiles));
+        rpu_put(doc, object, "ns_per_image", rpu_json_number(steps[s].ns));
+        rpu_put(doc, object, "images_per_second", rpu_json_number(1e9 / steps[s].ns));
+        rpu_append(doc, list, object);
+    }
+    return list;
+}
+
+static void put_network(struct rpu_document *doc, const struct rpu_mapping_report *r) {
+    json_t *image = json_object();
+    rpu_put(doc, doc->root, "network", rpu_json_outside(r->network));
+    rpu_put(doc, doc->root, "config", rpu_config_to_json(r->config));
+    rpu_put(doc, doc->root, "image", image);
+    rpu_put(doc, image, "height", count(r->mapping->height));
+    rpu_put(doc, image, "width", count(r->mapping->width));
+    rpu_put(doc, image, "channels", count(r->mapping->channels));
+}
+
+enum rpu_status rpu_mapping_json(char **text, const struct rpu_mapping_report *r, struct rpu_error *err) {
+    const struct rpu_mapping *m = r->mapping;
+    struct rpu_document doc = rpu_document_start("rpubench-map", 1);
+    json_t *arrays = json_array(), *replication = json_object();
+    rpu_put(&doc, doc.root, "version", json_string(rpu_version()));
+    rpu_put(&doc, doc.root, "commit", json_string(rpu_build_commit()));
+    put_network(&doc, r);
+    rpu_put(&doc, doc.root, "rereads_of", r->rereads_of ? rpu_json_outside(r->rereads_of) : json_null());
+    rpu_put(&doc, doc.root, "t_slot_ns",
+            r->hardware->t_slot > 0.0 ? rpu_json_number(r->hardware->t_slot) : json_null());
+    rpu_put(&doc, doc.root, "arrays", arrays);
+    for (uint32_t i = 0; i < m->n_arrays; i++)
+        rpu_append(&doc, arrays, array_record(&doc, &m->arrays[i]));
+    rpu_put(&doc, doc.root, "weights", count(m->weights));
+    rpu_put(&doc, doc.root, "macs", count(m->macs));
+    rpu_put(&doc, doc.root, "tiles", count(m->tiles));
+    rpu_put(&doc, doc.root, "crosspoints", rpu_json_number(m->crosspoints));
+    rpu_put(&doc, doc.root, "used", rpu_json_number(m->used));
+    rpu_put(&doc, doc.root, "training", pace(&doc, m, RPU_USE_TRAINING));
+    rpu_put(&doc, doc.root, "inference", pace(&doc, m, RPU_USE_INFERENCE));
+    rpu_put(&doc, doc.root, "replication", replication);
+    rpu_put(&doc, replication, "training", replications(&doc, m, RPU_USE_TRAINING));
+    rpu_put(&doc, replication, "inference", replications(&doc, m, RPU_USE_INFERENCE));
+    return rpu_document_finish(&doc, text, err);
+}
+
+/* ---- rereads ---- */
+
+/* The array's entry in `arrays[]` of the results, or null. */
+static const json_t *shape_of(const json_t *root, const char *name) {
+    const json_t *arrays = json_object_get(root, "arrays");
+    for (size_t i = 0; i < json_array_size(arrays); i++) {
+        const json_t *a = json_array_get(arrays, i);
+        const char *found = json_string_value(json_object_get(a, "name"));
+        if (found && strcmp(found, name) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+static uint64_t whole(const json_t *object, const char *key) {
+    const json_int_t value = json_integer_value(json_object_get(object, key));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_t *root, const char *path,
+                                   struct rpu_error *err) {
+    const json_t *shape = shape_of(root, a->name);
+    const unsigned long long found[3] = {whole(shape, "outputs"), whole(shape, "inputs"),
+                                         whole(shape, "columns_per_image")};
+    if (!shape)
+        return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays", "has no array %s", a->name);
+    if (found[0] != a->outputs || found[1] != a->inputs || found[2] != a->columns)
+        return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
+                           "%s is %llu x %llu with %llu columns an image; the network's is %u x %u with %u", a->name,
+                           found[0], found[1], found[2], a->outputs, a->inputs, a->columns);
+    return RPU_OK;
+}
+
+/* Mean rereads of a column over all epochs; below 0 where none was read. */
+static double mean_rereads(const json_t *root, const char *name, const char *cycle) {
+    const json_t *epochs = json_object_get(root, "epochs");
+    double columns = 0.0, rereads = 0.0;
+    for (size_t i = 0; i < json_array_size(epochs); i++) {
+        const json_t *of = json_object_get(json_object_get(json_array_get(epochs, i), "arrays"), name);
+        columns += (double)whole(json_object_get(of, cycle), "columns");
+        rereads += (double)whole(json_object_get(of, cycle), "rereads");
+    }
+    return columns > 0.0 ? rereads / columns : -1.0;
+}
+
+static enum rpu_status take_rereads(struct rpu_mapped_array *a, const json_t *root, const char *path,
+                                    struct rpu_error *err) {
+    static const char *const cycles[2] = {"forward", "backward"};
+    enum rpu_status status = check_shape(a, root, path, err);
+    for (int c = 0; c < 1 + (a->has_backward != 0) && status == RPU_OK; c++) {
+        a->rereads[c] = mean_rereads(root, a->name, cycles[c]);
+        if (a->rereads[c] < 0.0)
+            status = rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, "epochs", "no finished epoch with reads of %s (%s)",
+                                 a->name, cycles[c]);
+    }
+    return status;
+}
+
+enum rpu_status rpu_mapping_rereads(struct rpu_mapping *mapping, const char *path, struct rpu_error *err) {
+    json_t *root = NULL;
+    enum rpu_status status = rpu_result_read(&root, path, err);
+    for (uint32_t i = 0; i < mapping->n_arrays && status == RPU_OK; i++)
+        status = take_rereads(&mapping->arrays[i], root, path, err);
+    json_decref(root);
+    return status;
+}
