@@ -84,13 +84,14 @@ static int read_hardware(struct session *s, const struct cli_args *args) {
     static const char allowed[] =
         "ROWSxCOLS[=NS], up to 8 different sizes of sides from 1 to 1048576 with times above 0 "
         "to 1e9, separated by commas, such as 4096x4096=80,512x512=10";
+    static const char time[] = "a time in nanoseconds, above 0 and below 1e9";
     const char *list = cli_value(args, "array"), *rest = list;
     struct item item;
     int more = 0, code;
     s->hardware.t_meas = RPU_T_MEAS_DEFAULT;
-    code = real_option(args, "t-meas", 1e-9, 1e9, "a time in nanoseconds, above 0", &s->hardware.t_meas);
+    code = real_option(args, "t-meas", 1e-9, 1e9, time, &s->hardware.t_meas);
     if (!code)
-        code = real_option(args, "t-slot", 1e-9, 1e9, "a time in nanoseconds, above 0", &s->hardware.t_slot);
+        code = real_option(args, "t-slot", 1e-9, 1e9, time, &s->hardware.t_slot);
     if (code || !list)
         return code;
     while ((more = next_item(&rest, &item)) > 0 && add_kind(&s->hardware, &item))
