@@ -200,6 +200,9 @@ enum rpu_status rpu_mapping_compute(struct rpu_mapping *mapping, const struct rp
 
 /* ---- copies that balance the pipeline ---- */
 
+/* Times that differ by less than this share are the same: sums and products of them are rounded. */
+#define SAME 1e-12
+
 /* Time of a single copy. */
 static double single_ns(const struct rpu_mapped_array *a, enum rpu_use use) {
     return a->columns * vector_ns(a, use);
@@ -207,13 +210,8 @@ static double single_ns(const struct rpu_mapped_array *a, enum rpu_use use) {
 
 /* Most of the array's vectors for which a copy has the time, at least 1. */
 static uint32_t vectors_within(const struct rpu_mapped_array *a, enum rpu_use use, double ns) {
-    const double each = vector_ns(a, use);
-    uint32_t n = each * a->columns <= ns ? a->columns : (uint32_t)(ns / each);
-    while (n < a->columns && (n + 1) * each <= ns) /* a quotient that was rounded */
-        n++;
-    while (n > 1 && n * each > ns)
-        n--;
-    return n ? n : 1;
+    const double n = ns * (1.0 + SAME) / vector_ns(a, use);
+    return n >= a->columns ? a->columns : n < 1.0 ? 1 : (uint32_t)n;
 }
 
 /* Time of the fastest leader: the fastest convolution, unless an array takes longer for a single vector, which no
@@ -234,7 +232,7 @@ static uint32_t next_leader(const struct rpu_mapping *m, enum rpu_use use, doubl
     uint32_t leader = m->n_arrays;
     for (uint32_t i = 0; i < m->n_arrays; i++) {
         const double own = single_ns(&m->arrays[i], use);
-        if (own < ns && (leader == m->n_arrays || own > single_ns(&m->arrays[leader], use)))
+        if (own < ns * (1.0 - SAME) && (leader == m->n_arrays || own > single_ns(&m->arrays[leader], use)))
             leader = i;
     }
     return leader;
@@ -257,7 +255,7 @@ size_t rpu_mapping_balance(const struct rpu_mapping *mapping, enum rpu_use use, 
     const double end = balanced_ns(mapping, use);
     uint32_t leader = next_leader(mapping, use, HUGE_VAL);
     size_t n = 0;
-    for (; leader < mapping->n_arrays && single_ns(&mapping->arrays[leader], use) >= end;
+    for (; leader < mapping->n_arrays && single_ns(&mapping->arrays[leader], use) >= end * (1.0 - SAME);
          leader = next_leader(mapping, use, single_ns(&mapping->arrays[leader], use)))
         keep_up(&steps[n++], mapping, use, leader);
     return n;
