@@ -257,41 +257,41 @@ static json_t *text_or_null(const char *text) {
 
 static json_t *row_record(struct rpu_document *doc, const struct rpu_compare_row *row) {
     json_t *object = json_object();
-    rpu_put(doc, object, "name", json_string(row->name));
-    rpu_put(doc, object, "old_repetitions", json_integer((json_int_t)row->n_old));
-    rpu_put(doc, object, "new_repetitions", json_integer((json_int_t)row->n_new));
-    rpu_put(doc, object, "old_ns", rpu_json_number(row->old_ns));
-    rpu_put(doc, object, "new_ns", rpu_json_number(row->new_ns));
-    rpu_put(doc, object, "ratio", rpu_json_number(row->ratio));
-    rpu_put(doc, object, "ratio_low", rpu_json_number(row->low));
-    rpu_put(doc, object, "ratio_high", rpu_json_number(row->high));
-    rpu_put(doc, object, "p", rpu_json_number(row->p));
-    rpu_put(doc, object, "verdict", json_string(rpu_verdict_name(row->verdict)));
-    rpu_put(doc, object, "reason", text_or_null(row->reason));
+    rpu_doc_put(doc, object, "name", json_string(row->name));
+    rpu_doc_put(doc, object, "old_repetitions", json_integer((json_int_t)row->n_old));
+    rpu_doc_put(doc, object, "new_repetitions", json_integer((json_int_t)row->n_new));
+    rpu_doc_put(doc, object, "old_ns", rpu_doc_number(row->old_ns));
+    rpu_doc_put(doc, object, "new_ns", rpu_doc_number(row->new_ns));
+    rpu_doc_put(doc, object, "ratio", rpu_doc_number(row->ratio));
+    rpu_doc_put(doc, object, "ratio_low", rpu_doc_number(row->low));
+    rpu_doc_put(doc, object, "ratio_high", rpu_doc_number(row->high));
+    rpu_doc_put(doc, object, "p", rpu_doc_number(row->p));
+    rpu_doc_put(doc, object, "verdict", json_string(rpu_verdict_name(row->verdict)));
+    rpu_doc_put(doc, object, "reason", text_or_null(row->reason));
     return object;
 }
 
 static json_t *group_record(struct rpu_document *doc, const struct rpu_compare_group *group) {
     json_t *object = json_object();
-    rpu_put(doc, object, "name", json_string(group->name ? group->name : "all"));
-    rpu_put(doc, object, "benchmarks", json_integer((json_int_t)group->rows));
-    rpu_put(doc, object, "ratio", rpu_json_number(group->ratio));
+    rpu_doc_put(doc, object, "name", json_string(group->name ? group->name : "all"));
+    rpu_doc_put(doc, object, "benchmarks", json_integer((json_int_t)group->rows));
+    rpu_doc_put(doc, object, "ratio", rpu_doc_number(group->ratio));
     return object;
 }
 
 static json_t *difference_record(struct rpu_document *doc, const struct rpu_compare_difference *d) {
     json_t *object = json_object();
-    rpu_put(doc, object, "key", json_string(d->key));
-    rpu_put(doc, object, "kind", json_string(rpu_compare_kind_name(d->kind)));
-    rpu_put(doc, object, "old", text_or_null(d->old));
-    rpu_put(doc, object, "new", text_or_null(d->new));
+    rpu_doc_put(doc, object, "key", json_string(d->key));
+    rpu_doc_put(doc, object, "kind", json_string(rpu_compare_kind_name(d->kind)));
+    rpu_doc_put(doc, object, "old", text_or_null(d->old));
+    rpu_doc_put(doc, object, "new", text_or_null(d->new));
     return object;
 }
 
 static json_t *names(struct rpu_document *doc, const char **list, size_t n) {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        rpu_append(doc, array, json_string(list[i]));
+        rpu_doc_append(doc, array, json_string(list[i]));
     return array;
 }
 
@@ -300,32 +300,33 @@ static json_t *counts(struct rpu_document *doc, const struct rpu_compare *c) {
                                                    "unclear", "too_few_repeats", "not_measured"};
     json_t *object = json_object();
     for (size_t v = 0; v < RPU_VERDICTS; v++)
-        rpu_put(doc, object, keys[v], json_integer((json_int_t)c->count[v]));
+        rpu_doc_put(doc, object, keys[v], json_integer((json_int_t)c->count[v]));
     return object;
 }
 
 static void fill_document(struct rpu_document *doc, const struct rpu_compare *c) {
     json_t *root = doc->root, *rows = json_array(), *groups = json_array(), *differences = json_array();
-    rpu_put(doc, root, "time", json_string(c->options.cpu_time ? "cpu_time" : "real_time"));
-    rpu_put(doc, root, "threshold_percent", rpu_json_number(100.0 * c->options.threshold));
-    rpu_put(doc, root, "alpha", rpu_json_number(c->options.alpha));
-    rpu_put(doc, root, "counts", counts(doc, c));
-    rpu_put(doc, root, "all", group_record(doc, &c->all));
-    rpu_put(doc, root, "groups", groups);
+    rpu_doc_put(doc, root, "time", json_string(c->options.cpu_time ? "cpu_time" : "real_time"));
+    rpu_doc_put(doc, root, "threshold_percent", rpu_doc_number(100.0 * c->options.threshold));
+    rpu_doc_put(doc, root, "alpha", rpu_doc_number(c->options.alpha));
+    rpu_doc_put(doc, root, "counts", counts(doc, c));
+    rpu_doc_put(doc, root, "all", group_record(doc, &c->all));
+    rpu_doc_put(doc, root, "groups", groups);
     for (size_t i = 0; i < c->n_groups; i++)
-        rpu_append(doc, groups, group_record(doc, &c->groups[i]));
-    rpu_put(doc, root, "benchmarks", rows);
+        rpu_doc_append(doc, groups, group_record(doc, &c->groups[i]));
+    rpu_doc_put(doc, root, "benchmarks", rows);
     for (size_t i = 0; i < c->n_rows; i++)
-        rpu_append(doc, rows, row_record(doc, &c->rows[i]));
-    rpu_put(doc, root, "only_old", names(doc, c->only_old, c->n_only_old));
-    rpu_put(doc, root, "only_new", names(doc, c->only_new, c->n_only_new));
-    rpu_put(doc, root, "differences", differences);
+        rpu_doc_append(doc, rows, row_record(doc, &c->rows[i]));
+    rpu_doc_put(doc, root, "only_old", names(doc, c->only_old, c->n_only_old));
+    rpu_doc_put(doc, root, "only_new", names(doc, c->only_new, c->n_only_new));
+    rpu_doc_put(doc, root, "differences", differences);
     for (size_t i = 0; i < c->n_differences; i++)
-        rpu_append(doc, differences, difference_record(doc, &c->differences[i]));
+        rpu_doc_append(doc, differences, difference_record(doc, &c->differences[i]));
 }
 
 enum rpu_status rpu_compare_json(char **text, const struct rpu_compare *c, struct rpu_error *err) {
-    struct rpu_document doc = rpu_document_start("rpubench-compare", 1);
+    struct rpu_document doc = {json_object(), 0};
+    rpu_doc_schema(&doc, "rpubench-compare");
     fill_document(&doc, c);
-    return rpu_document_finish(&doc, text, err);
+    return rpu_doc_finish(&doc, text, err);
 }

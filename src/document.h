@@ -1,38 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file document.h
- *  A JSON document in the making. One failure (memory, text that is not UTF-8) spoils it, so that it is looked at once,
- *  at the end. */
+/** @file document.h  What the JSON documents of results/README.md share. */
 #ifndef RPU_SRC_DOCUMENT_H
 #define RPU_SRC_DOCUMENT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
+#include <rpu/engine.h>
 #include <rpu/status.h>
 
+/** A document in the making: one failure (memory, invalid UTF-8) spoils it, so that it is looked at only once. */
 struct rpu_document {
     json_t *root;
     int failed;
 };
 
-/** An object with the schema's name and version; rpu_document_finish is due. */
-struct rpu_document rpu_document_start(const char *schema, int version);
+/** Puts a value, which is taken over, into an object of the document. */
+void rpu_doc_put(struct rpu_document *doc, json_t *object, const char *key, json_t *value);
 
-/** Puts a value into an object, or at the end of a list; null stands for a failure. The document takes it over. */
-void rpu_put(struct rpu_document *doc, json_t *object, const char *key, json_t *value);
-void rpu_append(struct rpu_document *doc, json_t *list, json_t *value);
+/** Puts a value at the end of a list. */
+void rpu_doc_append(struct rpu_document *doc, json_t *list, json_t *value);
 
 /** A number; null when it is not finite. */
-json_t *rpu_json_number(double value);
+json_t *rpu_doc_number(double value);
+/** A quotient; null when there is nothing to divide by. */
+json_t *rpu_doc_ratio(double a, double b);
+json_t *rpu_doc_count(uint64_t value);
+/** Text from outside (a path, a CPU's name) with bytes that are not UTF-8 shown as '?'. */
+json_t *rpu_doc_text(const char *text);
 
-/** Text from outside (a path, a CPU's name), bytes that are not UTF-8 shown as '?'. */
-json_t *rpu_json_outside(const char *text);
+void rpu_doc_schema(struct rpu_document *doc, const char *name);
+/** Build, CPU, kernels, threads, machine. */
+void rpu_doc_provenance(struct rpu_document *doc, const struct rpu_engine *engine);
 
-/** The document as text with a final newline, malloc'd; numbers have 15 significant digits. Frees the document.
- *  RPU_ERR_NOMEM, also where it has failed before. */
-enum rpu_status rpu_document_finish(struct rpu_document *doc, char **text, struct rpu_error *err);
-
-/** Reads a training's results; `*root` is the caller's to release. RPU_ERR_IO; RPU_ERR_FORMAT where it is no such
- *  document. */
-enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err);
+/** Turns the document into text with a final newline, malloc'd, and frees it. */
+enum rpu_status rpu_doc_finish(struct rpu_document *doc, char **text, struct rpu_error *err);
 
 #endif

@@ -3,14 +3,11 @@
 #include "config_json.h"
 #include "document.h"
 #include "error.h"
+#include "result_read.h"
 
 #include <string.h>
 
 /* ---- the document ---- */
-
-static json_t *count(uint64_t value) {
-    return json_integer((json_int_t)value);
-}
 
 static json_t *cycle(struct rpu_document *doc, const struct rpu_mapped_array *a, enum rpu_cycle which) {
     json_t *object;
@@ -18,47 +15,47 @@ static json_t *cycle(struct rpu_document *doc, const struct rpu_mapped_array *a,
         return json_null();
     object = json_object();
     if (which != RPU_CYCLE_UPDATE)
-        rpu_put(doc, object, "rereads_per_column", rpu_json_number(a->rereads[which]));
-    rpu_put(doc, object, "ns_per_column", rpu_json_number(a->vector_ns[which]));
-    rpu_put(doc, object, "ns_per_image", rpu_json_number(a->ns[which]));
+        rpu_doc_put(doc, object, "rereads_per_column", rpu_doc_number(a->rereads[which]));
+    rpu_doc_put(doc, object, "ns_per_column", rpu_doc_number(a->vector_ns[which]));
+    rpu_doc_put(doc, object, "ns_per_image", rpu_doc_number(a->ns[which]));
     return object;
 }
 
 static json_t *grid(struct rpu_document *doc, uint32_t rows, uint32_t cols) {
     json_t *object = json_object();
-    rpu_put(doc, object, "rows", count(rows));
-    rpu_put(doc, object, "cols", count(cols));
+    rpu_doc_put(doc, object, "rows", rpu_doc_count(rows));
+    rpu_doc_put(doc, object, "cols", rpu_doc_count(cols));
     return object;
 }
 
 static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_array *a) {
     json_t *object = json_object(), *tile = grid(doc, a->tile.rows, a->tile.cols);
-    rpu_put(doc, tile, "t_meas_ns", rpu_json_number(a->tile.t_meas));
-    rpu_put(doc, object, "name", json_string(a->name));
-    rpu_put(doc, object, "outputs", count(a->outputs));
-    rpu_put(doc, object, "inputs", count(a->inputs));
-    rpu_put(doc, object, "columns_per_image", count(a->columns));
-    rpu_put(doc, object, "macs", count(a->macs));
-    rpu_put(doc, object, "tile", tile);
-    rpu_put(doc, object, "grid", grid(doc, a->grid_rows, a->grid_cols));
-    rpu_put(doc, object, "copies", count(a->copies));
-    rpu_put(doc, object, "columns_per_copy", count(a->longest));
-    rpu_put(doc, object, "tiles", count(a->tiles));
-    rpu_put(doc, object, "used", rpu_json_number(a->used));
-    rpu_put(doc, object, "forward", cycle(doc, a, RPU_CYCLE_FORWARD));
-    rpu_put(doc, object, "backward", cycle(doc, a, RPU_CYCLE_BACKWARD));
-    rpu_put(doc, object, "update", cycle(doc, a, RPU_CYCLE_UPDATE));
-    rpu_put(doc, object, "training_ns_per_image", rpu_json_number(rpu_mapped_ns(a, RPU_USE_TRAINING)));
+    rpu_doc_put(doc, tile, "t_meas_ns", rpu_doc_number(a->tile.t_meas));
+    rpu_doc_put(doc, object, "name", json_string(a->name));
+    rpu_doc_put(doc, object, "outputs", rpu_doc_count(a->outputs));
+    rpu_doc_put(doc, object, "inputs", rpu_doc_count(a->inputs));
+    rpu_doc_put(doc, object, "columns_per_image", rpu_doc_count(a->columns));
+    rpu_doc_put(doc, object, "macs", rpu_doc_count(a->macs));
+    rpu_doc_put(doc, object, "tile", tile);
+    rpu_doc_put(doc, object, "grid", grid(doc, a->grid_rows, a->grid_cols));
+    rpu_doc_put(doc, object, "copies", rpu_doc_count(a->copies));
+    rpu_doc_put(doc, object, "columns_per_copy", rpu_doc_count(a->longest));
+    rpu_doc_put(doc, object, "tiles", rpu_doc_count(a->tiles));
+    rpu_doc_put(doc, object, "used", rpu_doc_number(a->used));
+    rpu_doc_put(doc, object, "forward", cycle(doc, a, RPU_CYCLE_FORWARD));
+    rpu_doc_put(doc, object, "backward", cycle(doc, a, RPU_CYCLE_BACKWARD));
+    rpu_doc_put(doc, object, "update", cycle(doc, a, RPU_CYCLE_UPDATE));
+    rpu_doc_put(doc, object, "training_ns_per_image", rpu_doc_number(rpu_mapped_ns(a, RPU_USE_TRAINING)));
     return object;
 }
 
 static json_t *pace(struct rpu_document *doc, const struct rpu_mapping *m, enum rpu_use use) {
     const struct rpu_pace *p = &m->pace[use];
     json_t *object = json_object();
-    rpu_put(doc, object, "slowest", json_string(m->arrays[p->slowest].name));
-    rpu_put(doc, object, "ns_per_image", rpu_json_number(p->ns));
-    rpu_put(doc, object, "images_per_second", rpu_json_number(1e9 / p->ns));
-    rpu_put(doc, object, "alone_ns_per_image", rpu_json_number(p->alone_ns));
+    rpu_doc_put(doc, object, "slowest", json_string(m->arrays[p->slowest].name));
+    rpu_doc_put(doc, object, "ns_per_image", rpu_doc_number(p->ns));
+    rpu_doc_put(doc, object, "images_per_second", rpu_doc_number(1e9 / p->ns));
+    rpu_doc_put(doc, object, "alone_ns_per_image", rpu_doc_number(p->alone_ns));
     return object;
 }
 
@@ -68,52 +65,53 @@ static json_t *replications(struct rpu_document *doc, const struct rpu_mapping *
     json_t *list = json_array();
     for (size_t s = 0; s < n; s++) {
         json_t *object = json_object(), *copies = json_object();
-        rpu_put(doc, object, "leader", json_string(m->arrays[steps[s].leader].name));
-        rpu_put(doc, object, "copies", copies);
+        rpu_doc_put(doc, object, "leader", json_string(m->arrays[steps[s].leader].name));
+        rpu_doc_put(doc, object, "copies", copies);
         for (uint32_t i = 0; i < m->n_arrays; i++)
-            rpu_put(doc, copies, m->arrays[i].name, count(steps[s].copies[i]));
-        rpu_put(doc, object, "tiles", count(steps[s].tiles));
-        rpu_put(doc, object, "ns_per_image", rpu_json_number(steps[s].ns));
-        rpu_put(doc, object, "images_per_second", rpu_json_number(1e9 / steps[s].ns));
-        rpu_append(doc, list, object);
+            rpu_doc_put(doc, copies, m->arrays[i].name, rpu_doc_count(steps[s].copies[i]));
+        rpu_doc_put(doc, object, "tiles", rpu_doc_count(steps[s].tiles));
+        rpu_doc_put(doc, object, "ns_per_image", rpu_doc_number(steps[s].ns));
+        rpu_doc_put(doc, object, "images_per_second", rpu_doc_number(1e9 / steps[s].ns));
+        rpu_doc_append(doc, list, object);
     }
     return list;
 }
 
 static void put_network(struct rpu_document *doc, const struct rpu_mapping_report *r) {
     json_t *image = json_object();
-    rpu_put(doc, doc->root, "network", rpu_json_outside(r->network));
-    rpu_put(doc, doc->root, "config", rpu_config_to_json(r->config));
-    rpu_put(doc, doc->root, "image", image);
-    rpu_put(doc, image, "height", count(r->mapping->height));
-    rpu_put(doc, image, "width", count(r->mapping->width));
-    rpu_put(doc, image, "channels", count(r->mapping->channels));
+    rpu_doc_put(doc, doc->root, "network", rpu_doc_text(r->network));
+    rpu_doc_put(doc, doc->root, "config", rpu_config_to_json(r->config));
+    rpu_doc_put(doc, doc->root, "image", image);
+    rpu_doc_put(doc, image, "height", rpu_doc_count(r->mapping->height));
+    rpu_doc_put(doc, image, "width", rpu_doc_count(r->mapping->width));
+    rpu_doc_put(doc, image, "channels", rpu_doc_count(r->mapping->channels));
 }
 
 enum rpu_status rpu_mapping_json(char **text, const struct rpu_mapping_report *r, struct rpu_error *err) {
     const struct rpu_mapping *m = r->mapping;
-    struct rpu_document doc = rpu_document_start("rpubench-map", 1);
+    struct rpu_document doc = {json_object(), 0};
     json_t *arrays = json_array(), *replication = json_object();
-    rpu_put(&doc, doc.root, "version", json_string(rpu_version()));
-    rpu_put(&doc, doc.root, "commit", json_string(rpu_build_commit()));
+    rpu_doc_schema(&doc, "rpubench-map");
+    rpu_doc_put(&doc, doc.root, "version", json_string(rpu_version()));
+    rpu_doc_put(&doc, doc.root, "commit", json_string(rpu_build_commit()));
     put_network(&doc, r);
-    rpu_put(&doc, doc.root, "rereads_of", r->rereads_of ? rpu_json_outside(r->rereads_of) : json_null());
-    rpu_put(&doc, doc.root, "t_slot_ns",
-            r->hardware->t_slot > 0.0 ? rpu_json_number(r->hardware->t_slot) : json_null());
-    rpu_put(&doc, doc.root, "arrays", arrays);
+    rpu_doc_put(&doc, doc.root, "rereads_of", r->rereads_of ? rpu_doc_text(r->rereads_of) : json_null());
+    rpu_doc_put(&doc, doc.root, "t_slot_ns",
+                r->hardware->t_slot > 0.0 ? rpu_doc_number(r->hardware->t_slot) : json_null());
+    rpu_doc_put(&doc, doc.root, "arrays", arrays);
     for (uint32_t i = 0; i < m->n_arrays; i++)
-        rpu_append(&doc, arrays, array_record(&doc, &m->arrays[i]));
-    rpu_put(&doc, doc.root, "weights", count(m->weights));
-    rpu_put(&doc, doc.root, "macs", count(m->macs));
-    rpu_put(&doc, doc.root, "tiles", count(m->tiles));
-    rpu_put(&doc, doc.root, "crosspoints", rpu_json_number(m->crosspoints));
-    rpu_put(&doc, doc.root, "used", rpu_json_number(m->used));
-    rpu_put(&doc, doc.root, "training", pace(&doc, m, RPU_USE_TRAINING));
-    rpu_put(&doc, doc.root, "inference", pace(&doc, m, RPU_USE_INFERENCE));
-    rpu_put(&doc, doc.root, "replication", replication);
-    rpu_put(&doc, replication, "training", replications(&doc, m, RPU_USE_TRAINING));
-    rpu_put(&doc, replication, "inference", replications(&doc, m, RPU_USE_INFERENCE));
-    return rpu_document_finish(&doc, text, err);
+        rpu_doc_append(&doc, arrays, array_record(&doc, &m->arrays[i]));
+    rpu_doc_put(&doc, doc.root, "weights", rpu_doc_count(m->weights));
+    rpu_doc_put(&doc, doc.root, "macs", rpu_doc_count(m->macs));
+    rpu_doc_put(&doc, doc.root, "tiles", rpu_doc_count(m->tiles));
+    rpu_doc_put(&doc, doc.root, "crosspoints", rpu_doc_number(m->crosspoints));
+    rpu_doc_put(&doc, doc.root, "used", rpu_doc_number(m->used));
+    rpu_doc_put(&doc, doc.root, "training", pace(&doc, m, RPU_USE_TRAINING));
+    rpu_doc_put(&doc, doc.root, "inference", pace(&doc, m, RPU_USE_INFERENCE));
+    rpu_doc_put(&doc, doc.root, "replication", replication);
+    rpu_doc_put(&doc, replication, "training", replications(&doc, m, RPU_USE_TRAINING));
+    rpu_doc_put(&doc, replication, "inference", replications(&doc, m, RPU_USE_INFERENCE));
+    return rpu_doc_finish(&doc, text, err);
 }
 
 /* ---- rereads ---- */

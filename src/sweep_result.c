@@ -5,6 +5,7 @@
 #include "config_json.h"
 #include "document.h"
 #include "error.h"
+#include "result_read.h"
 #include "text.h"
 
 #include <jansson.h>
@@ -125,7 +126,7 @@ struct table {
 static json_t *values_of(struct table *t, size_t run) {
     json_t *values = json_object();
     for (size_t k = 0; k < rpu_sweep_key_count(t->sweep); k++)
-        rpu_put(&t->doc, values, rpu_sweep_key(t->sweep, k), json_string(rpu_sweep_value(t->sweep, run, k)));
+        rpu_doc_put(&t->doc, values, rpu_sweep_key(t->sweep, k), json_string(rpu_sweep_value(t->sweep, run, k)));
     return values;
 }
 
@@ -133,19 +134,19 @@ static json_t *run_record(struct table *t, size_t i) {
     const struct rpu_run *run = &t->runs[i];
     const struct rpu_summary *s = &run->summary;
     json_t *object = json_object();
-    rpu_put(&t->doc, object, "run", json_string(rpu_sweep_name(t->sweep, i)));
-    rpu_put(&t->doc, object, "values", values_of(t, i));
-    rpu_put(&t->doc, object, "state", json_string(rpu_run_state_name(run->state)));
-    rpu_put(&t->doc, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
+    rpu_doc_put(&t->doc, object, "run", json_string(rpu_sweep_name(t->sweep, i)));
+    rpu_doc_put(&t->doc, object, "values", values_of(t, i));
+    rpu_doc_put(&t->doc, object, "state", json_string(rpu_run_state_name(run->state)));
+    rpu_doc_put(&t->doc, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
     if (!has_result(run))
         return object;
-    rpu_put(&t->doc, object, "epochs", json_integer((json_int_t)s->epochs));
-    rpu_put(&t->doc, object, "train_loss", rpu_json_number(s->train_loss));
-    rpu_put(&t->doc, object, "test_loss", rpu_json_number(s->test_loss));
-    rpu_put(&t->doc, object, "test_error", rpu_json_number(s->test_error));
-    rpu_put(&t->doc, object, "images_per_second", rpu_json_number(s->images_per_second));
-    rpu_put(&t->doc, object, "train_seconds", rpu_json_number(s->train_seconds));
-    rpu_put(&t->doc, object, "weights_digest", json_string(s->digest));
+    rpu_doc_put(&t->doc, object, "epochs", json_integer((json_int_t)s->epochs));
+    rpu_doc_put(&t->doc, object, "train_loss", rpu_doc_number(s->train_loss));
+    rpu_doc_put(&t->doc, object, "test_loss", rpu_doc_number(s->test_loss));
+    rpu_doc_put(&t->doc, object, "test_error", rpu_doc_number(s->test_error));
+    rpu_doc_put(&t->doc, object, "images_per_second", rpu_doc_number(s->images_per_second));
+    rpu_doc_put(&t->doc, object, "train_seconds", rpu_doc_number(s->train_seconds));
+    rpu_doc_put(&t->doc, object, "weights_digest", json_string(s->digest));
     return object;
 }
 
@@ -153,26 +154,27 @@ static json_t *spread_record(struct table *t, size_t index) {
     const struct rpu_spread s = rpu_spread_at(t->sweep, t->runs, index);
     json_t *object = json_object(), *values = values_of(t, s.first);
     json_object_del(values, rpu_sweep_key(t->sweep, rpu_sweep_key_count(t->sweep) - 1));
-    rpu_put(&t->doc, object, "values", values);
-    rpu_put(&t->doc, object, "runs", json_integer((json_int_t)s.runs));
-    rpu_put(&t->doc, object, "test_error_mean", rpu_json_number(s.mean));
-    rpu_put(&t->doc, object, "test_error_deviation", rpu_json_number(s.deviation));
-    rpu_put(&t->doc, object, "test_error_least", rpu_json_number(s.least));
-    rpu_put(&t->doc, object, "test_error_most", rpu_json_number(s.most));
+    rpu_doc_put(&t->doc, object, "values", values);
+    rpu_doc_put(&t->doc, object, "runs", json_integer((json_int_t)s.runs));
+    rpu_doc_put(&t->doc, object, "test_error_mean", rpu_doc_number(s.mean));
+    rpu_doc_put(&t->doc, object, "test_error_deviation", rpu_doc_number(s.deviation));
+    rpu_doc_put(&t->doc, object, "test_error_least", rpu_doc_number(s.least));
+    rpu_doc_put(&t->doc, object, "test_error_most", rpu_doc_number(s.most));
     return object;
 }
 
 enum rpu_status rpu_sweep_json(char **text, const struct rpu_sweep *sweep, const struct rpu_run *runs,
                                struct rpu_error *err) {
-    struct table t = {sweep, runs, rpu_document_start("rpubench-sweep", 1)};
+    struct table t = {sweep, runs, {json_object(), 0}};
     json_t *records = json_array(), *spreads = json_array();
-    rpu_put(&t.doc, t.doc.root, "runs", records);
+    rpu_doc_schema(&t.doc, "rpubench-sweep");
+    rpu_doc_put(&t.doc, t.doc.root, "runs", records);
     for (size_t i = 0; i < rpu_sweep_count(sweep); i++)
-        rpu_append(&t.doc, records, run_record(&t, i));
-    rpu_put(&t.doc, t.doc.root, "settings", spreads);
+        rpu_doc_append(&t.doc, records, run_record(&t, i));
+    rpu_doc_put(&t.doc, t.doc.root, "settings", spreads);
     for (size_t i = 0; i < rpu_spread_count(sweep); i++)
-        rpu_append(&t.doc, spreads, spread_record(&t, i));
-    return rpu_document_finish(&t.doc, text, err);
+        rpu_doc_append(&t.doc, spreads, spread_record(&t, i));
+    return rpu_doc_finish(&t.doc, text, err);
 }
 
 /* ---- CSV ---- */

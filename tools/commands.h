@@ -43,16 +43,14 @@ void name_isa_origin(const char *isa_origin, struct rpu_error *err);
 /** The value of --isa, else of RPU_ISA (empty: not set), else null; `*origin` becomes "--isa" or "RPU_ISA". */
 const char *chosen_isa(const struct cli_args *args, const char **origin);
 
-/* ---- options.c ---- */
+/* ---- quantities.c ---- */
 
 /** Says what an option's argument was and what is allowed; returns CLI_EXIT_USAGE. */
-int wrong_option(const char *command, const char *option, const char *found, const char *allowed);
+int option_wrong(const char *command, const char *option, const char *found, const char *allowed);
 
 /** The option's number, if it is given; CLI_EXIT_USAGE after a message when it is none within [least, most). */
-int real_option(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
+int option_real(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
                 double *value);
-
-/* ---- units.c ---- */
 
 /** A time in the unit that suits it, three digits: "13.5 us"; "-" when it is not finite. Returns `text`. */
 const char *time_text(char text[32], double ns);

@@ -25,11 +25,11 @@ static int add_rename(struct renames *r, const char *value) {
     char *text = r->text[r->n < RENAMES_MOST ? r->n : 0];
     if (r->n == RENAMES_MOST || !equals || equals == value || !equals[1] || strchr(equals + 1, '=') ||
         strchr(value, '/') || strlen(value) >= RENAME_BYTES)
-        return wrong_option("compare", "rename", value, allowed);
+        return option_wrong("compare", "rename", value, allowed);
     strcpy(text, value);
     text[equals - value] = '\0';
     if (strcmp(text, equals + 1) == 0)
-        return wrong_option("compare", "rename", value, allowed);
+        return option_wrong("compare", "rename", value, allowed);
     r->list[r->n++] = (struct rpu_bench_rename){text, text + (equals - value) + 1};
     return CLI_EXIT_OK;
 }
@@ -37,12 +37,12 @@ static int add_rename(struct renames *r, const char *value) {
 static int read_options(const struct cli_args *args, struct rpu_compare_options *options, struct renames *renames) {
     double percent = 100.0 * options->threshold;
     const char *time = cli_value(args, "time");
-    int code = real_option(args, "threshold", 0.0, 1e6, "a percentage from 0", &percent);
+    int code = option_real(args, "threshold", 0.0, 1e6, "a percentage from 0", &percent);
     if (!code)
-        code = real_option(args, "alpha", 1e-9, 0.5, "a probability below 0.5, such as 0.01", &options->alpha);
+        code = option_real(args, "alpha", 1e-9, 0.5, "a probability below 0.5, such as 0.01", &options->alpha);
     options->threshold = percent / 100.0;
     if (!code && time && strcmp(time, "wall") != 0 && strcmp(time, "cpu") != 0)
-        code = wrong_option("compare", "time", time, "wall or cpu");
+        code = option_wrong("compare", "time", time, "wall or cpu");
     options->cpu_time = time && strcmp(time, "cpu") == 0;
     for (size_t i = 0; i < args->n_given && !code; i++)
         if (strcmp(args->given[i].option->name, "rename") == 0)

@@ -89,14 +89,14 @@ static int read_hardware(struct session *s, const struct cli_args *args) {
     struct item item;
     int more = 0, code;
     s->hardware.t_meas = RPU_T_MEAS_DEFAULT;
-    code = real_option(args, "t-meas", 1e-9, 1e9, time, &s->hardware.t_meas);
+    code = option_real(args, "t-meas", 1e-9, 1e9, time, &s->hardware.t_meas);
     if (!code)
-        code = real_option(args, "t-slot", 1e-9, 1e9, time, &s->hardware.t_slot);
+        code = option_real(args, "t-slot", 1e-9, 1e9, time, &s->hardware.t_slot);
     if (code || !list)
         return code;
     while ((more = next_item(&rest, &item)) > 0 && add_kind(&s->hardware, &item))
         ;
-    return more != 0 || s->hardware.n_kinds == 0 ? wrong_option("map", "array", list, allowed) : CLI_EXIT_OK;
+    return more != 0 || s->hardware.n_kinds == 0 ? option_wrong("map", "array", list, allowed) : CLI_EXIT_OK;
 }
 
 /* ---- the network ---- */
@@ -127,7 +127,7 @@ static int read_input(const struct session *s, const struct cli_args *args, uint
     if (input)
         return read_sides(input, 3, sides)
                    ? CLI_EXIT_OK
-                   : wrong_option("map", "input", input, "HEIGHTxWIDTHxCHANNELS, such as 227x227x3");
+                   : option_wrong("map", "input", input, "HEIGHTxWIDTHxCHANNELS, such as 227x227x3");
     for (int i = 0; i < 3; i++) {
         sides[i] = own[i] ? own[i] : digits[i];
         if (own[i] == 0 && strcmp(s->config.data, "digits") != 0) {
@@ -155,7 +155,7 @@ static int wrong_list(const struct session *s, const char *option, const char *f
     for (uint32_t i = 0; i < s->mapping.n_arrays && used < sizeof allowed; i++)
         used +=
             (size_t)snprintf(allowed + used, sizeof allowed - used, "%s %s", i ? "," : "", s->mapping.arrays[i].name);
-    return wrong_option("map", option, found, allowed);
+    return option_wrong("map", option, found, allowed);
 }
 
 static int read_copies(struct session *s, const struct cli_args *args) {
@@ -197,7 +197,7 @@ static int read_use(struct session *s, const struct cli_args *args) {
     const char *use = cli_value(args, "for");
     s->use = use && strcmp(use, "inference") == 0 ? RPU_USE_INFERENCE : RPU_USE_TRAINING;
     if (use && s->use == RPU_USE_TRAINING && strcmp(use, "training") != 0)
-        return wrong_option("map", "for", use, "training or inference");
+        return option_wrong("map", "for", use, "training or inference");
     return CLI_EXIT_OK;
 }
 

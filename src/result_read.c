@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "result_read.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int is_result(const json_t *root) {
+    const char *schema = json_string_value(json_object_get(json_object_get(root, "schema"), "name"));
+    return schema && strcmp(schema, "rpubench-result") == 0 && json_is_array(json_object_get(root, "epochs")) &&
+           json_is_string(json_object_get(root, "weights_digest"));
+}
+
+enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err) {
+    json_error_t reason;
+    json_t *read;
+    FILE *file = fopen(path, "rb");
+    *root = NULL;
+    if (!file)
+        return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be opened: %s", strerror(errno));
+    read = json_loadf(file, JSON_REJECT_DUPLICATES, &reason);
+    fclose(file);
+    if (read && is_result(read)) {
+        *root = read;
+        return RPU_OK;
+    }
+    rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, read ? "is no results document" : "is not JSON");
+    json_decref(read);
+    return RPU_ERR_FORMAT;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers of options, and times in tables. */
+#include "commands.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+int option_wrong(const char *command, const char *option, const char *found, const char *allowed) {
+    fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is %s\n", command, option, found, allowed);
+    return CLI_EXIT_USAGE;
+}
+
+int option_real(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
+                double *value) {
+    const char *text = cli_value(args, name);
+    char *end;
+    double found;
+    if (!text)
+        return CLI_EXIT_OK;
+    errno = 0;
+    found = strtod(text, &end);
+    if (errno || end == text || *end || !(found >= least && found < most))
+        return option_wrong(args->command->name, name, text, allowed);
+    *value = found;
+    return CLI_EXIT_OK;
+}
+
+const char *time_text(char text[32], double ns) {
+    static const struct {
+        const char *unit;
+        double ns;
+    } units[] = {{"ns", 1.0}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+    size_t u = 0;
+    while (u < 3 && ns >= 999.5 * units[u].ns)
+        u++;
+    snprintf(text, 32, "%.3g %s", ns / units[u].ns, units[u].unit);
+    if (ns / units[u].ns >= 999.5)
+        snprintf(text, 32, "%.0f %s", ns / units[u].ns, units[u].unit);
+    return isfinite(ns) ? text : "-";
+}
