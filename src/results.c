@@ -248,6 +248,7 @@ static void put_digest(struct document *doc, const struct rpu_network *network) 
 static void put_totals(struct document *doc, const struct rpu_results *r) {
     const double images = (double)rpu_training_images(r->run), seconds = rpu_training_seconds(r->run);
     put(doc, doc->root, "images_trained", count(rpu_training_images(r->run)));
+    put(doc, doc->root, "images_resumed", count(rpu_training_resumed(r->run)));
     put(doc, doc->root, "images_per_second", ratio(images, seconds));
     put(doc, doc->root, "train_seconds", number(seconds));
 }
@@ -276,6 +277,7 @@ enum rpu_status rpu_results_json(char **text, const struct rpu_results *r, struc
     put_schema(&doc, "rpubench-result");
     put(&doc, doc.root, "date", json_string(r->date));
     put(&doc, doc.root, "interrupted", json_boolean(r->interrupted));
+    put(&doc, doc.root, "diverged", json_boolean(r->diverged));
     put(&doc, doc.root, "seed", rpu_json_integer(r->config->seed));
     put_provenance(&doc, r->engine);
     put(&doc, doc.root, "ranks", json_integer(r->ranks));

@@ -3,6 +3,7 @@
 #ifndef RPU_SRC_SMALL_H
 #define RPU_SRC_SMALL_H
 
+#include <math.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -16,6 +17,14 @@ static inline double rpu_now(void) {
 /** Bytes rounded up to whole cache lines. */
 static inline size_t rpu_lines(size_t bytes) {
     return (bytes + 63) / 64 * 64;
+}
+
+/** Whether all of `n` numbers are finite. */
+static inline int rpu_all_finite(const float *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return 0;
+    return 1;
 }
 
 #endif

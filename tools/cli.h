@@ -60,7 +60,7 @@ extern const struct cli_option cli_common[];      /**< options of every command;
 extern const struct cli_exit cli_exits[];         /**< ends with a null meaning */
 extern const struct cli_variable cli_variables[]; /**< ends with a null name */
 
-enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_INTERRUPTED = 130 };
+enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_DIVERGED = 3, CLI_EXIT_INTERRUPTED = 130 };
 
 /* ---- parsing (cli.c) ---- */
 

@@ -43,6 +43,13 @@ static const struct cli_option train_options[] = {
      "repeated; comes after the preset or file, in the order of the command line."},
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
      "Write DIR/result.json and DIR/config.yaml (the effective configuration); DIR is created if it is not there."},
+    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
+     "Keep DIR/checkpoint.safetensors, from which the training can go on: written anew after every N images, epochs or "
+     "minutes, as in 500images, 1epoch or 10minutes, and at the end. Needs --out."},
+    {"resume", 'R', NULL, CLI_ASSIGN_NONE, NULL, 0,
+     "Go on from DIR/checkpoint.safetensors, or begin where there is none; a checkpoint is written at the end. Weights "
+     "and history become those of a training that was never interrupted. The configuration has to be the same but for "
+     "epochs, threads, places, kernel variant and paths, and so have the images. Needs --out."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
      "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
     {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL, 0,
@@ -147,7 +154,14 @@ const struct cli_command cli_commands[] = {
      "The first array's backward cycle has no use in training and is not run.\n"
      "\n"
      "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
-     "reported and written, marked as interrupted. A second one ends the program at once.\n"
+     "reported and written, marked as interrupted, and with --out a checkpoint as well, for --resume. A second one "
+     "ends "
+     "the program at once; an older checkpoint then stays whole, as it does when the program is killed or the disk is "
+     "full: a new one takes its place only when it is complete.\n"
+     "\n"
+     "A training diverges when a loss or a weight is no finite number or, in floating point, when an epoch ends with "
+     "mean losses of more than ten times that of guessing in both training and test. It stops there, and results say "
+     "so.\n"
      "\n"
      "Under mpirun, where the program was built with MPI, the ranks share the images of each minibatch: each does the "
      "forward and backward cycles of its own, and all the updates of all images, with activations and errors "
@@ -246,14 +260,15 @@ const struct cli_command cli_commands[] = {
 
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
-    {CLI_EXIT_FAILURE,
-     "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-     "out of memory, a run of a sweep failed, a benchmark gave a wrong result; of compare: a benchmark is "
-     "significantly slower"},
+    {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
+                       "out of memory, a checkpoint that is damaged or of other images, a run of a sweep failed, a "
+                       "benchmark gave a wrong "
+                       "result; of compare: a benchmark is significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written"},
-    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
+    {CLI_EXIT_DIVERGED, "the training diverged"},
+    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM; with --out the training can go on (--resume)"},
     {0},
 };
 

@@ -76,7 +76,7 @@ int interrupts_pending(void);
 
 /* ---- report.c ---- */
 
-/** The table at the end of a training. */
-void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, int interrupted);
+/** The table at the end of a training. `stopped`: "interrupted", "diverged", or null where it came to its end. */
+void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, const char *stopped);
 
 #endif

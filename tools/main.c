@@ -15,6 +15,7 @@ int exit_code(enum rpu_status status) {
     case RPU_ERR_RANGE:
     case RPU_ERR_CONFIG:
     case RPU_ERR_UNSUPPORTED: return CLI_EXIT_USAGE;
+    case RPU_ERR_DIVERGED: return CLI_EXIT_DIVERGED;
     default: return CLI_EXIT_FAILURE;
     }
 }

@@ -3,7 +3,6 @@
 
 #include "commands.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -23,18 +22,11 @@ int sweep_path(const struct sweep_work *work, size_t run, const char *file, char
     return n > 0 && n < RPU_PATH_MAX;
 }
 
-/* Removes what a training or a table that was killed left half written. */
+/* Removes what a training or a table that was killed left half written; the folder is locked. */
 static void remove_leftovers(const char *folder) {
-    static const char *const beginnings[] = {".result.json.tmp-", ".config.yaml.tmp-", ".sweep.json.tmp-",
-                                             ".sweep.csv.tmp-"};
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
-            if (strncmp(entry->d_name, beginnings[i], strlen(beginnings[i])) == 0)
-                unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
+    static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME,
+                                        "sweep.json",  "sweep.csv",   NULL};
+    rpu_outfile_clean(folder, names);
 }
 
 static int make_folder(const char *path, FILE *errors) {
