@@ -15,6 +15,8 @@
 
 #include "compare.h"
 #include "dist.h"
+#include "evaluation.h"
+#include "inspect.h"
 #include "outfile.h"
 #include "sweep.h"
 #include "sweep_result.h"

@@ -26,7 +26,17 @@ struct cli_option {
     const char *help;       /**< what it does; one or two sentences, without line breaks */
 };
 
-enum cli_command_id { CLI_TRAIN, CLI_SWEEP, CLI_BENCH, CLI_COMPARE, CLI_PRESETS, CLI_INFO, CLI_HELP };
+enum cli_command_id {
+    CLI_TRAIN,
+    CLI_EVAL,
+    CLI_INSPECT,
+    CLI_SWEEP,
+    CLI_BENCH,
+    CLI_COMPARE,
+    CLI_PRESETS,
+    CLI_INFO,
+    CLI_HELP
+};
 
 /** One command. */
 struct cli_command {

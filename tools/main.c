@@ -66,6 +66,8 @@ static int run(const struct cli_args *args) {
     }
     switch (args->command->id) {
     case CLI_TRAIN: return command_train(args);
+    case CLI_EVAL: return command_eval(args);
+    case CLI_INSPECT: return command_inspect(args);
     case CLI_SWEEP: return command_sweep(args);
     case CLI_COMPARE: return command_compare(args);
     case CLI_BENCH: return command_bench(args);

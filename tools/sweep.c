@@ -121,7 +121,20 @@ void sweep_progress(struct sweep_work *work) {
 
 /* ---- runs ---- */
 
-/* Folder and configuration of a run. What lay there is overwritten when the training ends. */
+int sweep_resumes(const char *run_folder) {
+    char path[RPU_PATH_MAX];
+    return snprintf(path, sizeof path, "%s/" RPU_CHECKPOINT_NAME, run_folder) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+static void remove_checkpoint(const struct sweep_work *work, size_t run) {
+    char path[RPU_PATH_MAX];
+    if (sweep_path(work, run, RPU_CHECKPOINT_NAME, path))
+        unlink(path);
+}
+
+/* Folder and configuration of a run. A checkpoint of this configuration is where it goes on, another is removed; what
+ * else lay there is overwritten when the training ends. */
 static int prepare(const struct sweep_work *work, size_t run) {
     struct rpu_config *config = malloc(sizeof *config);
     char path[RPU_PATH_MAX], folder[RPU_PATH_MAX], *yaml = NULL;
@@ -139,6 +152,9 @@ static int prepare(const struct sweep_work *work, size_t run) {
     if (ok) {
         remove_leftovers(folder);
         ok = write_file(path, yaml, work->errors);
+        if (sweep_resumes(folder) && sweep_path(work, run, RPU_CHECKPOINT_NAME, path) &&
+            !rpu_checkpoint_fits(path, config))
+            remove_checkpoint(work, run);
     }
     free(yaml);
     free(config);
@@ -229,6 +245,7 @@ void sweep_ended(struct sweep_work *work, size_t run, int code) {
     if (code == CLI_EXIT_OK && config && read_result(work, run, config, &err)) {
         r->state = RPU_RUN_DONE;
         work->done++;
+        remove_checkpoint(work, run);
     } else if (work->stop && (code == CLI_EXIT_INTERRUPTED || code > 128)) {
         r->state = RPU_RUN_INTERRUPTED;
         work->interrupted++;
