@@ -34,8 +34,8 @@ struct rpu_checkpoint {
 /** Names of the arrays of a configuration. */
 void rpu_checkpoint_names(struct rpu_checkpoint_state *state, const struct rpu_config *config);
 
-/** XXH3-64 of a set of images. */
-uint64_t rpu_images_hash(const struct rpu_images *images);
+/** XXH3-64 of a set of images; 0 without memory. */
+int rpu_images_hash(const struct rpu_images *images, uint64_t *hash);
 
 /** All texts of the metadata but the checksums; null without memory, or where a number is not finite. */
 json_t *rpu_checkpoint_metadata(const struct rpu_checkpoint_state *state, const struct rpu_config *config);

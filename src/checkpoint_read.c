@@ -124,7 +124,7 @@ static enum rpu_status apply_tile(const struct rpu_checkpoint *c, const char *ar
         size_t found;
         const struct rpu_tensor *t;
         snprintf(name, sizeof name, "%.31s.%zu.%s", array, number, rpu_quantity_name(q));
-        found = rpu_safetensors_find(c->file, name);
+        found = rpu_safetensors_find(c->file, name, *used); /* where it was written */
         if (found == rpu_safetensors_count(c->file))
             return rpu_fail(err, RPU_ERR_SHAPE, "the checkpoint has no tensor %s", name);
         t = rpu_safetensors_tensor(c->file, found);
@@ -178,7 +178,9 @@ static enum rpu_status check_images(const struct rpu_checkpoint_info *i, const s
     } sets[] = {{"training", &data->train, i->train_images, i->training_set_xxh3},
                 {"test", &data->test, i->test_images, i->test_set_xxh3}};
     for (int s = 0; s < 2; s++) {
-        const uint64_t hash = rpu_images_hash(sets[s].now);
+        uint64_t hash;
+        if (!rpu_images_hash(sets[s].now, &hash))
+            return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
         if (sets[s].now->count != sets[s].count || hash != sets[s].hash)
             return rpu_fail(err, RPU_ERR_FORMAT,
                             "the %s set is not that of the checkpoint: %u images of XXH3 %016" PRIx64

@@ -316,6 +316,7 @@ static void parse_config(struct parsing *p) {
     p->status = rpu_config_from_json(&p->c->config, text, origin, &why);
     if (p->status != RPU_OK && p->err) {
         *p->err = why;
+        snprintf(p->err->file, sizeof p->err->file, "%s", p->path);
         if (p->status != RPU_ERR_NOMEM)
             p->err->status = p->status = RPU_ERR_FORMAT;
     }

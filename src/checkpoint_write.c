@@ -11,11 +11,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-uint64_t rpu_images_hash(const struct rpu_images *im) {
+int rpu_images_hash(const struct rpu_images *im, uint64_t *hash) {
     const uint32_t shape[5] = {im->count, im->height, im->width, im->channels, im->classes};
     unsigned char bytes[20];
     XXH3_state_t *state = XXH3_createState();
-    uint64_t hash;
     if (!state)
         return 0;
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -24,9 +23,9 @@ uint64_t rpu_images_hash(const struct rpu_images *im) {
     XXH3_64bits_update(state, bytes, sizeof bytes);
     XXH3_64bits_update(state, im->pixels, (size_t)im->count * im->height * im->width * im->channels);
     XXH3_64bits_update(state, im->labels, im->count);
-    hash = XXH3_64bits_digest(state);
+    *hash = XXH3_64bits_digest(state);
     XXH3_freeState(state);
-    return hash;
+    return 1;
 }
 
 /* ---- tensors ---- */
@@ -79,13 +78,15 @@ static int list_sources(struct sources *s, const struct rpu_network *network, co
 
 /* ---- the file ---- */
 
-static void take_state(struct rpu_checkpoint_state *s, struct rpu_training *r) {
+/* Checksums of the images, which take as long as training some hundred of them: once. */
+static int hash_images(struct rpu_training *r) {
+    if (!r->hashed)
+        r->hashed = rpu_images_hash(&r->data->train, &r->train_hash) && rpu_images_hash(&r->data->test, &r->test_hash);
+    return r->hashed;
+}
+
+static void take_state(struct rpu_checkpoint_state *s, const struct rpu_training *r) {
     const struct rpu_images *train = &r->data->train, *test = &r->data->test;
-    if (!r->hashed) { /* takes as long as some hundred images: once */
-        r->train_hash = rpu_images_hash(train);
-        r->test_hash = rpu_images_hash(test);
-        r->hashed = 1;
-    }
     memset(s, 0, sizeof *s);
     rpu_checkpoint_names(s, &r->config);
     s->info = (struct rpu_checkpoint_info){.images = r->images,
@@ -116,8 +117,10 @@ enum rpu_status rpu_checkpoint_write(struct rpu_training *run, const char *path,
     if (!isfinite(run->part.loss))
         return rpu_fail_at(err, RPU_ERR_RANGE, path, 0, NULL, "not written: the training's loss is no finite number");
     state = malloc(sizeof *state);
-    if (!state)
-        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    if (!state || !hash_images(run)) {
+        free(state);
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for a checkpoint");
+    }
     take_state(state, run);
     metadata = rpu_checkpoint_metadata(state, &run->config);
     if (metadata && list_sources(&sources, run->network, state->names))

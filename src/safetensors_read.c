@@ -267,9 +267,11 @@ const float *rpu_safetensors_values(const struct rpu_safetensors *file, size_t i
     return (const float *)(const void *)file->bytes + file->first[index];
 }
 
-size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name) {
-    size_t i = 0;
-    while (i < file->count && strcmp(file->tensors[i].name, name) != 0)
-        i++;
-    return i;
+size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name, size_t first) {
+    for (size_t k = 0; k < file->count; k++) {
+        const size_t i = (first + k) % file->count;
+        if (strcmp(file->tensors[i].name, name) == 0)
+            return i;
+    }
+    return file->count;
 }

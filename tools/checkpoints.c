@@ -81,6 +81,8 @@ static enum rpu_status resume(const struct checkpoints *c, struct rpu_training *
         if (status != RPU_OK) {
             char why[sizeof err->message];
             memcpy(why, err->message, sizeof why);
+            if (status == RPU_ERR_SHAPE || status == RPU_ERR_RANGE) /* the file's fault, not the caller's */
+                status = RPU_ERR_FORMAT;
             fail(err, status, "--resume: %.200s: %.800s", c->path, why);
         }
     }

@@ -279,12 +279,14 @@ static int train(struct session *s) {
 static int end_checkpoints(struct session *s) {
     if (s->diverged)
         return CLI_EXIT_OK;
-    if (!checkpoints_end(&s->checkpoints, s->run, s->interrupted))
-        return CLI_EXIT_FAILURE;
+    return checkpoints_end(&s->checkpoints, s->run, s->interrupted) ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
+}
+
+/* How to go on after an interrupt; all that it takes was written. */
+static void print_how_to_go_on(const struct session *s) {
     if (s->interrupted && s->human && *s->checkpoints.folder)
-        fprintf(s->human, "to go on         " CLI_PROGRAM " train %s/config.yaml --out=%s --resume\n",
+        fprintf(s->human, "to go on        " CLI_PROGRAM " train %s/config.yaml --out=%s --resume\n",
                 s->checkpoints.folder, s->checkpoints.folder);
-    return CLI_EXIT_OK;
 }
 
 /* Up to the first image; what fails on one rank ends all, and is said once. */
@@ -323,10 +325,12 @@ static int run_session(struct session *s, const struct cli_args *args) {
         return CLI_EXIT_OK;
     if (code && !s->diverged)
         return code;
-    failed = write_outputs(s);
-    code = code ? code : failed;
     failed = end_checkpoints(s);
     code = code ? code : failed;
+    failed = write_outputs(s);
+    code = code ? code : failed;
+    if (!code)
+        print_how_to_go_on(s);
     return code ? code : s->interrupted ? CLI_EXIT_INTERRUPTED : CLI_EXIT_OK;
 }
 

@@ -1,0 +1,789 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checkpoints: what they hold, going on from every minibatch, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "config_json.h"
+#include "images.h"
+
+enum { SIDE = 8, CLASSES = 3, TRAIN = 14, TEST = 9 };
+
+/* ---- a training ---- */
+
+static char folder[] = "/tmp/rpu-checkpoint-XXXXXX";
+
+static const char *path_of(const char *name) {
+    static char path[8][128];
+    static int next;
+    char *p = path[next++ % 8];
+    snprintf(p, sizeof path[0], "%s/%s", folder, name);
+    return p;
+}
+
+/* Two arrays, one of them on six tiles; `perfect`: the same in floating point. */
+static void configure(struct rpu_config *c, int perfect) {
+    const struct rpu_assignment set[] = {
+        {"network.layers=[{type: conv, outputs: 4, kernel: 3}, {type: tanh}, {type: maxpool, window: 2}, {type: fc, "
+         "outputs: 7}, {type: softmax}]",
+         "test"},
+        {"arrays.W2.max_rows=3", "test"},
+        {"arrays.W2.max_cols=20", "test"},
+        {"training.epochs=2", "test"},
+        {"training.batch=3", "test"},
+        {"training.seed=18446744073709551557", "test"}};
+    struct rpu_error err;
+    if (rpu_config_load(c, perfect ? "lenet-fp" : "lenet-rpu", set, sizeof set / sizeof set[0], &err) != RPU_OK)
+        fail_msg("%s", err.message);
+}
+
+struct setting {
+    struct rpu_config config;
+    struct rpu_dataset data;
+    struct rpu_engine *engine;
+    struct rpu_training *run;
+};
+
+static void set_up(struct setting *s, const struct rpu_config *config, int threads, const char *isa) {
+    struct rpu_error err;
+    memset(s, 0, sizeof *s);
+    s->config = *config;
+    s->data.train = make_images(1, TRAIN, SIDE, SIDE, 1, CLASSES);
+    s->data.test = make_images(2, TEST, SIDE, SIDE, 1, CLASSES);
+    assert_int_equal(rpu_engine_create(&s->engine, isa, threads, NULL), RPU_OK);
+    if (rpu_training_create(&s->run, s->engine, &s->config, &s->data, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+}
+
+static void tear_down(struct setting *s) {
+    rpu_training_destroy(s->run);
+    rpu_dataset_free(&s->data);
+    rpu_engine_destroy(s->engine);
+}
+
+static void run_to_end(struct setting *s) {
+    struct rpu_error err;
+    if (rpu_training_run(s->run, NULL, NULL, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+}
+
+static struct rpu_checkpoint *read_checkpoint(const char *path) {
+    struct rpu_checkpoint *c = NULL;
+    struct rpu_error err;
+    if (rpu_checkpoint_read(&c, path, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+    return c;
+}
+
+static void resume(struct setting *s, const char *path) {
+    struct rpu_checkpoint *c = read_checkpoint(path);
+    struct rpu_error err;
+    if (rpu_checkpoint_resume(c, s->run, &err) != RPU_OK)
+        fail_msg("%s", err.message);
+    rpu_checkpoint_free(c);
+}
+
+/* Weights, history and statistics are the same; times are not looked at. */
+static void check_same(const struct setting *a, const struct setting *b) {
+    uint64_t da = 0, db = 1;
+    assert_int_equal(rpu_network_digest(rpu_training_network(a->run), &da), RPU_OK);
+    assert_int_equal(rpu_network_digest(rpu_training_network(b->run), &db), RPU_OK);
+    assert_true(da == db);
+    assert_true(rpu_training_images(a->run) == rpu_training_images(b->run));
+    assert_int_equal(rpu_training_epoch_count(a->run), rpu_training_epoch_count(b->run));
+    for (size_t e = 0; e < rpu_training_epoch_count(a->run); e++) {
+        const struct rpu_epoch *x = rpu_training_epoch(a->run, e), *y = rpu_training_epoch(b->run, e);
+        assert_int_equal(x->epoch, y->epoch);
+        assert_memory_equal(&x->train_loss, &y->train_loss, sizeof x->train_loss);
+        assert_memory_equal(&x->test_loss, &y->test_loss, sizeof x->test_loss);
+        assert_memory_equal(&x->test_error, &y->test_error, sizeof x->test_error);
+        assert_true(y->train_seconds > 0.0 && y->seconds >= y->train_seconds);
+        assert_memory_equal(x->arrays, y->arrays, 2 * sizeof *x->arrays);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct rpu_array_stats x, y;
+        assert_int_equal(rpu_network_array_stats(rpu_training_network(a->run), i, &x), RPU_OK);
+        assert_int_equal(rpu_network_array_stats(rpu_training_network(b->run), i, &y), RPU_OK);
+        memset(x.seconds, 0, sizeof x.seconds);
+        memset(y.seconds, 0, sizeof y.seconds);
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+}
+
+/* ---- going on ---- */
+
+/* A file after each minibatch and each epoch. */
+static void keep(struct rpu_training *run, void *user) {
+    int *count = user;
+    char name[32];
+    struct rpu_error err;
+    snprintf(name, sizeof name, "at-%d", (*count)++);
+    if (rpu_checkpoint_write(run, path_of(name), &err) != RPU_OK)
+        fail_msg("%s", err.message);
+}
+
+static void going_on_from_every_minibatch(int perfect) {
+    const struct rpu_checkpoint_times times = {.images = 1, .epochs = 1};
+    const char *const isas[] = {NULL, "generic", "autovec"};
+    const uint64_t images[] = {3, 6, 9, 12, 14, 14, 17, 20, 23, 26, 28, 28};
+    struct rpu_config config;
+    struct setting whole, later;
+    int files = 0;
+    configure(&config, perfect);
+    set_up(&whole, &config, 1, NULL);
+    assert_int_equal(rpu_training_checkpoints(whole.run, &times, keep, &files), RPU_OK);
+    run_to_end(&whole);
+    assert_int_equal(files, 2 * (5 + 1)); /* 14 images in minibatches of 3, and the epoch */
+    for (int f = 0; f < files; f++) {
+        char name[32];
+        snprintf(name, sizeof name, "at-%d", f);
+        set_up(&later, &config, 1 + f % 3, isas[f % 3]);
+        resume(&later, path_of(name));
+        assert_int_equal(rpu_training_resumed(later.run), rpu_training_images(later.run));
+        assert_int_equal(rpu_training_images(later.run), images[f]);
+        run_to_end(&later);
+        check_same(&whole, &later);
+        tear_down(&later);
+    }
+    tear_down(&whole);
+}
+
+static void goes_on_from_every_minibatch(void **state) {
+    (void)state;
+    going_on_from_every_minibatch(0);
+}
+
+static void goes_on_in_floating_point(void **state) {
+    (void)state;
+    going_on_from_every_minibatch(1);
+}
+
+struct stop_at {
+    int calls, after;
+};
+
+static int stop(const struct rpu_progress *p, void *user) {
+    struct stop_at *s = user;
+    (void)p;
+    return ++s->calls >= s->after;
+}
+
+/* A run that a callback stops, in an epoch's training and test, goes on by itself as well as from a checkpoint. */
+static void goes_on_after_a_stop(void **state) {
+    struct rpu_config config;
+    struct setting whole, stopped, later;
+    struct rpu_error err;
+    (void)state;
+    configure(&config, 0);
+    set_up(&whole, &config, 1, NULL);
+    run_to_end(&whole);
+    /* the callback hears of every epoch, at least */
+    set_up(&stopped, &config, 2, NULL);
+    struct stop_at at = {0, 1};
+    assert_int_equal(rpu_training_run(stopped.run, stop, &at, &err), RPU_ERR_INTERRUPTED);
+    assert_int_equal(rpu_checkpoint_write(stopped.run, path_of("stopped"), &err), RPU_OK);
+    set_up(&later, &config, 1, NULL);
+    resume(&later, path_of("stopped"));
+    run_to_end(&later);
+    run_to_end(&stopped);
+    check_same(&whole, &later);
+    check_same(&whole, &stopped);
+    tear_down(&later);
+    tear_down(&stopped);
+    tear_down(&whole);
+}
+
+/* One that came to its end is trained for another epoch. */
+static void epochs_may_be_added(void **state) {
+    struct rpu_config config;
+    struct setting whole, later;
+    (void)state;
+    configure(&config, 0);
+    set_up(&later, &config, 1, NULL);
+    run_to_end(&later);
+    assert_int_equal(rpu_checkpoint_write(later.run, path_of("end"), NULL), RPU_OK);
+    tear_down(&later);
+    config.epochs = 3;
+    config.threads = 2;
+    snprintf(config.isa, sizeof config.isa, "generic");
+    snprintf(config.data, sizeof config.data, "elsewhere");
+    set_up(&whole, &config, 1, NULL);
+    run_to_end(&whole);
+    set_up(&later, &config, 1, NULL);
+    resume(&later, path_of("end"));
+    run_to_end(&later);
+    assert_int_equal(rpu_training_epoch_count(later.run), 3);
+    check_same(&whole, &later);
+    tear_down(&later);
+    tear_down(&whole);
+}
+
+/* ---- what it holds ---- */
+
+static void holds_weights_and_devices(void **state) {
+    static const char *const names[] = {"weight", "dw_up", "dw_down", "bound_upper", "bound_lower"};
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_checkpoint_info info;
+    struct rpu_checkpoint *c;
+    struct rpu_checkpoint_tensor t;
+    float *values[5], *weights;
+    (void)state;
+    configure(&config, 0);
+    set_up(&s, &config, 1, NULL);
+    run_to_end(&s);
+    assert_int_equal(rpu_checkpoint_write(s.run, path_of("a"), NULL), RPU_OK);
+    c = read_checkpoint(path_of("a"));
+    assert_int_equal(rpu_checkpoint_describe(c, &info), RPU_OK);
+    assert_string_equal(info.version, rpu_version());
+    assert_int_equal(info.images, 2 * TRAIN);
+    assert_int_equal(info.epochs, 2);
+    assert_int_equal(info.epoch_images, 0);
+    assert_int_equal(info.train_images, TRAIN);
+    assert_int_equal(info.test_images, TEST);
+    assert_int_equal(info.classes, CLASSES);
+    assert_memory_equal(rpu_checkpoint_config(c), &config, sizeof config);
+    assert_non_null(rpu_checkpoint_epoch(c, 1));
+    assert_null(rpu_checkpoint_epoch(c, 2));
+    /* K1: one tile of 4 x 10; W2: 3 x 2 tiles of what is 7 x 37 */
+    assert_int_equal(rpu_checkpoint_tensor_count(c), 5 + 6 * 5);
+    for (int q = 0; q < 5; q++)
+        values[q] = malloc(40 * sizeof *values[q]);
+    const struct rpu_tile *tile = rpu_network_tile(rpu_training_network(s.run), 0);
+    assert_int_equal(rpu_tile_get_weights(tile, values[0]), RPU_OK);
+    assert_int_equal(rpu_tile_get_devices(tile, values[1], values[2], values[3], values[4]), RPU_OK);
+    for (size_t q = 0; q < 5; q++) {
+        assert_int_equal(rpu_checkpoint_tensor(c, q, &t), RPU_OK);
+        assert_string_equal(t.array, "K1");
+        assert_string_equal(t.quantity, names[q]);
+        assert_int_equal(t.rows * 100 + t.cols, 410);
+        assert_memory_equal(t.values, values[q], 40 * sizeof(float));
+        free(values[q]);
+    }
+    /* the tiles of W2 make up its weights */
+    weights = malloc(7 * 37 * sizeof *weights);
+    assert_int_equal(rpu_network_get_weights(rpu_training_network(s.run), 1, weights), RPU_OK);
+    for (size_t i = 5, row = 0, col = 0; i < 35; i += 5) {
+        assert_int_equal(rpu_checkpoint_tensor(c, i, &t), RPU_OK);
+        assert_string_equal(t.array, "W2");
+        assert_int_equal(t.tile, i / 5 - 1);
+        for (size_t r = 0; r < t.rows; r++)
+            assert_memory_equal(t.values + r * t.cols, weights + (row + r) * 37 + col, t.cols * sizeof(float));
+        col += t.cols;
+        row += col == 37 ? t.rows : 0;
+        col = col == 37 ? 0 : col;
+        assert_true(i < 30 || (row == 7 && col == 0));
+    }
+    assert_int_equal(rpu_checkpoint_tensor(c, 35, &t), RPU_ERR_ARG);
+    free(weights);
+    rpu_checkpoint_free(c);
+    tear_down(&s);
+}
+
+/* Configurations come back to the last bit by way of JSON. */
+static void configurations_round_trip(void **state) {
+    static const char *const sets[] = {"training.seed=18446744073709551615",
+                                       "training.seed=9007199254740993",
+                                       "training.eta=1e-09",
+                                       "training.eta=0.333333343",
+                                       "arrays.default.dw_min=1e-08",
+                                       "arrays.default.forward.noise=123456.789",
+                                       "data.source=\"a \\\"b\\\\ \\u00e9\"",
+                                       "run.isa=generic"};
+    (void)state;
+    for (size_t p = 0; rpu_preset_name(p); p++)
+        for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+            const struct rpu_assignment set = {sets[i], "test"};
+            struct rpu_config *made = calloc(1, sizeof *made), *back = calloc(1, sizeof *back);
+            struct rpu_error err = {0};
+            json_t *json;
+            char *text;
+            if (rpu_config_load(made, rpu_preset_name(p), &set, 1, &err) != RPU_OK)
+                fail_msg("%s: %s", sets[i], err.message);
+            json = rpu_config_to_json(made);
+            text = json_dumps(json, RPU_JSON_CONFIG);
+            if (rpu_config_from_json(back, text, "test", &err) != RPU_OK)
+                fail_msg("%s: %s", text, err.message);
+            assert_memory_equal(made, back, sizeof *made);
+            assert_int_equal(rpu_config_same(made, back, NULL, &err), RPU_OK);
+            free(text);
+            json_decref(json);
+            free(made);
+            free(back);
+        }
+}
+
+/* ---- what is refused ---- */
+
+static void expect(enum rpu_status status, enum rpu_status wanted, const struct rpu_error *err, const char *says) {
+    if (status != wanted || !strstr(err->message, says))
+        fail_msg("%s: %s; expected %s, and '%s'", rpu_status_name(status), err->message, rpu_status_name(wanted), says);
+}
+
+static void refuse_resume(const struct rpu_config *now, const char *path, enum rpu_status wanted, const char *says) {
+    struct rpu_checkpoint *c = read_checkpoint(path);
+    struct setting s;
+    struct rpu_error err;
+    set_up(&s, now, 1, NULL);
+    expect(rpu_checkpoint_resume(c, s.run, &err), wanted, &err, says);
+    tear_down(&s);
+    rpu_checkpoint_free(c);
+}
+
+static void other_configurations_are_refused(void **state) {
+    struct rpu_config *then = calloc(1, sizeof *then), *now = calloc(1, sizeof *now);
+    struct setting s;
+    struct rpu_error err;
+    const char *path = path_of("b");
+    (void)state;
+    configure(then, 0);
+    set_up(&s, then, 1, NULL);
+    run_to_end(&s);
+    assert_int_equal(rpu_checkpoint_write(s.run, path, NULL), RPU_OK);
+    *now = *then;
+    now->eta = 0.02f;
+    refuse_resume(now, path, RPU_ERR_CONFIG, "training.eta: 0.01 then, 0.02 now");
+    *now = *then;
+    now->seed--;
+    now->layers[0].tile.device.bound_dtod = 0.25f;
+    now->layers[3].tile.forward.bm = RPU_BM_NONE;
+    refuse_resume(now, path, RPU_ERR_CONFIG, "training.seed: 18446744073709551557 then, 18446744073709551556 now");
+    refuse_resume(now, path, RPU_ERR_CONFIG, "arrays.K1.bound_dtod: 0.3 then, 0.25 now");
+    refuse_resume(now, path, RPU_ERR_CONFIG, "arrays.W2.forward.bm: iterative then, none now");
+    *now = *then;
+    now->layers[3].outputs = 8;
+    refuse_resume(now, path, RPU_ERR_CONFIG, "network.layers.3.outputs: 7 then, 8 now");
+    *now = *then;
+    now->layers[3] = (struct rpu_layer_spec){.kind = RPU_LAYER_SOFTMAX};
+    now->n_layers = 4;
+    snprintf(now->layers[0].name, sizeof now->layers[0].name, "Q");
+    refuse_resume(now, path, RPU_ERR_CONFIG, "network.layers.4: {");
+    *now = *then;
+    now->batch = 4;
+    refuse_resume(now, path, RPU_ERR_CONFIG, "training.batch: 3 then, 4 now");
+    *now = *then;
+    now->epochs = 1;
+    refuse_resume(now, path, RPU_ERR_CONFIG, "training.epochs is 1, but 2 are trained");
+    /* a run that has begun */
+    struct rpu_checkpoint *c = read_checkpoint(path);
+    expect(rpu_checkpoint_resume(c, s.run, &err), RPU_ERR_ARG, &err, "has begun");
+    assert_int_equal(rpu_checkpoint_resume(c, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_resume(NULL, s.run, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_resume((struct rpu_checkpoint *)(void *)then, s.run, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_read(NULL, path, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_write(NULL, path, &err), RPU_ERR_ARG);
+    rpu_checkpoint_free(c);
+    tear_down(&s);
+    free(then);
+    free(now);
+}
+
+static void other_images_are_refused(void **state) {
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_checkpoint *c;
+    struct rpu_error err;
+    (void)state;
+    configure(&config, 0);
+    set_up(&s, &config, 1, NULL);
+    assert_int_equal(rpu_checkpoint_write(s.run, path_of("c"), NULL), RPU_OK);
+    c = read_checkpoint(path_of("c"));
+    tear_down(&s);
+    for (int what = 0; what < 3; what++) {
+        set_up(&s, &config, 1, NULL);
+        if (what == 0)
+            s.data.train.pixels[5] ^= 1;
+        else if (what == 1)
+            s.data.train.labels[5] = (uint8_t)((s.data.train.labels[5] + 1) % CLASSES);
+        else
+            s.data.test.pixels[0] ^= 128;
+        expect(rpu_checkpoint_resume(c, s.run, &err), RPU_ERR_FORMAT, &err,
+               what < 2 ? "the training set is not that of the checkpoint" : "the test set is not that");
+        tear_down(&s);
+    }
+    rpu_checkpoint_free(c);
+}
+
+/* A whole file. */
+static unsigned char *slurp(const char *path, size_t *size) {
+    struct stat st;
+    FILE *f = fopen(path, "rb");
+    unsigned char *bytes;
+    assert_non_null(f);
+    assert_int_equal(fstat(fileno(f), &st), 0);
+    *size = (size_t)st.st_size;
+    bytes = malloc(*size + 1);
+    assert_int_equal(fread(bytes, 1, *size, f), *size);
+    fclose(f);
+    return bytes;
+}
+
+static void spill(const char *path, const unsigned char *bytes, size_t size) {
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void refuse_file(const char *path, enum rpu_status wanted, const char *says) {
+    struct rpu_checkpoint *c = NULL;
+    struct rpu_error err = {0};
+    const enum rpu_status status = rpu_checkpoint_read(&c, path, &err);
+    assert_null(c);
+    expect(status, wanted, &err, says);
+    assert_string_equal(err.file, path);
+}
+
+static void every_flipped_bit_is_noticed(void **state) {
+    struct rpu_config config;
+    struct setting s;
+    unsigned char *bytes;
+    size_t size;
+    const char *path = path_of("d"), *bad = path_of("bad");
+    (void)state;
+    configure(&config, 0);
+    set_up(&s, &config, 1, NULL);
+    assert_int_equal(rpu_checkpoint_write(s.run, path, NULL), RPU_OK);
+    tear_down(&s);
+    bytes = slurp(path, &size);
+    for (size_t at = 0; at < size; at++) {
+        const unsigned char mask = (unsigned char)(1u << (at % 8));
+        bytes[at] ^= mask;
+        spill(bad, bytes, size);
+        refuse_file(bad, RPU_ERR_FORMAT, "");
+        bytes[at] ^= mask;
+    }
+    spill(bad, bytes, size);
+    rpu_checkpoint_free(read_checkpoint(bad));
+    free(bytes);
+}
+
+static void every_truncation_is_noticed(void **state) {
+    size_t size;
+    unsigned char *bytes = slurp(path_of("d"), &size);
+    const char *bad = path_of("bad");
+    (void)state;
+    for (size_t length = 0; length < size; length += length < 64 || length + 64 > size ? 1 : 37) {
+        spill(bad, bytes, length);
+        refuse_file(bad, RPU_ERR_FORMAT, "");
+    }
+    bytes[size] = 0;
+    spill(bad, bytes, size + 1);
+    refuse_file(bad, RPU_ERR_FORMAT, "");
+    /* a header said to be longer than anything */
+    for (int k = 0; k < 8; k++)
+        bytes[k] = 0xff;
+    spill(bad, bytes, size);
+    refuse_file(bad, RPU_ERR_FORMAT, "18446744073709551615 bytes");
+    free(bytes);
+    refuse_file(path_of("none"), RPU_ERR_IO, "cannot be opened");
+    refuse_file(folder, RPU_ERR_IO, "no regular file");
+}
+
+/* ---- files with good checksums and bad content ---- */
+
+/* The tensors of a file that was read, as a writer asks for them. */
+struct copy {
+    struct rpu_safetensors *from;
+    float *changed; /* of tensor `which` */
+    size_t which, rows;
+};
+
+static void copy_row(const void *context, size_t index, size_t row, float *values) {
+    const struct copy *c = context;
+    const struct rpu_tensor *t = rpu_safetensors_tensor(c->from, index);
+    const float *all = c->changed && index == c->which ? c->changed : rpu_safetensors_values(c->from, index);
+    memcpy(values, all + row * t->cols, t->cols * sizeof *values);
+}
+
+/* Writes "bad" as "d" with one text of the metadata replaced (null: taken away), or one value changed, or the first
+ * tensor renamed. */
+static const char *forge(const char *key, const char *text, size_t which, size_t at, float value, const char *name) {
+    static const char *const keys[] = {"format", "format_version",    "version",       "step",
+                                       "epoch",  "training_set_xxh3", "test_set_xxh3", "data",
+                                       "config", "history",           "progress"};
+    struct copy c = {.which = which};
+    json_t *metadata = json_object();
+    struct rpu_tensor *tensors;
+    const char *bad = path_of("bad");
+    assert_int_equal(rpu_safetensors_read(&c.from, path_of("d"), NULL), RPU_OK);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!key || strcmp(key, keys[i]) != 0)
+            json_object_set_new(metadata, keys[i], json_string(rpu_safetensors_text(c.from, keys[i])));
+        else if (text)
+            json_object_set_new(metadata, keys[i], json_string(text));
+    tensors = malloc(rpu_safetensors_count(c.from) * sizeof *tensors);
+    for (size_t i = 0; i < rpu_safetensors_count(c.from); i++)
+        tensors[i] = *rpu_safetensors_tensor(c.from, i);
+    if (name)
+        snprintf(tensors[0].name, sizeof tensors[0].name, "%s", name);
+    if (which < rpu_safetensors_count(c.from)) {
+        const size_t n = (size_t)tensors[which].rows * tensors[which].cols;
+        c.changed = malloc(n * sizeof *c.changed);
+        memcpy(c.changed, rpu_safetensors_values(c.from, which), n * sizeof *c.changed);
+        c.changed[at] = value;
+    }
+    assert_int_equal(rpu_safetensors_write(bad, metadata, tensors, rpu_safetensors_count(c.from), copy_row, &c, NULL),
+                     RPU_OK);
+    json_decref(metadata);
+    free(c.changed);
+    free(tensors);
+    rpu_safetensors_free(c.from);
+    return bad;
+}
+
+static const char *with_text(const char *key, const char *text) {
+    return forge(key, text, SIZE_MAX, 0, 0.0f, NULL);
+}
+
+static void false_metadata_are_refused(void **state) {
+    static const char *const needed[] = {"version", "step",   "epoch",   "training_set_xxh3", "test_set_xxh3",
+                                         "data",    "config", "history", "progress"};
+    (void)state;
+    rpu_checkpoint_free(read_checkpoint(with_text(NULL, NULL)));
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        refuse_file(with_text(needed[i], NULL), RPU_ERR_FORMAT, needed[i]);
+        if (strcmp(needed[i], "version") != 0)
+            refuse_file(with_text(needed[i], "{\"a\": -1}"), RPU_ERR_FORMAT, "");
+    }
+    refuse_file(with_text("format", "other"), RPU_ERR_FORMAT, "not rpubench-checkpoint");
+    refuse_file(with_text("format_version", "2"), RPU_ERR_UNSUPPORTED, "format 2 of checkpoints");
+    refuse_file(with_text("step", "1"), RPU_ERR_FORMAT, "step");
+    refuse_file(with_text("step", "-1"), RPU_ERR_FORMAT, "step");
+    refuse_file(with_text("step", "18446744073709551616"), RPU_ERR_FORMAT, "step");
+    refuse_file(with_text("epoch", "1"), RPU_ERR_FORMAT, "history");
+    refuse_file(with_text("epoch", "4294967295"), RPU_ERR_FORMAT, "history");
+    refuse_file(with_text("history", "[1]"), RPU_ERR_FORMAT, "history");
+    refuse_file(with_text("history", "[}"), RPU_ERR_FORMAT, "history: no JSON");
+    refuse_file(with_text("config", "{training: {eta: nan}}"), RPU_ERR_FORMAT, "training.eta");
+    refuse_file(with_text("config", "{a: 1}"), RPU_ERR_FORMAT, "metadata config");
+    refuse_file(with_text("data", "{\"train_images\": 14}"), RPU_ERR_FORMAT, "test_images");
+}
+
+static void impossible_values_are_refused(void **state) {
+    /* tensors of K1: weight, dw_up, dw_down, bound_upper, bound_lower */
+    static const struct {
+        size_t tensor;
+        float value;
+        const char *says;
+    } cases[] = {{0, 100.0f, "weight of crosspoint (0, 5)"},
+                 {0, -100.0f, "weight of crosspoint (0, 5)"},
+                 {1, -0.001f, "dw_up of crosspoint (0, 5)"},
+                 {2, 0.00012345f, "dw_down of crosspoint (0, 5)"},
+                 {3, 1000.0f, "bound_upper of crosspoint (0, 5)"},
+                 {4, 0.0f, "weight of crosspoint (0, 5)"},
+                 {4, 0.1234567f, ""}};
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_error err;
+    (void)state;
+    configure(&config, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rpu_checkpoint *c = read_checkpoint(forge(NULL, NULL, cases[i].tensor, 5, cases[i].value, NULL));
+        set_up(&s, &config, 1, NULL);
+        expect(rpu_checkpoint_resume(c, s.run, &err), RPU_ERR_RANGE, &err, cases[i].says);
+        assert_non_null(strstr(err.message, "array K1, tile 0"));
+        tear_down(&s);
+        rpu_checkpoint_free(c);
+    }
+    /* devices are taken from the file, not drawn again: another step, which the form has, changes the training */
+    struct setting other;
+    struct rpu_checkpoint *plain = read_checkpoint(with_text(NULL, NULL)), *changed;
+    const float step = 4096.0f * (0.001f / 8192.0f);
+    float up[40];
+    changed = read_checkpoint(forge(NULL, NULL, 1, 5, step, NULL));
+    set_up(&s, &config, 1, NULL);
+    set_up(&other, &config, 1, NULL);
+    assert_int_equal(rpu_checkpoint_resume(plain, s.run, &err), RPU_OK);
+    assert_int_equal(rpu_checkpoint_resume(changed, other.run, &err), RPU_OK);
+    rpu_tile_get_devices(rpu_network_tile(rpu_training_network(other.run), 0), up, NULL, NULL, NULL);
+    assert_true(up[5] == step);
+    rpu_tile_get_devices(rpu_network_tile(rpu_training_network(s.run), 0), up, NULL, NULL, NULL);
+    assert_true(up[5] != step);
+    tear_down(&s);
+    tear_down(&other);
+    rpu_checkpoint_free(plain);
+    rpu_checkpoint_free(changed);
+}
+
+static void other_tensors_are_refused(void **state) {
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_checkpoint *c;
+    struct rpu_error err;
+    (void)state;
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K3.0.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.0.colour"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.x.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1"), RPU_ERR_FORMAT, "belongs to no array");
+    configure(&config, 0);
+    set_up(&s, &config, 1, NULL);
+    c = read_checkpoint(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.1.weight"));
+    expect(rpu_checkpoint_resume(c, s.run, &err), RPU_ERR_SHAPE, &err, "no tensor K1.0.weight");
+    rpu_checkpoint_free(c);
+    tear_down(&s);
+    /* a network of other arrays */
+    struct rpu_network *n;
+    c = read_checkpoint(path_of("d"));
+    configure(&config, 0);
+    config.layers[3].tile.max_cols = 12;
+    set_up(&s, &config, 1, NULL);
+    expect(rpu_checkpoint_apply(c, rpu_training_network(s.run), &err), RPU_ERR_SHAPE, &err, "W2.0.weight");
+    config.layers[0].outputs = 5;
+    assert_int_equal(rpu_network_create(&n, s.engine, &config, SIDE, SIDE, 1, CLASSES, &err), RPU_OK);
+    expect(rpu_checkpoint_apply(c, n, &err), RPU_ERR_SHAPE, &err, "K1.0.weight of the checkpoint is 4 x 10");
+    rpu_network_destroy(n);
+    tear_down(&s);
+    configure(&config, 1);
+    set_up(&s, &config, 1, NULL);
+    expect(rpu_checkpoint_apply(c, rpu_training_network(s.run), &err), RPU_ERR_SHAPE, &err, "");
+    tear_down(&s);
+    rpu_checkpoint_free(c);
+}
+
+/* ---- numbers that are none ---- */
+
+static void what_is_not_finite_is_not_let_in(void **state) {
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    struct rpu_config config;
+    struct setting s;
+    float weights[40], before[40], after[40];
+    (void)state;
+    configure(&config, 1);
+    set_up(&s, &config, 1, NULL);
+    struct rpu_network *n = rpu_training_network(s.run);
+    assert_int_equal(rpu_network_get_weights(n, 0, before), RPU_OK);
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(weights, before, sizeof weights);
+        weights[0] = 0.5f;
+        weights[39] = bad[i];
+        assert_int_equal(rpu_network_set_weights(n, 0, weights), RPU_ERR_RANGE);
+        assert_int_equal(rpu_tile_set_weights(rpu_network_tile(n, 0), weights), RPU_ERR_RANGE);
+        assert_int_equal(rpu_network_get_weights(n, 0, after), RPU_OK);
+        assert_memory_equal(before, after, sizeof before);
+    }
+    tear_down(&s);
+    for (size_t i = 0; i < 3; i++) {
+        struct rpu_training *run = NULL;
+        struct rpu_error err;
+        set_up(&s, &config, 1, NULL);
+        config.eta = bad[i];
+        assert_int_equal(rpu_training_create(&run, s.engine, &config, &s.data, &err), RPU_ERR_RANGE);
+        configure(&config, 0);
+        config.layers[0].tile.device.dw_min = bad[i];
+        assert_int_equal(rpu_training_create(&run, s.engine, &config, &s.data, &err), RPU_ERR_RANGE);
+        configure(&config, 1);
+        tear_down(&s);
+    }
+}
+
+/* With tanh weights end far out, and the loss stays finite and useless. Without it activations grow until they are no
+ * numbers, unless all gradients have become 0 before. */
+static void diverging_trainings_stop(void **state) {
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_error err;
+    int no_number = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        const int linear = seed > 0;
+        configure(&config, 1);
+        if (linear) /* a maximum of one */
+            config.layers[1] = (struct rpu_layer_spec){.kind = RPU_LAYER_MAXPOOL, .kernel = 1, .stride = 1};
+        config.eta = linear ? 1e6f : 1000.0f;
+        config.seed = seed;
+        set_up(&s, &config, 2, NULL);
+        expect(rpu_training_run(s.run, NULL, NULL, &err), RPU_ERR_DIVERGED, &err, "the training diverged");
+        assert_int_equal(rpu_training_epoch_count(s.run), 0);
+        if (strstr(err.message, "no finite number")) {
+            no_number++;
+            expect(rpu_checkpoint_write(s.run, path_of("nan"), &err), RPU_ERR_RANGE, &err, "finite");
+            assert_int_not_equal(access(path_of("nan"), F_OK), 0);
+        } else {
+            assert_non_null(strstr(err.message, "where guessing has 1.1"));
+        }
+        assert_true(linear || no_number == 0);
+        tear_down(&s);
+    }
+    assert_true(no_number > 0);
+    /* devices have bounds: the same rate makes a bad training, but one */
+    configure(&config, 0);
+    config.eta = 1000.0f;
+    set_up(&s, &config, 1, NULL);
+    run_to_end(&s);
+    tear_down(&s);
+}
+
+/* ---- writing ---- */
+
+static void an_old_one_stays_until_the_new_one_is_there(void **state) {
+    struct rpu_config config;
+    struct setting s;
+    struct rpu_error err;
+    size_t size;
+    unsigned char *old;
+    (void)state;
+    configure(&config, 0);
+    set_up(&s, &config, 1, NULL);
+    assert_int_equal(rpu_checkpoint_write(s.run, path_of("e"), &err), RPU_OK);
+    old = slurp(path_of("e"), &size);
+    /* two arrays of one name cannot be told apart in a file */
+    run_to_end(&s);
+    memcpy(s.run->config.layers[3].name, "K1", 3);
+    expect(rpu_checkpoint_write(s.run, path_of("e"), &err), RPU_ERR_ARG, &err, "K1.0.weight");
+    unsigned char *now = slurp(path_of("e"), &size);
+    assert_memory_equal(now, old, size);
+    free(now);
+    free(old);
+    expect(rpu_checkpoint_write(s.run, path_of("no/such/folder"), &err), RPU_ERR_ARG, &err, "");
+    memcpy(s.run->config.layers[3].name, "W2", 3);
+    expect(rpu_checkpoint_write(s.run, path_of("no/such/folder"), &err), RPU_ERR_IO, &err, "no/such/folder");
+    tear_down(&s);
+}
+
+/* ---- all of them ---- */
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(goes_on_from_every_minibatch),
+        cmocka_unit_test(goes_on_in_floating_point),
+        cmocka_unit_test(goes_on_after_a_stop),
+        cmocka_unit_test(epochs_may_be_added),
+        cmocka_unit_test(holds_weights_and_devices),
+        cmocka_unit_test(configurations_round_trip),
+        cmocka_unit_test(other_configurations_are_refused),
+        cmocka_unit_test(other_images_are_refused),
+        cmocka_unit_test(every_flipped_bit_is_noticed),
+        cmocka_unit_test(every_truncation_is_noticed),
+        cmocka_unit_test(false_metadata_are_refused),
+        cmocka_unit_test(impossible_values_are_refused),
+        cmocka_unit_test(other_tensors_are_refused),
+        cmocka_unit_test(what_is_not_finite_is_not_let_in),
+        cmocka_unit_test(diverging_trainings_stop),
+        cmocka_unit_test(an_old_one_stays_until_the_new_one_is_there),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
