@@ -169,6 +169,40 @@ static void goes_on_in_floating_point(void **state) {
     going_on_from_every_minibatch(1);
 }
 
+static void count_call(struct rpu_training *run, void *user) {
+    int *count = user;
+    (void)run;
+    ++*count;
+}
+
+static void checkpoints_are_called_for_in_time(void **state) {
+    static const struct {
+        struct rpu_checkpoint_times times;
+        int calls;
+    } cases[] = {{{0, 0, 0.0}, 0},        {{.images = 5}, 5}, /* after 6, 12, 17, 20 and 26 images */
+                 {{.images = 14}, 2},     {{.images = 28}, 1},   {{.images = 29}, 0},
+                 {{.epochs = 1}, 2},      {{.epochs = 2}, 1},    {{.epochs = 3}, 0},
+                 {{.seconds = 1e-9}, 10}, {{.seconds = 1e9}, 0}, {{.images = 28, .epochs = 1}, 3}};
+    struct rpu_config config;
+    struct setting s;
+    (void)state;
+    configure(&config, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int calls = 0;
+        set_up(&s, &config, 1, NULL);
+        assert_int_equal(rpu_training_checkpoints(s.run, &cases[i].times, count_call, &calls), RPU_OK);
+        run_to_end(&s);
+        assert_int_equal(calls, cases[i].calls);
+        assert_int_equal(rpu_training_checkpoints(NULL, &cases[i].times, count_call, &calls), RPU_ERR_ARG);
+        tear_down(&s);
+    }
+    const struct rpu_checkpoint_times past = {.seconds = -1.0};
+    set_up(&s, &config, 1, NULL);
+    assert_int_equal(rpu_training_checkpoints(s.run, &past, count_call, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_checkpoints(s.run, NULL, count_call, NULL), RPU_ERR_ARG);
+    tear_down(&s);
+}
+
 struct stop_at {
     int calls, after;
 };
@@ -770,6 +804,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_from_every_minibatch),
         cmocka_unit_test(goes_on_in_floating_point),
+        cmocka_unit_test(checkpoints_are_called_for_in_time),
         cmocka_unit_test(goes_on_after_a_stop),
         cmocka_unit_test(epochs_may_be_added),
         cmocka_unit_test(holds_weights_and_devices),
