@@ -394,16 +394,6 @@ double rpu_network_at_bound(const struct rpu_network *network, size_t index) {
     return l ? rpu_array_at_bound(l->array) : 0.0;
 }
 
-/* One row as little-endian bytes, whatever the machine's order. */
-static void little_endian(const float *row, size_t n, unsigned char *bytes) {
-    for (size_t j = 0; j < n; j++) {
-        uint32_t b;
-        memcpy(&b, row + j, sizeof b);
-        for (unsigned k = 0; k < 4; k++)
-            bytes[4 * j + k] = (unsigned char)(b >> (8 * k));
-    }
-}
-
 enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *digest) {
     XXH3_state_t *state;
     unsigned char *bytes;
@@ -422,7 +412,7 @@ enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *
             const struct rpu_array *array = array_at(network, a)->array;
             for (size_t i = 0; i < array->m; i++) {
                 rpu_array_row(array, i, row);
-                little_endian(row, array->n, bytes);
+                rpu_little_endian(row, array->n, bytes);
                 XXH3_64bits_update(state, bytes, (size_t)array->n * 4);
             }
         }

@@ -24,15 +24,6 @@ struct writing {
     struct rpu_error *err;
 };
 
-static void to_little_endian(const float *values, size_t n, unsigned char *bytes) {
-    for (size_t j = 0; j < n; j++) {
-        uint32_t b;
-        memcpy(&b, values + j, sizeof b);
-        for (unsigned k = 0; k < 4; k++)
-            bytes[4 * j + k] = (unsigned char)(b >> (8 * k));
-    }
-}
-
 /* Every row of every tensor, into the checksum or into the file. */
 static enum rpu_status walk(const struct writing *w) {
     enum rpu_status status = RPU_OK;
@@ -43,7 +34,7 @@ static enum rpu_status walk(const struct writing *w) {
             if (!rpu_all_finite(w->values, n))
                 return rpu_fail(w->err, RPU_ERR_RANGE, "%s: row %zu has a value that is not finite", w->tensors[t].name,
                                 i);
-            to_little_endian(w->values, n, w->bytes);
+            rpu_little_endian(w->values, n, w->bytes);
             if (w->file)
                 status = rpu_outfile_write(w->file, w->bytes, 4 * n, w->err);
             else
