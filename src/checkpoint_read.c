@@ -207,7 +207,7 @@ enum rpu_status rpu_checkpoint_resume(const struct rpu_checkpoint *checkpoint, s
                                       struct rpu_error *err) {
     const struct rpu_checkpoint_state *s;
     enum rpu_status status;
-    if (!is_checkpoint(checkpoint) || !run)
+    if (!is_checkpoint(checkpoint) || !rpu_is_training(run))
         return rpu_fail(err, RPU_ERR_ARG, "no checkpoint, or no run");
     s = &checkpoint->state;
     status = check_resume(checkpoint, run, err);

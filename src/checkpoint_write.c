@@ -112,7 +112,7 @@ enum rpu_status rpu_checkpoint_write(struct rpu_training *run, const char *path,
     struct sources sources = {0};
     json_t *metadata;
     enum rpu_status status;
-    if (!run || !path)
+    if (!rpu_is_training(run) || !path)
         return rpu_fail(err, RPU_ERR_ARG, "no run, or no path");
     if (!isfinite(run->part.loss))
         return rpu_fail_at(err, RPU_ERR_RANGE, path, 0, NULL, "not written: the training's loss is no finite number");

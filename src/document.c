@@ -19,6 +19,11 @@ void rpu_doc_put(struct rpu_document *doc, json_t *object, const char *key, json
         doc->failed = 1;
 }
 
+void rpu_doc_append(struct rpu_document *doc, json_t *list, json_t *value) {
+    if (json_array_append_new(list, value) != 0)
+        doc->failed = 1;
+}
+
 json_t *rpu_doc_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }

@@ -18,6 +18,9 @@ struct rpu_document {
 /** Puts a value, which is taken over, into an object of the document. */
 void rpu_doc_put(struct rpu_document *doc, json_t *object, const char *key, json_t *value);
 
+/** Puts a value at the end of a list. */
+void rpu_doc_append(struct rpu_document *doc, json_t *list, json_t *value);
+
 /** A number; null when it is not finite. */
 json_t *rpu_doc_number(double value);
 /** A quotient; null when there is nothing to divide by. */

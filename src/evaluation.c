@@ -136,9 +136,9 @@ static void put_matrix(struct rpu_document *doc, const struct rpu_evaluation *e)
     rpu_doc_put(doc, doc->root, "confusion", rows);
     for (uint32_t r = 0; r < e->classes; r++) {
         json_t *row = json_array();
-        doc->failed |= json_array_append_new(rows, row) != 0;
+        rpu_doc_append(doc, rows, row);
         for (uint32_t c = 0; c < e->classes; c++)
-            doc->failed |= json_array_append_new(row, rpu_doc_count(e->matrix[(size_t)r * e->classes + c])) != 0;
+            rpu_doc_append(doc, row, rpu_doc_count(e->matrix[(size_t)r * e->classes + c]));
     }
 }
 

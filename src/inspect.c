@@ -134,7 +134,7 @@ static json_t *figures_json(struct rpu_document *doc, const struct rpu_quantity_
     rpu_doc_put(doc, object, "deviation", rpu_doc_number(q->deviation));
     rpu_doc_put(doc, object, "bins", bins);
     for (size_t b = 0; b < RPU_INSPECT_BINS; b++)
-        doc->failed |= json_array_append_new(bins, rpu_doc_count(q->bins[b])) != 0;
+        rpu_doc_append(doc, bins, rpu_doc_count(q->bins[b]));
     return object;
 }
 
@@ -170,6 +170,6 @@ enum rpu_status rpu_inspect_json(char **text, const struct rpu_checkpoint *check
                             : json_null());
     rpu_doc_put(&doc, doc.root, "arrays", arrays);
     for (size_t a = 0; a < count; a++)
-        doc.failed |= json_array_append_new(arrays, array_json(&doc, &figures[a])) != 0;
+        rpu_doc_append(&doc, arrays, array_json(&doc, &figures[a]));
     return rpu_doc_finish(&doc, text, err);
 }

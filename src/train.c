@@ -76,6 +76,7 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
     r = calloc(1, sizeof *r);
     if (!r)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    r->tag = RPU_TRAINING_TAG;
     r->engine = engine;
     r->config = *config;
     r->data = data;
@@ -89,8 +90,9 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
 }
 
 void rpu_training_destroy(struct rpu_training *run) {
-    if (!run)
+    if (!rpu_is_training(run))
         return;
+    run->tag = 0;
     rpu_network_destroy(run->network);
     for (uint32_t e = 0; run->epochs && e < run->config.epochs; e++)
         free(run->epochs[e].arrays);
@@ -100,7 +102,7 @@ void rpu_training_destroy(struct rpu_training *run) {
 }
 
 enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks, struct rpu_error *err) {
-    return run ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
+    return rpu_is_training(run) ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
 }
 
 /* Reports where training is; true when the caller wants to stop. */
@@ -177,7 +179,7 @@ static void checkpoint_epoch(struct rpu_training *r) {
 
 enum rpu_status rpu_training_checkpoints(struct rpu_training *run, const struct rpu_checkpoint_times *times,
                                          rpu_checkpoint_fn *fn, void *user) {
-    if (!run || !times || !(times->seconds >= 0.0))
+    if (!rpu_is_training(run) || !times || !(times->seconds >= 0.0))
         return RPU_ERR_ARG;
     run->times = *times;
     run->checkpoint = fn;
@@ -326,7 +328,7 @@ static enum rpu_status run_epochs(void *context) {
 enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                  struct rpu_error *err) {
     struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
-    if (!run)
+    if (!rpu_is_training(run))
         return rpu_fail(err, RPU_ERR_ARG, "no run");
     run->last_checkpoint = rpu_now();
     rpu_network_goes_on(run->network);
@@ -334,25 +336,25 @@ enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *prog
 }
 
 struct rpu_network *rpu_training_network(struct rpu_training *run) {
-    return run ? run->network : NULL;
+    return rpu_is_training(run) ? run->network : NULL;
 }
 
 size_t rpu_training_epoch_count(const struct rpu_training *run) {
-    return run ? run->n_epochs : 0;
+    return rpu_is_training(run) ? run->n_epochs : 0;
 }
 
 const struct rpu_epoch *rpu_training_epoch(const struct rpu_training *run, size_t index) {
-    return run && index < run->n_epochs ? &run->epochs[index] : NULL;
+    return rpu_is_training(run) && index < run->n_epochs ? &run->epochs[index] : NULL;
 }
 
 uint64_t rpu_training_images(const struct rpu_training *run) {
-    return run ? run->images : 0;
+    return rpu_is_training(run) ? run->images : 0;
 }
 
 double rpu_training_seconds(const struct rpu_training *run) {
-    return run ? run->seconds : 0.0;
+    return rpu_is_training(run) ? run->seconds : 0.0;
 }
 
 uint64_t rpu_training_resumed(const struct rpu_training *run) {
-    return run ? run->resumed : 0;
+    return rpu_is_training(run) ? run->resumed : 0;
 }

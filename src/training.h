@@ -6,6 +6,8 @@
 
 #include <rpu/train.h>
 
+#define RPU_TRAINING_TAG 0x52505254u
+
 /** The epoch in work. */
 struct rpu_epoch_part {
     uint32_t done;                                 /**< images trained of it; its test comes after the last one */
@@ -15,6 +17,7 @@ struct rpu_epoch_part {
 };
 
 struct rpu_training {
+    uint32_t tag; /**< RPU_TRAINING_TAG while it lives */
     const struct rpu_engine *engine;
     struct rpu_config config; /**< `batch` at most the number of images */
     const struct rpu_dataset *data;
@@ -35,5 +38,9 @@ struct rpu_training {
     uint64_t train_hash, test_hash; /**< of the images, once `hashed` */
     int hashed;
 };
+
+static inline int rpu_is_training(const struct rpu_training *r) {
+    return r && r->tag == RPU_TRAINING_TAG;
+}
 
 #endif

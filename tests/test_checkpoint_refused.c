@@ -54,6 +54,17 @@ static void other_configurations_are_refused(void **state) {
     assert_int_equal(rpu_checkpoint_resume((struct rpu_checkpoint *)(void *)then, s.run, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_checkpoint_read(NULL, path, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_checkpoint_write(NULL, path, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_write(s.run, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_write((struct rpu_training *)(void *)then, path, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_resume(c, (struct rpu_training *)(void *)then, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_apply(c, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_apply(c, (struct rpu_network *)(void *)then, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_describe(NULL, NULL), RPU_ERR_ARG);
+    assert_null(rpu_checkpoint_config((struct rpu_checkpoint *)(void *)then));
+    assert_null(rpu_checkpoint_config(NULL));
+    assert_int_equal(rpu_checkpoint_tensor_count(NULL), 0);
+    rpu_checkpoint_free(NULL);
+    rpu_training_destroy((struct rpu_training *)(void *)then);
     rpu_checkpoint_free(c);
     tear_down(&s);
     free(then);
