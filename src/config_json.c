@@ -101,7 +101,8 @@ enum rpu_status rpu_config_from_json(struct rpu_config *config, const char *text
     }
     if (status == RPU_OK) {
         preset = rpu_node_child(root, "preset");
-        snprintf(made->preset, sizeof made->preset, "%s", preset && preset->text ? preset->text : "");
+        if (preset && rpu_preset_yaml(preset->text)) /* everything is stated: one that is not there is not missed */
+            snprintf(made->preset, sizeof made->preset, "%s", preset->text);
         status = rpu_config_fill(made, root, err);
     }
     if (status == RPU_OK)

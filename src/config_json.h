@@ -14,7 +14,8 @@ json_t *rpu_config_to_json(const struct rpu_config *config);
 /** Flags of json_dumps for it: a real is written as it was read. */
 #define RPU_JSON_CONFIG JSON_REAL_PRECISION(15)
 
-/** Reads what rpu_config_to_json gave, as text, with all the checks of a file; `origin` names it in errors. */
+/** Reads what rpu_config_to_json gave, as text, with all the checks of a file; `origin` names it in errors.
+ *  A preset's name that this version does not know is left out. */
 enum rpu_status rpu_config_from_json(struct rpu_config *config, const char *text, const char *origin,
                                      struct rpu_error *err);
 

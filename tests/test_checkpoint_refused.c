@@ -236,6 +236,12 @@ static void false_metadata_are_refused(void **state) {
     refuse_file(with_text("history", "[}"), RPU_ERR_FORMAT, "history: no JSON");
     refuse_file(with_text("config", "{training: {eta: nan}}"), RPU_ERR_FORMAT, "training.eta");
     refuse_file(with_text("config", "{a: 1}"), RPU_ERR_FORMAT, "metadata config");
+    /* a preset that is not known here says nothing that the rest does not */
+    struct rpu_checkpoint *c =
+        read_checkpoint(with_text("config", "{preset: other, network: {layers: [{type: conv, outputs: 4, kernel: 3}, "
+                                            "{type: fc, outputs: 7}, {type: softmax}]}}"));
+    assert_string_equal(rpu_checkpoint_config(c)->preset, "");
+    rpu_checkpoint_free(c);
     refuse_file(with_text("data", "{\"train_images\": 14}"), RPU_ERR_FORMAT, "test_images");
 }
 
