@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file app.h
- *  The one internal header of the commands: provenance, the results document, files that appear whole or not at all,
- *  comparisons of benchmarks, sweeps, and the processes of a job. None of it is part of librpu; it is linked into the
- * programs. */
+ *  The one internal header of the commands: provenance, the results document, comparisons of benchmarks, sweeps, tests
+ *  and figures of checkpoints, and the processes of a job. None of it is part of librpu, but for files that appear
+ * whole or not at all (outfile.h); it is linked into the programs. */
 #ifndef RPU_SRC_APP_H
 #define RPU_SRC_APP_H
 
