@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file app.h
- *  The one internal header of the commands: provenance, the results document, files that appear whole or not at all,
- *  comparisons of benchmarks, mappings, sweeps, and the processes of a job. None of it is part of librpu; it is linked
- * into the programs. */
+ *  The one internal header of the commands: provenance, the results document, comparisons of benchmarks, mappings,
+ *  sweeps, tests and figures of checkpoints, and the processes of a job. None of it is part of librpu, but for files
+ *  that appear whole or not at all (outfile.h); it is linked into the programs. */
 #ifndef RPU_SRC_APP_H
 #define RPU_SRC_APP_H
 
+#include <rpu/checkpoint.h>
 #include <rpu/config.h>
 #include <rpu/data.h>
 #include <rpu/engine.h>
@@ -14,11 +15,17 @@
 
 #include "compare.h"
 #include "dist.h"
+#include "evaluation.h"
+#include "inspect.h"
 #include "mapping_json.h"
+#include "outfile.h"
 #include "sweep.h"
 #include "sweep_result.h"
 
 #include <stddef.h>
+
+/** Name of a training's checkpoint in the folder of --out. */
+#define RPU_CHECKPOINT_NAME "checkpoint.safetensors"
 
 /* ---- provenance.c: what was built, and when ---- */
 
@@ -41,6 +48,7 @@ struct rpu_results {
     struct rpu_training *run;
     const char *date; /**< start of the training, see rpu_date */
     int interrupted;  /**< 1: the training was stopped before its end */
+    int diverged;     /**< 1: because it diverged */
     int ranks, hosts; /**< processes that shared it, and machines they ran on; at least 1 */
 };
 
@@ -57,22 +65,5 @@ enum rpu_status rpu_info_json(char **text, const struct rpu_engine *engine, stru
 
 /** What an engine recorded (rpu_engine_trace), in Chrome's trace-event format, malloc'd. */
 enum rpu_status rpu_trace_json(char **text, const struct rpu_engine *engine, struct rpu_error *err);
-
-/* ---- outfile.c ---- */
-
-/** A file in the making. */
-struct rpu_outfile;
-
-/** Starts writing `path` under a temporary name in the same folder, so that a folder that is missing or not writable
- *  is found out early. A symbolic link is followed; what exists and is no regular file (a device, a pipe) is written
- *  directly. RPU_ERR_IO, RPU_ERR_NOMEM. */
-enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, struct rpu_error *err);
-
-/** Writes the whole text, syncs it, gives the file its name, and syncs the folder. The object is freed, whether this
- *  works or not; if it does not, an old file of that name is still there. */
-enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err);
-
-/** Gives up: removes the temporary file and frees the object. Null is allowed. */
-void rpu_outfile_abandon(struct rpu_outfile *file);
 
 #endif

@@ -344,9 +344,19 @@ enum rpu_status rpu_array_get_weights(const struct rpu_array *a, float *weights)
 }
 
 enum rpu_status rpu_array_set_weights(struct rpu_array *a, const float *weights) {
+    if (!rpu_all_finite(weights, (size_t)a->m * a->n))
+        return RPU_ERR_RANGE;
     for (size_t t = 0; t < rpu_array_tiles(a); t++)
         rpu_tile_put(a->tiles[t], weights + row_of(a, t / a->cols) * a->n + col_of(a, t % a->cols), a->n);
     return RPU_OK;
+}
+
+int rpu_array_is_finite(const struct rpu_array *a) {
+    for (size_t t = 0; t < rpu_array_tiles(a); t++)
+        for (size_t i = 0; i < a->tiles[t]->m; i++)
+            if (!rpu_all_finite(a->tiles[t]->w + i * a->tiles[t]->ldw, a->tiles[t]->n))
+                return 0;
+    return 1;
 }
 
 double rpu_array_at_bound(const struct rpu_array *a) {

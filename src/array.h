@@ -92,6 +92,8 @@ enum rpu_status rpu_array_get_weights(const struct rpu_array *array, float *weig
 enum rpu_status rpu_array_set_weights(struct rpu_array *array, const float *weights);
 /** Copies one row of the logical weights. */
 void rpu_array_row(const struct rpu_array *array, size_t row, float *weights);
+/** Whether all of them are finite numbers. */
+int rpu_array_is_finite(const struct rpu_array *array);
 double rpu_array_at_bound(const struct rpu_array *array);
 
 #endif

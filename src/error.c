@@ -19,6 +19,7 @@ const char *rpu_status_name(enum rpu_status status) {
     case RPU_ERR_CONFIG: return "RPU_ERR_CONFIG";
     case RPU_ERR_UNSUPPORTED: return "RPU_ERR_UNSUPPORTED";
     case RPU_ERR_INTERRUPTED: return "RPU_ERR_INTERRUPTED";
+    case RPU_ERR_DIVERGED: return "RPU_ERR_DIVERGED";
     }
     return "RPU_ERR_UNKNOWN";
 }

@@ -267,8 +267,9 @@ enum rpu_status rpu_network_train(struct rpu_network *network, const struct rpu_
     return RPU_OK;
 }
 
-enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct rpu_images *images, uint32_t first,
-                                     uint32_t count, uint64_t step, uint64_t *errors, double *loss) {
+/* Evaluates images; `guesses` may be null. */
+static enum rpu_status evaluate(struct rpu_network *network, const struct rpu_images *images, uint32_t first,
+                                uint32_t count, uint64_t step, uint32_t *guesses, uint64_t *errors, double *loss) {
     struct rpu_pass p = {.images = images, .first = first, .count = count, .step = step, .evaluate = 1};
     enum rpu_status status = count <= UINT32_MAX - first ? check_pass(network, &p) : RPU_ERR_RANGE;
     if (status != RPU_OK)
@@ -285,6 +286,8 @@ enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct r
         if (status != RPU_OK)
             return status;
         for (size_t i = 0; i < p.count; i++) {
+            if (guesses)
+                guesses[done + i] = network->guess[i];
             if (errors)
                 *errors += network->guess[i] != images->labels[p.first + i];
             if (loss)
@@ -292,6 +295,16 @@ enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct r
         }
     }
     return RPU_OK;
+}
+
+enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct rpu_images *images, uint32_t first,
+                                     uint32_t count, uint64_t step, uint64_t *errors, double *loss) {
+    return evaluate(network, images, first, count, step, NULL, errors, loss);
+}
+
+enum rpu_status rpu_network_classify(struct rpu_network *network, const struct rpu_images *images, uint32_t first,
+                                     uint32_t count, uint64_t step, uint32_t *classes, double *loss) {
+    return classes ? evaluate(network, images, first, count, step, classes, NULL, loss) : RPU_ERR_ARG;
 }
 
 /* ---- looking at it ---- */
@@ -345,6 +358,7 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
     stats->apply_seconds /= (double)network->n_workers;
     if (network->exchange)
         rpu_exchange_add_others(network, (uint32_t)index, stats);
+    rpu_array_stats_add(stats, &network->carried[index]);
     return RPU_OK;
 }
 
@@ -361,8 +375,26 @@ enum rpu_status rpu_network_array_signals(const struct rpu_network *network, siz
 void rpu_network_clear_stats(struct rpu_network *network) {
     if (is_network(network) && network->exchange)
         rpu_exchange_clear_others(network);
+    if (is_network(network))
+        memset(network->carried, 0, sizeof network->carried);
     for (size_t t = 0; is_network(network) && t < network->n_workers; t++)
         memset(network->workers[t].stats, 0, network->n_arrays * sizeof *network->workers[t].stats);
+}
+
+void rpu_network_carry_stats(struct rpu_network *network, size_t index, const struct rpu_array_stats *stats) {
+    network->carried[index] = *stats;
+}
+
+struct rpu_array *rpu_network_array(const struct rpu_network *network, size_t index) {
+    const struct rpu_layer *l = array_at(network, index);
+    return l ? l->array : NULL;
+}
+
+int rpu_network_is_finite(const struct rpu_network *network) {
+    for (size_t a = 0; a < network->n_arrays; a++)
+        if (!rpu_array_is_finite(array_at(network, a)->array))
+            return 0;
+    return 1;
 }
 
 struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t index) {
@@ -385,16 +417,6 @@ double rpu_network_at_bound(const struct rpu_network *network, size_t index) {
     return l ? rpu_array_at_bound(l->array) : 0.0;
 }
 
-/* One row as little-endian bytes, whatever the machine's order. */
-static void little_endian(const float *row, size_t n, unsigned char *bytes) {
-    for (size_t j = 0; j < n; j++) {
-        uint32_t b;
-        memcpy(&b, row + j, sizeof b);
-        for (unsigned k = 0; k < 4; k++)
-            bytes[4 * j + k] = (unsigned char)(b >> (8 * k));
-    }
-}
-
 enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *digest) {
     XXH3_state_t *state;
     unsigned char *bytes;
@@ -413,7 +435,7 @@ enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *
             const struct rpu_array *array = array_at(network, a)->array;
             for (size_t i = 0; i < array->m; i++) {
                 rpu_array_row(array, i, row);
-                little_endian(row, array->n, bytes);
+                rpu_little_endian(row, array->n, bytes);
                 XXH3_64bits_update(state, bytes, (size_t)array->n * 4);
             }
         }

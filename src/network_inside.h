@@ -18,6 +18,17 @@ struct rpu_array_signals {
 enum rpu_status rpu_network_array_signals(const struct rpu_network *network, size_t index, size_t image,
                                           struct rpu_array_signals *signals);
 
+struct rpu_array;
+
+/** The array itself; null when index is out of range. */
+struct rpu_array *rpu_network_array(const struct rpu_network *network, size_t index);
+
+/** Sets what the statistics of an array count from: those of a training that this network goes on with. */
+void rpu_network_carry_stats(struct rpu_network *network, size_t index, const struct rpu_array_stats *stats);
+
+/** Whether all weights are finite numbers. */
+int rpu_network_is_finite(const struct rpu_network *network);
+
 /** Whether to stop training. Alone: what this process wants. Where several share the network: what any of them wanted
  *  before the last exchange, so that all hear it after the same minibatch; the wish stays. */
 int rpu_network_stops(struct rpu_network *network, int wanted);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app.h"
+#include "outfile.h"
 #include "error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,7 +87,8 @@ enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, st
     return RPU_OK;
 }
 
-static int write_all(int fd, const char *text, size_t size) {
+static int write_all(int fd, const void *bytes, size_t size) {
+    const char *text = bytes;
     while (size > 0) {
         const ssize_t n = write(fd, text, size);
         if (n < 0 && errno == EINTR)
@@ -123,6 +125,10 @@ static int finish(struct rpu_outfile *f) {
     return close(fd) == 0 && synced == 0 ? 0 : -1;
 }
 
+enum rpu_status rpu_outfile_write(struct rpu_outfile *file, const void *bytes, size_t size, struct rpu_error *err) {
+    return write_all(file->fd, bytes, size) == 0 ? RPU_OK : fail(err, file->path, "cannot write the file");
+}
+
 enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err) {
     enum rpu_status status = RPU_OK;
     if (write_all(file->fd, text, size) != 0 || finish(file) != 0)
@@ -143,4 +149,26 @@ void rpu_outfile_abandon(struct rpu_outfile *file) {
     if (!file->direct)
         unlink(file->temporary); /* after a rename the name is gone, and this does nothing */
     free(file);
+}
+
+/* Whether a name is ".NAME.tmp-..." of one of the names. */
+static int is_leftover(const char *entry, const char *const *names) {
+    static const char mark[] = ".tmp-";
+    for (; *names; names++) {
+        const size_t length = strlen(*names);
+        if (entry[0] == '.' && strncmp(entry + 1, *names, length) == 0 &&
+            strncmp(entry + 1 + length, mark, sizeof mark - 1) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+void rpu_outfile_clean(const char *folder, const char *const *names) {
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (is_leftover(entry->d_name, names))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
 }

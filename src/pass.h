@@ -121,6 +121,7 @@ struct rpu_network {
     uint32_t *guess;
     struct rpu_worker *workers;
     size_t n_workers;
+    struct rpu_array_stats carried[RPU_LAYERS_MAX]; /**< statistics from before a checkpoint */
     struct rpu_plan plan;
     struct rpu_pass pass;
     struct rpu_exchange *exchange; /**< with other processes; null: alone */

@@ -136,6 +136,7 @@ static void put_digest(struct rpu_document *doc, const struct rpu_network *netwo
 static void put_totals(struct rpu_document *doc, const struct rpu_results *r) {
     const double images = (double)rpu_training_images(r->run), seconds = rpu_training_seconds(r->run);
     rpu_doc_put(doc, doc->root, "images_trained", rpu_doc_count(rpu_training_images(r->run)));
+    rpu_doc_put(doc, doc->root, "images_resumed", rpu_doc_count(rpu_training_resumed(r->run)));
     rpu_doc_put(doc, doc->root, "images_per_second", rpu_doc_ratio(images, seconds));
     rpu_doc_put(doc, doc->root, "train_seconds", rpu_doc_number(seconds));
 }
@@ -147,6 +148,7 @@ enum rpu_status rpu_results_json(char **text, const struct rpu_results *r, struc
     rpu_doc_schema(&doc, "rpubench-result");
     rpu_doc_put(&doc, doc.root, "date", json_string(r->date));
     rpu_doc_put(&doc, doc.root, "interrupted", json_boolean(r->interrupted));
+    rpu_doc_put(&doc, doc.root, "diverged", json_boolean(r->diverged));
     rpu_doc_put(&doc, doc.root, "seed", rpu_json_integer(r->config->seed));
     rpu_doc_provenance(&doc, r->engine);
     rpu_doc_put(&doc, doc.root, "ranks", json_integer(r->ranks));

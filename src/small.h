@@ -3,7 +3,10 @@
 #ifndef RPU_SRC_SMALL_H
 #define RPU_SRC_SMALL_H
 
+#include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 /** Seconds on a clock that only goes forward. */
@@ -16,6 +19,24 @@ static inline double rpu_now(void) {
 /** Bytes rounded up to whole cache lines. */
 static inline size_t rpu_lines(size_t bytes) {
     return (bytes + 63) / 64 * 64;
+}
+
+/** Floats as little-endian bytes, whatever the machine's order. */
+static inline void rpu_little_endian(const float *values, size_t n, unsigned char *bytes) {
+    for (size_t j = 0; j < n; j++) {
+        uint32_t b;
+        memcpy(&b, values + j, sizeof b);
+        for (unsigned k = 0; k < 4; k++)
+            bytes[4 * j + k] = (unsigned char)(b >> (8 * k));
+    }
+}
+
+/** Whether all of `n` numbers are finite. */
+static inline int rpu_all_finite(const float *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return 0;
+    return 1;
 }
 
 #endif

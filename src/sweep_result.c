@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <rpu/checkpoint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,19 @@ enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, 
         summarize(summary, root);
     json_decref(root);
     return status;
+}
+
+int rpu_checkpoint_fits(const char *path, const struct rpu_config *config) {
+    struct rpu_checkpoint *checkpoint = NULL;
+    struct rpu_error err;
+    int fits = rpu_checkpoint_read(&checkpoint, path, &err) == RPU_OK &&
+               rpu_config_same(rpu_checkpoint_config(checkpoint), config, path, &err) == RPU_OK;
+    struct rpu_checkpoint_info info;
+    if (fits)
+        fits = rpu_checkpoint_describe(checkpoint, &info) == RPU_OK &&
+               (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
+    rpu_checkpoint_free(checkpoint);
+    return fits;
 }
 
 /* ---- spread over the seeds ---- */

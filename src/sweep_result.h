@@ -40,6 +40,9 @@ const char *rpu_run_state_name(enum rpu_run_state state);
 enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, const struct rpu_config *config,
                                  struct rpu_error *err);
 
+/** Whether a training of this configuration can go on from that checkpoint. */
+int rpu_checkpoint_fits(const char *path, const struct rpu_config *config);
+
 /** Mean and spread of the test error over the seeds of one setting. */
 struct rpu_spread {
     size_t first;           /**< first run of the setting */

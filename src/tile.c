@@ -330,6 +330,8 @@ void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld) {
 enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights) {
     if (!is_tile(tile) || !weights)
         return RPU_ERR_ARG;
+    if (!rpu_all_finite(weights, (size_t)tile->m * tile->n))
+        return RPU_ERR_RANGE;
     rpu_tile_put(tile, weights, tile->n);
     return RPU_OK;
 }

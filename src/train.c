@@ -2,25 +2,14 @@
 #include "engine.h"
 #include "error.h"
 #include "network_inside.h"
+#include "poly.h"
 #include "rng.h"
 #include "small.h"
+#include "training.h"
 
-#include <rpu/train.h>
-
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct rpu_training {
-    const struct rpu_engine *engine;
-    struct rpu_config config;
-    const struct rpu_dataset *data;
-    struct rpu_network *network;
-    uint32_t *order;
-    struct rpu_epoch *epochs;
-    size_t n_epochs; /* finished */
-    uint64_t images;
-    double seconds;
-};
 
 /* What the running call keeps for its progress reports. */
 struct report {
@@ -87,6 +76,7 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
     r = calloc(1, sizeof *r);
     if (!r)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    r->tag = RPU_TRAINING_TAG;
     r->engine = engine;
     r->config = *config;
     r->data = data;
@@ -100,8 +90,9 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
 }
 
 void rpu_training_destroy(struct rpu_training *run) {
-    if (!run)
+    if (!rpu_is_training(run))
         return;
+    run->tag = 0;
     rpu_network_destroy(run->network);
     for (uint32_t e = 0; run->epochs && e < run->config.epochs; e++)
         free(run->epochs[e].arrays);
@@ -111,7 +102,7 @@ void rpu_training_destroy(struct rpu_training *run) {
 }
 
 enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks, struct rpu_error *err) {
-    return run ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
+    return rpu_is_training(run) ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
 }
 
 /* Reports where training is; true when the caller wants to stop. */
@@ -156,19 +147,67 @@ static void diagnose(struct rpu_training *r, const struct rpu_array_stats *befor
     }
 }
 
-/* The training part of an epoch. */
-static enum rpu_status train_images(struct rpu_training *r, uint32_t epoch, struct report *report, double *loss) {
+/* ---- time and checkpoints ---- */
+
+/* Adds the time that went by to what is counted. */
+static void count_time(struct rpu_training *r) {
+    const double at = rpu_now();
+    r->part.seconds += at - r->since;
+    r->seconds += at - r->since;
+    r->since = at;
+}
+
+static void call_for_checkpoint(struct rpu_training *r) {
+    r->checkpoint(r, r->checkpoint_user);
+    r->last_checkpoint = r->since = rpu_now();
+}
+
+/* After a minibatch of `count` images. */
+static void checkpoint_images(struct rpu_training *r, uint32_t count) {
+    const struct rpu_checkpoint_times *t = &r->times;
+    if (!r->checkpoint || !((t->images && r->images / t->images > (r->images - count) / t->images) ||
+                            (t->seconds > 0.0 && rpu_now() - r->last_checkpoint >= t->seconds)))
+        return;
+    count_time(r);
+    call_for_checkpoint(r);
+}
+
+static void checkpoint_epoch(struct rpu_training *r) {
+    if (r->checkpoint && r->times.epochs && r->n_epochs % r->times.epochs == 0)
+        call_for_checkpoint(r);
+}
+
+enum rpu_status rpu_training_checkpoints(struct rpu_training *run, const struct rpu_checkpoint_times *times,
+                                         rpu_checkpoint_fn *fn, void *user) {
+    if (!rpu_is_training(run) || !times || !(times->seconds >= 0.0))
+        return RPU_ERR_ARG;
+    run->times = *times;
+    run->checkpoint = fn;
+    run->checkpoint_user = user;
+    return RPU_OK;
+}
+
+/* ---- an epoch ---- */
+
+/* The training part of an epoch, from where it stands. */
+static enum rpu_status train_images(struct rpu_training *r, uint32_t epoch, struct report *report) {
     const struct rpu_images *im = &r->data->train;
-    rpu_shuffle(r->order, im->count, r->config.seed, epoch);
-    for (uint32_t done = 0; done < im->count;) {
-        const uint32_t left = im->count - done, count = left < r->config.batch ? left : r->config.batch;
-        const enum rpu_status status = rpu_network_train(r->network, im, r->order + done, count, r->images, loss);
+    struct rpu_epoch_part *part = &r->part;
+    if (part->done < im->count)
+        rpu_shuffle(r->order, im->count, r->config.seed, epoch);
+    while (part->done < im->count) {
+        const uint32_t left = im->count - part->done, count = left < r->config.batch ? left : r->config.batch;
+        const enum rpu_status status =
+            rpu_network_train(r->network, im, r->order + part->done, count, r->images, &part->loss);
         if (status != RPU_OK)
             return status;
-        done += count;
+        if (!isfinite(part->loss))
+            return RPU_ERR_DIVERGED;
+        part->done += count;
         r->images += count;
         report->images += count;
-        if (rpu_network_stops(r->network, tell(r, report, epoch, done, NULL)))
+        checkpoint_images(r, count);
+        if (rpu_network_stops(r->network, tell(r, report, epoch, part->done, NULL)))
             return RPU_ERR_INTERRUPTED;
     }
     return RPU_OK;
@@ -194,31 +233,75 @@ static enum rpu_status evaluate(struct rpu_training *r, uint32_t epoch, struct r
     return RPU_OK;
 }
 
+static int is_floating_point(const struct rpu_config *c) {
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        if ((c->layers[i].kind == RPU_LAYER_CONV || c->layers[i].kind == RPU_LAYER_FC) &&
+            c->layers[i].tile.device.kind != RPU_DEVICE_PERFECT)
+            return 0;
+    return 1;
+}
+
+/* Loss of guessing: ln(classes). */
+static double guessing(const struct rpu_training *r) {
+    const uint32_t a = r->data->train.classes, b = r->data->test.classes;
+    return rpu_log((double)(a > b ? a : b));
+}
+
+/* Whether what the epoch came to is still a training. */
+static enum rpu_status check_epoch(const struct rpu_training *r, const struct rpu_epoch *out) {
+    const double most = RPU_DIVERGED_LOSS * guessing(r);
+    if (!isfinite(out->test_loss) || !rpu_network_is_finite(r->network))
+        return RPU_ERR_DIVERGED;
+    return is_floating_point(&r->config) && out->train_loss > most && out->test_loss > most ? RPU_ERR_DIVERGED : RPU_OK;
+}
+
+static enum rpu_status fail_epoch(const struct rpu_training *r, enum rpu_status status, const struct rpu_epoch *out,
+                                  struct rpu_error *err) {
+    const uint32_t epoch = (uint32_t)r->n_epochs + 1;
+    if (status == RPU_ERR_INTERRUPTED)
+        return rpu_fail(err, status, "stopped in epoch %u of %u", epoch, r->config.epochs);
+    if (status == RPU_ERR_DIVERGED && r->part.done < r->data->train.count)
+        return rpu_fail(
+            err, status,
+            "the training diverged: after %llu images, in epoch %u, the loss is no finite number; eta is %g",
+            (unsigned long long)r->images, epoch, (double)r->config.eta);
+    if (status == RPU_ERR_DIVERGED)
+        return rpu_fail(err, status,
+                        "the training diverged: epoch %u ends with train loss %g, test loss %g%s, where guessing has "
+                        "%.3g; eta is %g",
+                        epoch, out->train_loss, out->test_loss,
+                        rpu_network_is_finite(r->network) ? "" : " and weights that are no finite numbers", guessing(r),
+                        (double)r->config.eta);
+    return rpu_fail(err, status, "epoch %u: %s", epoch,
+                    rpu_network_exchange_failure(r->network) ? rpu_network_exchange_failure(r->network)
+                                                             : "the data set does not fit the network");
+}
+
 static enum rpu_status run_epoch(struct rpu_training *r, struct report *report, struct rpu_error *err) {
     const uint32_t epoch = (uint32_t)r->n_epochs;
     struct rpu_epoch *out = &r->epochs[epoch];
-    struct rpu_array_stats before[RPU_LAYERS_MAX];
-    const double start = rpu_now();
-    double loss = 0.0;
     enum rpu_status status;
-    for (size_t a = 0; a < rpu_network_array_count(r->network); a++)
-        rpu_network_array_stats(r->network, a, &before[a]);
-    status = train_images(r, epoch, report, &loss);
-    out->train_seconds = rpu_now() - start;
-    r->seconds += out->train_seconds;
+    double test_start;
+    for (size_t a = 0; r->part.done == 0 && a < rpu_network_array_count(r->network); a++)
+        rpu_network_array_stats(r->network, a, &r->part.before[a]);
+    r->since = rpu_now();
+    status = train_images(r, epoch, report);
+    count_time(r);
+    test_start = r->since;
     if (status == RPU_OK)
         status = evaluate(r, epoch, report, out);
-    if (status == RPU_ERR_INTERRUPTED)
-        return rpu_fail(err, status, "stopped in epoch %u of %u", epoch + 1, r->config.epochs);
+    out->train_loss = r->part.loss / r->data->train.count;
+    if (status == RPU_OK)
+        status = check_epoch(r, out);
     if (status != RPU_OK)
-        return rpu_fail(err, status, "epoch %u: %s", epoch + 1,
-                        rpu_network_exchange_failure(r->network) ? rpu_network_exchange_failure(r->network)
-                                                                 : "the data set does not fit the network");
-    diagnose(r, before, out);
+        return fail_epoch(r, status, out, err);
+    diagnose(r, r->part.before, out);
     out->epoch = epoch + 1;
-    out->train_loss = loss / r->data->train.count;
-    out->seconds = rpu_now() - start;
+    out->train_seconds = r->part.seconds;
+    out->seconds = r->part.seconds + (rpu_now() - test_start);
     r->n_epochs++;
+    memset(&r->part, 0, sizeof r->part);
+    checkpoint_epoch(r);
     if (rpu_network_stops(r->network, tell(r, report, epoch, r->data->train.count, out)) &&
         r->n_epochs < r->config.epochs)
         return rpu_fail(err, RPU_ERR_INTERRUPTED, "stopped after epoch %u of %u", epoch + 1, r->config.epochs);
@@ -245,28 +328,33 @@ static enum rpu_status run_epochs(void *context) {
 enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                  struct rpu_error *err) {
     struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
-    if (!run)
+    if (!rpu_is_training(run))
         return rpu_fail(err, RPU_ERR_ARG, "no run");
+    run->last_checkpoint = rpu_now();
     rpu_network_goes_on(run->network);
     return rpu_sched_team(run->engine->sched, run_epochs, &running);
 }
 
 struct rpu_network *rpu_training_network(struct rpu_training *run) {
-    return run ? run->network : NULL;
+    return rpu_is_training(run) ? run->network : NULL;
 }
 
 size_t rpu_training_epoch_count(const struct rpu_training *run) {
-    return run ? run->n_epochs : 0;
+    return rpu_is_training(run) ? run->n_epochs : 0;
 }
 
 const struct rpu_epoch *rpu_training_epoch(const struct rpu_training *run, size_t index) {
-    return run && index < run->n_epochs ? &run->epochs[index] : NULL;
+    return rpu_is_training(run) && index < run->n_epochs ? &run->epochs[index] : NULL;
 }
 
 uint64_t rpu_training_images(const struct rpu_training *run) {
-    return run ? run->images : 0;
+    return rpu_is_training(run) ? run->images : 0;
 }
 
 double rpu_training_seconds(const struct rpu_training *run) {
-    return run ? run->seconds : 0.0;
+    return rpu_is_training(run) ? run->seconds : 0.0;
+}
+
+uint64_t rpu_training_resumed(const struct rpu_training *run) {
+    return rpu_is_training(run) ? run->resumed : 0;
 }

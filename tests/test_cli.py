@@ -13,13 +13,15 @@ import time
 import e2e
 from e2e import SMALL, fails, run, succeed
 
-COMMANDS = ["train", "sweep", "bench", "compare", "map", "presets", "info", "help"]
+COMMANDS = ["train", "eval", "inspect", "sweep", "bench", "compare", "map", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
-                 "trace", "bind", "quiet", "help", "version"]
+                 "trace", "bind", "checkpoint-every", "resume", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
 MAP_OPTIONS = ["net", "input", "set", "array", "place", "t-meas", "t-slot", "replicas", "rereads", "for", "json", "help",
                "version"]
+EVAL_OPTIONS = ["data", "limit-test", "read", "threads", "bind", "isa", "json", "quiet"]
+INSPECT_OPTIONS = ["array", "json", "quiet"]
 COMPARE_OPTIONS = ["threshold", "alpha", "time", "rename", "json", "quiet", "help", "version"]
 
 
@@ -35,7 +37,7 @@ def test_help_of_every_command():
         assert text.startswith(f"Usage: rpubench {command} "), text
         assert text == succeed("help", command).stdout
         assert text == succeed(command, "-h").stdout
-        for code in ("0 ", "1 ", "2 ", "130 "):
+        for code in ("0 ", "1 ", "2 ", "3 ", "130 "):
             assert re.search(rf"^  {code}", text, re.M), f"exit code {code} is not documented for {command}"
     for option in TRAIN_OPTIONS:
         assert f"--{option}" in succeed("train", "--help").stdout, option
@@ -43,6 +45,9 @@ def test_help_of_every_command():
         assert f"--{option}" in succeed("sweep", "--help").stdout, option
     for option in MAP_OPTIONS:
         assert f"--{option}" in succeed("map", "--help").stdout, option
+    for command, options in (("eval", EVAL_OPTIONS), ("inspect", INSPECT_OPTIONS)):
+        for option in options:
+            assert f"--{option}" in succeed(command, "--help").stdout, option
     for option in COMPARE_OPTIONS:
         assert f"--{option}" in succeed("compare", "--help").stdout, option
 
@@ -55,7 +60,8 @@ def test_help_of_the_program():
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-VARIABLES = {"RPU_ISA": {"train", "sweep", "bench", "info"}, "OMP_NUM_THREADS": {"train", "bench", "info"},
+VARIABLES = {"RPU_ISA": {"train", "eval", "sweep", "bench", "info"},
+             "OMP_NUM_THREADS": {"train", "eval", "bench", "info"},
              "RPUBENCH_BENCH": {"bench"}}
 
 

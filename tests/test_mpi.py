@@ -179,6 +179,37 @@ def test_a_rank_of_a_training_that_dies():
     assert train(3, *LONG, "--epochs", "1", "--out", "runs")["weights_digest"] == before["weights_digest"]
 
 
+def test_ranks_go_on_from_a_checkpoint():
+    """Killed on three ranks, gone on with two, interrupted, ended by a single process: the bits of one alone."""
+    alone = e2e.train(*LONG, "--epochs", "40")
+    kept = ["--checkpoint-every", "8images", "--out", "runs", "--resume"]
+    with start(3, *LONG, *kept, "--epochs", "100000", of="train") as job:
+        until(lambda: "epoch 2/" in job.stdout.readline(), job)
+        os.kill(rank_process(job, 1), signal.SIGKILL)
+        job.communicate(timeout=60)
+    assert job.returncode not in (0, 130)
+    e2e.succeed("inspect", "-q", "runs/checkpoint.safetensors")
+    with start(2, *LONG, *kept, "--epochs", "100000", of="train") as job:
+        until(lambda: "resumed after" in job.stdout.readline(), job)
+        until(lambda: "epoch " in job.stdout.readline(), job)
+        job.send_signal(signal.SIGINT)
+        check_interrupted(job)
+    images = read_json("runs/result.json")["images_trained"]
+    assert sorted(os.listdir("runs")) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+    epochs = str(max(40, images // 200 + 1))
+    if epochs != "40":
+        alone = e2e.train(*LONG, "--epochs", epochs)
+    for ranks in (2, 1):
+        shutil.copytree("runs", f"on{ranks}")
+        record = train(ranks, *LONG, "--epochs", epochs, "--resume", "--out", f"on{ranks}")
+        assert record["images_resumed"] == images and record["ranks"] == ranks
+        assert outcome(record) == outcome(alone), ranks
+    with open("runs/checkpoint.safetensors", "r+b") as file:
+        file.truncate(1000)
+    result = mpirun(3, e2e.PROGRAM, "train", *LONG, "--epochs", epochs, "--resume", "--out", "runs")
+    assert result.returncode == 1 and result.stderr.count("runs/checkpoint.safetensors: ") == 1, result.stderr
+
+
 def check_interrupted(job):
     """The job has been told to stop: rank 0 has written what was finished, at the end of a minibatch."""
     _, err = job.communicate(timeout=60)
@@ -187,7 +218,7 @@ def check_interrupted(job):
     assert record["interrupted"] is True and record["images_trained"] % 4 == 0, err
     finished = len(record["epochs"])
     assert finished >= 1 and finished * 200 <= record["images_trained"] <= (finished + 1) * 200
-    assert sorted(os.listdir("runs")) == ["config.yaml", "result.json"]
+    assert sorted(os.listdir("runs")) == ["checkpoint.safetensors", "config.yaml", "result.json"]
     alone = e2e.train(*LONG, "--epochs", "1")
     assert record["epochs"][0]["train_loss"] == alone["epochs"][0]["train_loss"]
 

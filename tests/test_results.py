@@ -13,7 +13,7 @@ TYPES = {"string": (str,), "integer": (int,), "real": (float, int, type(None)), 
          "null": (type(None),), "integer or string": (int, str), "integer or null": (int, type(None))}
 # Objects whose keys are names.
 NAMED = ("kernels", "cycles", "pulses", "epochs[].arrays", "runs[].values", "settings[].values",
-         "replication.training[].copies", "replication.inference[].copies")
+         "replication.training[].copies", "replication.inference[].copies", "arrays[].quantities")
 
 
 def documented(title):
@@ -144,12 +144,6 @@ def test_seeds_of_any_size():
                         (2**64 - 1, str(2**64 - 1))):
         result = e2e.train("lenet-fp", *SMALL, "--seed", str(seed))
         assert result["seed"] == value and result["config"]["training"]["seed"] == value, seed
-
-
-def test_losses_that_are_not_finite_are_null():
-    result = e2e.train("lenet-fp", *SMALL, "--set", "training.eta=1000")
-    values = [result["epochs"][0][key] for key in ("train_loss", "test_loss")]
-    assert all(v is None or (isinstance(v, float) and v > 5) for v in values), values
 
 
 if __name__ == "__main__":

@@ -199,7 +199,9 @@ def interrupted_sweep(number, code):
     """Starts four runs, one at a time, and stops the sweep in the second; returns the stamp of the first."""
     write("sweep.yaml", SLOW + "seeds: [1, 2, 3, 4]\n")
     with start("sweep.yaml", "--out", "runs", "--jobs", "1") as sweep:
-        until(lambda: os.path.exists("runs/seed=2/config.yaml"), sweep)
+        # the files in the making are there once the training handles signals
+        until(lambda: os.path.isdir("runs/seed=2") and any(name.startswith(".result.json.tmp-")
+                                                           for name in os.listdir("runs/seed=2")), sweep)
         time.sleep(0.05)
         sweep.send_signal(number)
         out, err = sweep.communicate(timeout=60)
@@ -216,6 +218,9 @@ def goes_on(before):
     assert "3 done, 1 kept from before" in out, out
     alone = e2e.train("--limit-train", "60", "--limit-test", "20", "--epochs", "30", "--seed", "2")
     assert table("runs")["seed=2"]["weights_digest"] == alone["weights_digest"]
+    assert 0 < read_json("runs/seed=2/result.json")["images_resumed"] <= read_json("runs/seed=2/result.json")["images_trained"]
+    assert read_json("runs/seed=3/result.json")["images_resumed"] == 0
+    assert sorted(os.listdir("runs/seed=2")) == ["config.yaml", "result.json"]
     assert not leftovers("runs")
 
 
@@ -235,6 +240,14 @@ def test_termination():
 def test_kill():
     before, _ = interrupted_sweep(signal.SIGKILL, -9)
     goes_on(before)
+
+
+def test_a_checkpoint_of_another_configuration_is_not_gone_on_with():
+    interrupted_sweep(signal.SIGINT, 130)
+    assert os.path.exists("runs/seed=2/checkpoint.safetensors")
+    succeed("sweep", "sweep.yaml", "--out", "runs", "--set", "training.eta=0.02")
+    assert read_json("runs/seed=2/result.json")["images_resumed"] == 0
+    assert sorted(os.listdir("runs/seed=2")) == ["config.yaml", "result.json"]
 
 
 def test_a_second_interrupt_ends_at_once():

@@ -26,7 +26,18 @@ struct cli_option {
     const char *help;       /**< what it does; one or two sentences, without line breaks */
 };
 
-enum cli_command_id { CLI_TRAIN, CLI_SWEEP, CLI_BENCH, CLI_COMPARE, CLI_MAP, CLI_PRESETS, CLI_INFO, CLI_HELP };
+enum cli_command_id {
+    CLI_TRAIN,
+    CLI_EVAL,
+    CLI_INSPECT,
+    CLI_SWEEP,
+    CLI_BENCH,
+    CLI_COMPARE,
+    CLI_MAP,
+    CLI_PRESETS,
+    CLI_INFO,
+    CLI_HELP
+};
 
 /** One command. */
 struct cli_command {
@@ -60,7 +71,7 @@ extern const struct cli_option cli_common[];      /**< options of every command;
 extern const struct cli_exit cli_exits[];         /**< ends with a null meaning */
 extern const struct cli_variable cli_variables[]; /**< ends with a null name */
 
-enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_INTERRUPTED = 130 };
+enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_DIVERGED = 3, CLI_EXIT_INTERRUPTED = 130 };
 
 /* ---- parsing (cli.c) ---- */
 

@@ -43,11 +43,44 @@ static const struct cli_option train_options[] = {
      "repeated; comes after the preset or file, in the order of the command line."},
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
      "Write DIR/result.json and DIR/config.yaml (the effective configuration); DIR is created if it is not there."},
+    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
+     "Keep DIR/checkpoint.safetensors, from which the training can go on: written anew after every N images, epochs or "
+     "minutes, as in 500images, 1epoch or 10minutes, and at the end. Needs --out."},
+    {"resume", 'R', NULL, CLI_ASSIGN_NONE, NULL, 0,
+     "Go on from DIR/checkpoint.safetensors, or begin where there is none; a checkpoint is written at the end. Weights "
+     "and history become those of a training that was never interrupted. The configuration has to be the same but for "
+     "epochs, threads, places, kernel variant and paths, and so have the images. Needs --out."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
      "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
     {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL, 0,
      "Write which thread did what when to FILE, in the trace-event format of Chrome (chrome://tracing, Perfetto): the "
      "first 100,000 pieces of work."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {0},
+};
+
+static const struct cli_option eval_options[] = {
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL, 0,
+     "Test on the test images in DIR, or on generated digits; default: those of the training."},
+    {"limit-test", 0, "N", CLI_ASSIGN_NONE, NULL, 0,
+     "Test on the first N images only; 0 stands for all; default: as in the training."},
+    {"read", 'r', "analog|perfect", CLI_ASSIGN_NONE, NULL, 0,
+     "Read the arrays with their converters, noise and management, as in training (analog, the default), or take exact "
+     "products of the weights they hold (perfect)."},
+    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, 0, "Use T threads, as for train."},
+    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, 0, "Give each thread a processor, as for train."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, 0,
+     "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the outcome as JSON to FILE, or to standard output (-), which then carries nothing else."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {0},
+};
+
+static const struct cli_option inspect_options[] = {
+    {"array", 'a', "NAME", CLI_ASSIGN_NONE, NULL, 0, "Show this array only, with its histograms at length."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+     "Write the same as JSON to FILE, or to standard output (-), which then carries nothing else."},
     {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
@@ -183,7 +216,14 @@ const struct cli_command cli_commands[] = {
      "The first array's backward cycle has no use in training and is not run.\n"
      "\n"
      "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
-     "reported and written, marked as interrupted. A second one ends the program at once.\n"
+     "reported and written, marked as interrupted, and with --out a checkpoint as well, for --resume. A second one "
+     "ends "
+     "the program at once; an older checkpoint then stays whole, as it does when the program is killed or the disk is "
+     "full: a new one takes its place only when it is complete.\n"
+     "\n"
+     "A training diverges when a loss or a weight is no finite number or, in floating point, when an epoch ends with "
+     "mean losses of more than ten times that of guessing in both training and test. It stops there, and results say "
+     "so.\n"
      "\n"
      "Under mpirun, where the program was built with MPI, the ranks share the images of each minibatch: each does the "
      "forward and backward cycles of its own, and all the updates of all images, with activations and errors "
@@ -192,6 +232,20 @@ const struct cli_command cli_commands[] = {
      "better use of ranks. Rank 0 alone prints and writes, --trace included. The cores of a rank are the launcher's "
      "matter.",
      train_options},
+    {CLI_EVAL, "eval", "CHECKPOINT", 1, "test the network of a checkpoint",
+     "Builds the network that a checkpoint (train --checkpoint-every) holds and tests it: error, mean loss, and the "
+     "confusion matrix, which has a row for each class and in it the images of that class by what they were taken "
+     "for.\n"
+     "\n"
+     "Analog reads draw the random numbers of the test that follows the checkpoint's last epoch in training: on the "
+     "same images they come to the same error and loss, to the last bit.",
+     eval_options},
+    {CLI_INSPECT, "inspect", "CHECKPOINT", 1, "show what the arrays of a checkpoint hold",
+     "Shows, for each array of a checkpoint, least, mean, standard deviation, most and a histogram of the weights and "
+     "of each device parameter: size of up and down steps, upper bound, distance of the lower bound. Weights at a "
+     "bound "
+     "are counted as saturated.",
+     inspect_options},
     {CLI_SWEEP, "sweep", "SWEEP.yaml", 1, "run many trainings that differ in some keys, side by side",
      "Trains one network for each combination of values in a sweep file, as many at a time as the cores allow, each on "
      "cores of its own, and prints a table.\n"
@@ -216,7 +270,8 @@ const struct cli_command cli_commands[] = {
      "others.\n"
      "\n"
      "A sweep that is started again goes on where it stopped: a run with a result of exactly the same configuration is "
-     "kept, any other is run. An interrupt (SIGINT or SIGTERM) is passed on to the trainings, which stop after the "
+     "kept, one that was interrupted goes on from its checkpoint, any other is run. An interrupt (SIGINT or SIGTERM) "
+     "is passed on to the trainings, which stop after the "
      "minibatch in work; what is finished stays. A second one ends the program at once.\n"
      "\n"
      "Under mpirun, where the program was built with MPI, the ranks share the runs: each trains one at a time, and "
@@ -300,24 +355,25 @@ const struct cli_command cli_commands[] = {
 
 const struct cli_exit cli_exits[] = {
     {CLI_EXIT_OK, "success"},
-    {CLI_EXIT_FAILURE,
-     "failure while running: a data file cannot be read or is malformed, output cannot be written, "
-     "out of memory, a run of a sweep failed, a benchmark gave a wrong result; of compare: a benchmark is "
-     "significantly slower"},
+    {CLI_EXIT_FAILURE, "failure while running: a data file cannot be read or is malformed, output cannot be written, "
+                       "out of memory, a checkpoint that is damaged or of other images, a run of a sweep failed, a "
+                       "benchmark gave a wrong "
+                       "result; of compare: a benchmark is significantly slower"},
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written; of map: or results that cannot be "
      "read or are of another network"},
-    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM"},
+    {CLI_EXIT_DIVERGED, "the training diverged"},
+    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM; with --out the training can go on (--resume)"},
     {0},
 };
 
 #define BIT(command) (1u << (command))
 
 const struct cli_variable cli_variables[] = {
-    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_SWEEP) | BIT(CLI_BENCH) | BIT(CLI_INFO),
+    {"RPU_ISA", BIT(CLI_TRAIN) | BIT(CLI_EVAL) | BIT(CLI_SWEEP) | BIT(CLI_BENCH) | BIT(CLI_INFO),
      "Kernel variant to use, as --isa NAME, which overrides it; empty counts as not set."},
-    {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_BENCH) | BIT(CLI_INFO),
+    {"OMP_NUM_THREADS", BIT(CLI_TRAIN) | BIT(CLI_EVAL) | BIT(CLI_BENCH) | BIT(CLI_INFO),
      "Read by the OpenMP runtime: the number of threads that --threads=0 stands for, and the largest that bench "
      "measures by default."},
     {"RPUBENCH_BENCH", BIT(CLI_BENCH), "Path of the program rpubench-bench, where it is not beside this one."},

@@ -11,12 +11,15 @@
 #include <rpu/status.h>
 #include <rpu/train.h>
 
+#include <stdint.h>
 #include <stdio.h>
 
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
 /** The train command in this process alone, whatever launched it. */
 int train_alone(const struct cli_args *args);
+int command_eval(const struct cli_args *args);
+int command_inspect(const struct cli_args *args);
 int command_sweep(const struct cli_args *args);
 int command_compare(const struct cli_args *args);
 int command_map(const struct cli_args *args);
@@ -55,6 +58,29 @@ int option_real(const struct cli_args *args, const char *name, double least, dou
 /** A time in the unit that suits it, three digits: "13.5 us"; "-" when it is not finite. Returns `text`. */
 const char *time_text(char text[32], double ns);
 
+/* ---- options.c ---- */
+
+/** The value of an option as a whole number from 0 to `most`, `otherwise` where it is not given; -1 after a message. */
+int64_t option_number(const struct cli_args *args, const char *name, uint32_t most, uint32_t otherwise);
+/** The value of --bind; -1 after a message. */
+int option_bind(const struct cli_args *args);
+/** An engine as --isa, --threads and --bind want it; an exit code. */
+int option_engine(struct rpu_engine **engine, const struct cli_args *args);
+
+struct rpu_outfile;
+
+/** Where a command's document goes (--json), and what it tells people. */
+struct json_output {
+    struct rpu_outfile *file; /**< null: not to a file */
+    int to_stdout;
+    FILE *human; /**< null with --quiet */
+};
+
+/** Opens it, before the work is done; an exit code. */
+int option_json(const struct cli_args *args, struct json_output *out);
+/** Writes `text` (malloc'd; null: nothing is wanted) unless `code` is an error, and frees it; an exit code. */
+int json_output_end(const struct cli_args *args, struct json_output *out, char *text, int code);
+
 /* ---- assign.c ---- */
 
 /** What the command line sets in the configuration. */
@@ -89,7 +115,7 @@ int interrupts_pending(void);
 
 /* ---- report.c ---- */
 
-/** The table at the end of a training. */
-void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, int interrupted);
+/** The table at the end of a training. `stopped`: "interrupted", "diverged", or null where it came to its end. */
+void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, const char *stopped);
 
 #endif

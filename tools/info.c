@@ -3,9 +3,7 @@
 
 #include "../src/app.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void print_names(const char *title, const char *(*name)(size_t)) {
     printf("%-20s", title);
@@ -78,45 +76,11 @@ static int print_json(const struct rpu_engine *engine) {
     return CLI_EXIT_OK;
 }
 
-/* The value of --threads, or 0; -1 after a message when it is no number in range. */
-static int wanted_threads(const struct cli_args *args) {
-    const char *text = cli_value(args, "threads");
-    char *end;
-    long n;
-    if (!text)
-        return 0;
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno || end == text || *end || n < 0 || n > 1024) {
-        fprintf(stderr, CLI_PROGRAM " info: --threads: found '%s', allowed is a whole number from 0 to 1024\n", text);
-        return -1;
-    }
-    return (int)n;
-}
-
-/* The value of --bind; -1 after a message when there is no such thing. */
-static int wanted_bind(const struct cli_args *args) {
-    const char *text = cli_value(args, "bind");
-    if (!text)
-        return RPU_BIND_AUTO;
-    for (int b = 0; rpu_bind_name((enum rpu_bind)b); b++)
-        if (strcmp(text, rpu_bind_name((enum rpu_bind)b)) == 0)
-            return b;
-    fprintf(stderr, CLI_PROGRAM " info: --bind: found '%s', allowed is auto, none, compact or spread\n", text);
-    return -1;
-}
-
 int command_info(const struct cli_args *args) {
     struct rpu_engine *engine;
-    struct rpu_error err;
-    const char *origin, *isa = chosen_isa(args, &origin);
-    const int threads = wanted_threads(args), bind = threads < 0 ? -1 : wanted_bind(args);
-    int code;
-    if (bind < 0)
-        return CLI_EXIT_USAGE;
-    const struct rpu_engine_options options = {isa, threads, (enum rpu_bind)bind};
-    if (rpu_engine_create_with(&engine, &options, &err) != RPU_OK)
-        return report_engine_error("info", origin, &err);
+    int code = option_engine(&engine, args);
+    if (code)
+        return code;
     code = cli_value(args, "json") ? print_json(engine) : CLI_EXIT_OK;
     if (!cli_value(args, "json"))
         print_info(engine);

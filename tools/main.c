@@ -15,6 +15,7 @@ int exit_code(enum rpu_status status) {
     case RPU_ERR_RANGE:
     case RPU_ERR_CONFIG:
     case RPU_ERR_UNSUPPORTED: return CLI_EXIT_USAGE;
+    case RPU_ERR_DIVERGED: return CLI_EXIT_DIVERGED;
     default: return CLI_EXIT_FAILURE;
     }
 }
@@ -65,6 +66,8 @@ static int run(const struct cli_args *args) {
     }
     switch (args->command->id) {
     case CLI_TRAIN: return command_train(args);
+    case CLI_EVAL: return command_eval(args);
+    case CLI_INSPECT: return command_inspect(args);
     case CLI_SWEEP: return command_sweep(args);
     case CLI_COMPARE: return command_compare(args);
     case CLI_MAP: return command_map(args);

@@ -206,6 +206,10 @@ static void files(void) {
            "images with channels.");
     tagged("DIR/result.json, DIR/config.yaml",
            "What train --out=DIR writes: the results, and the effective configuration.");
+    tagged("DIR/checkpoint.safetensors",
+           "Where a training of train --out=DIR stands (--checkpoint-every, --resume, or after an interrupt): weights, "
+           "device parameters of every crosspoint, history, configuration, in the safetensors layout. Checksums of all "
+           "of it, and of the images, are checked when it is read.");
     tagged("DIR/sweep.json, DIR/sweep.csv", "What sweep --out=DIR writes beside the folders of its runs: the table.");
     tagged("FILE of bench --json=FILE",
            "A document of Google Benchmark's, with names, counters and a context that results/README.md of the source "
@@ -228,6 +232,13 @@ static void example(const char *text, const char *command) {
 static void examples(void) {
     puts(".SH EXAMPLES");
     example("Train on generated digits for one epoch:", CLI_PROGRAM " train lenet-rpu --epochs=1");
+    puts(".PP");
+    example("A training that can be killed at any time, and goes on when the same command is given again:",
+            CLI_PROGRAM " train --data=mnist --out=a --checkpoint-every=1epoch --resume");
+    puts(".PP");
+    example("What its network makes of the test images, without noise, and what its arrays hold:",
+            CLI_PROGRAM " eval a/checkpoint.safetensors --read=perfect\n" CLI_PROGRAM
+                        " inspect a/checkpoint.safetensors --array=K2");
     puts(".PP");
     example("Without noise in the forward reads, and finer steps in the second array:",
             CLI_PROGRAM " train --set arrays.default.forward.noise=0 --set arrays.K2.dw_min=0.0005");

@@ -42,15 +42,15 @@ static void print_arrays(FILE *out, const struct rpu_network *network) {
     }
 }
 
-void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, int interrupted) {
+void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, const char *stopped) {
     const size_t epochs = rpu_training_epoch_count(run);
     const double seconds = rpu_training_seconds(run);
     const uint64_t images = rpu_training_images(run);
     uint64_t digest = 0;
     print_arrays(out, rpu_training_network(run));
     fputc('\n', out);
-    if (interrupted)
-        fprintf(out, "interrupted after %" PRIu64 " images\n", images);
+    if (stopped)
+        fprintf(out, "%s after %" PRIu64 " images\n", stopped, images);
     if (epochs > 0)
         fprintf(out, "test error      %.2f %% of %" PRIu32 " images after %zu epoch%s\n",
                 100.0 * rpu_training_epoch(run, epochs - 1)->test_error, data->test.count, epochs,

@@ -3,7 +3,6 @@
 
 #include "commands.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -23,18 +22,11 @@ int sweep_path(const struct sweep_work *work, size_t run, const char *file, char
     return n > 0 && n < RPU_PATH_MAX;
 }
 
-/* Removes what a training or a table that was killed left half written. */
+/* Removes what a training or a table that was killed left half written; the folder is locked. */
 static void remove_leftovers(const char *folder) {
-    static const char *const beginnings[] = {".result.json.tmp-", ".config.yaml.tmp-", ".sweep.json.tmp-",
-                                             ".sweep.csv.tmp-"};
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
-            if (strncmp(entry->d_name, beginnings[i], strlen(beginnings[i])) == 0)
-                unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
+    static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME,
+                                        "sweep.json",  "sweep.csv",   NULL};
+    rpu_outfile_clean(folder, names);
 }
 
 static int make_folder(const char *path, FILE *errors) {
@@ -129,7 +121,20 @@ void sweep_progress(struct sweep_work *work) {
 
 /* ---- runs ---- */
 
-/* Folder and configuration of a run. What lay there is overwritten when the training ends. */
+int sweep_resumes(const char *run_folder) {
+    char path[RPU_PATH_MAX];
+    return snprintf(path, sizeof path, "%s/" RPU_CHECKPOINT_NAME, run_folder) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+static void remove_checkpoint(const struct sweep_work *work, size_t run) {
+    char path[RPU_PATH_MAX];
+    if (sweep_path(work, run, RPU_CHECKPOINT_NAME, path))
+        unlink(path);
+}
+
+/* Folder and configuration of a run. A checkpoint of this configuration is where it goes on, another is removed; what
+ * else lay there is overwritten when the training ends. */
 static int prepare(const struct sweep_work *work, size_t run) {
     struct rpu_config *config = malloc(sizeof *config);
     char path[RPU_PATH_MAX], folder[RPU_PATH_MAX], *yaml = NULL;
@@ -147,6 +152,9 @@ static int prepare(const struct sweep_work *work, size_t run) {
     if (ok) {
         remove_leftovers(folder);
         ok = write_file(path, yaml, work->errors);
+        if (sweep_resumes(folder) && sweep_path(work, run, RPU_CHECKPOINT_NAME, path) &&
+            !rpu_checkpoint_fits(path, config))
+            remove_checkpoint(work, run);
     }
     free(yaml);
     free(config);
@@ -237,6 +245,7 @@ void sweep_ended(struct sweep_work *work, size_t run, int code) {
     if (code == CLI_EXIT_OK && config && read_result(work, run, config, &err)) {
         r->state = RPU_RUN_DONE;
         work->done++;
+        remove_checkpoint(work, run);
     } else if (work->stop && (code == CLI_EXIT_INTERRUPTED || code > 128)) {
         r->state = RPU_RUN_INTERRUPTED;
         work->interrupted++;

@@ -42,6 +42,9 @@ void sweep_progress(struct sweep_work *work);
 /** Takes it away. */
 void sweep_progress_clear(struct sweep_work *work);
 
+/** Whether the run of that folder goes on from a checkpoint, which an interrupt has left. */
+int sweep_resumes(const char *run_folder);
+
 /** Opens the log of a run for writing, emptied; -1 after a message. */
 int sweep_open_log(const char *run_folder, FILE *errors);
 

@@ -107,8 +107,8 @@ static void become_training(const struct jobs *j, const struct place *place, pid
 /* Starts a run; 0 after a message when it cannot be. */
 static int begin(struct jobs *j, struct place *place, size_t run) {
     char folder[RPU_PATH_MAX], out[RPU_PATH_MAX + 8], config[RPU_PATH_MAX];
-    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--";
-    char *const argv[] = {name, command, quiet, out, rest, config, NULL};
+    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--", resume[] = "--resume";
+    char *argv[] = {name, command, quiet, out, rest, config, NULL, NULL};
     const pid_t parent = getpid();
     int log = -1;
     if (sweep_path(j->work, run, "", folder) && sweep_path(j->work, run, "config.yaml", config))
@@ -116,6 +116,11 @@ static int begin(struct jobs *j, struct place *place, size_t run) {
     if (log < 0)
         return 0;
     snprintf(out, sizeof out, "--out=%s", folder);
+    if (sweep_resumes(folder)) {
+        argv[4] = resume;
+        argv[5] = rest;
+        argv[6] = config;
+    }
     fflush(NULL);
     place->run = run;
     place->child = fork();

@@ -37,13 +37,19 @@ static void pause_shortly(void) {
 /* The train command on a run's folder. */
 static int train_in(const char *folder) {
     char out[RPU_PATH_MAX + 8], config[RPU_PATH_MAX + 16], message[640];
-    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--";
-    char *argv[] = {name, command, quiet, out, rest, config, NULL};
+    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--", resume[] = "--resume";
+    char *argv[] = {name, command, quiet, out, rest, config, NULL, NULL};
+    const int resumes = sweep_resumes(folder);
     struct cli_args args;
     int code;
     snprintf(out, sizeof out, "--out=%s", folder);
     snprintf(config, sizeof config, "%s/config.yaml", folder);
-    code = cli_parse(&args, 6, argv, message, sizeof message);
+    if (resumes) {
+        argv[4] = resume;
+        argv[5] = rest;
+        argv[6] = config;
+    }
+    code = cli_parse(&args, 6 + resumes, argv, message, sizeof message);
     if (!code)
         code = train_alone(&args);
     cli_free(&args);

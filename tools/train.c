@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../src/app.h"
+#include "checkpoints.h"
 #include "commands.h"
 
 #include <errno.h>
@@ -27,9 +28,11 @@ struct session {
     struct rpu_dataset data;
     struct rpu_training *run;
     struct outputs outputs;
+    struct checkpoints checkpoints;
     FILE *human; /* null with --quiet, and on ranks other than 0 */
     char date[32];
-    int interrupted;
+    int interrupted; /* stopped before its end, by a signal... */
+    int diverged;    /* ...or because it diverged */
     struct rpu_error error;
 };
 
@@ -70,10 +73,15 @@ static enum rpu_status open_output(struct session *s, struct rpu_outfile **file,
 }
 
 static enum rpu_status open_folder(struct session *s, const char *folder) {
+    static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
     enum rpu_status status;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
-    status = open_output(s, &s->outputs.result, folder, "result.json");
+    if (s->checkpoints.resume) /* then what another process left here is nobody's any more */
+        rpu_outfile_clean(folder, names);
+    status = checkpoints_begin(&s->checkpoints, s->run, &s->error);
+    if (status == RPU_OK)
+        status = open_output(s, &s->outputs.result, folder, "result.json");
     return status == RPU_OK ? open_output(s, &s->outputs.config, folder, "config.yaml") : status;
 }
 
@@ -132,8 +140,8 @@ static int write_trace(struct session *s) {
 
 /* Writes everything that was asked for; a failure of one does not keep the others from being written. */
 static int write_outputs(struct session *s) {
-    const struct rpu_results results = {&s->config, s->engine,      &s->data,      s->run,
-                                        s->date,    s->interrupted, s->dist->size, s->hosts};
+    const struct rpu_results results = {&s->config,     s->engine,   &s->data,      s->run,  s->date,
+                                        s->interrupted, s->diverged, s->dist->size, s->hosts};
     struct rpu_error err;
     char *text = NULL;
     int code = write_config(s), failed = write_trace(s);
@@ -240,6 +248,11 @@ static void print_start(const struct session *s) {
     if (s->dist->size > 1)
         fprintf(s->human, " in each of %d ranks on %d host%s", s->dist->size, s->hosts, s->hosts == 1 ? "" : "s");
     fputc('\n', s->human);
+    if (rpu_training_resumed(s->run))
+        fprintf(s->human, "resumed after %llu images, in epoch %zu\n", (unsigned long long)rpu_training_resumed(s->run),
+                rpu_training_epoch_count(s->run) + 1);
+    else if (s->checkpoints.resume)
+        fprintf(s->human, "no checkpoint in %s yet: starting from the beginning\n", s->checkpoints.folder);
     fflush(s->human);
 }
 
@@ -253,17 +266,34 @@ static int train(struct session *s) {
         progress.terminal = 0; /* mpirun gives rank 0 a terminal of its own making, wherever its output goes */
     status = rpu_training_run(s->run, progress_report, &progress, &err);
     progress_clear(&progress);
-    s->interrupted = status == RPU_ERR_INTERRUPTED;
-    if (status != RPU_OK && !s->interrupted)
-        return s->dist->rank == 0 ? report_error("train", &err) : CLI_EXIT_OK;
-    if (s->human)
-        print_report(s->human, s->run, &s->data, s->interrupted);
-    return CLI_EXIT_OK;
+    s->diverged = status == RPU_ERR_DIVERGED;
+    s->interrupted = s->diverged || status == RPU_ERR_INTERRUPTED;
+    if (s->human && (status == RPU_OK || s->interrupted))
+        print_report(s->human, s->run, &s->data, s->diverged ? "diverged" : s->interrupted ? "interrupted" : NULL);
+    if (status == RPU_OK || status == RPU_ERR_INTERRUPTED || s->dist->rank > 0)
+        return CLI_EXIT_OK;
+    return report_error("train", &err);
+}
+
+/* Of a training that diverged the last checkpoint from before that stays. */
+static int end_checkpoints(struct session *s) {
+    if (s->diverged)
+        return CLI_EXIT_OK;
+    return checkpoints_end(&s->checkpoints, s->run, s->interrupted) ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
+}
+
+/* How to go on after an interrupt; all that it takes was written. */
+static void print_how_to_go_on(const struct session *s) {
+    if (s->interrupted && s->human && *s->checkpoints.folder)
+        fprintf(s->human, "to go on        " CLI_PROGRAM " train %s/config.yaml --out=%s --resume\n",
+                s->checkpoints.folder, s->checkpoints.folder);
 }
 
 /* Up to the first image; what fails on one rank ends all, and is said once. */
 static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
-    enum rpu_status status = load_config(s, args);
+    enum rpu_status status = checkpoints_options(&s->checkpoints, args, &s->error);
+    if (status == RPU_OK)
+        status = load_config(s, args);
     if (status == RPU_OK)
         status = create_engine(s, args);
     if (status == RPU_OK)
@@ -273,6 +303,8 @@ static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
     status = rpu_dist_agree(s->dist, status, &s->error);
     if (status == RPU_OK)
         status = share(s);
+    if (status == RPU_OK)
+        status = checkpoints_resume(&s->checkpoints, s->run, s->dist, &s->error);
     if (status != RPU_OK)
         return status;
     /* Caught before temporary files are there, so that an interrupt leaves none behind. */
@@ -283,7 +315,7 @@ static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
 /* The exit code of the job is that of rank 0: a launcher ends all ranks when one of them reports a failure, and rank 0
  * may still have something to write. */
 static int run_session(struct session *s, const struct cli_args *args) {
-    int code = CLI_EXIT_OK;
+    int code, failed;
     if (prepare(s, args) != RPU_OK)
         return s->dist->rank == 0 ? report_error("train", &s->error) : CLI_EXIT_OK;
     warn_of_idle_ranks(s);
@@ -291,8 +323,14 @@ static int run_session(struct session *s, const struct cli_args *args) {
     code = train(s);
     if (s->dist->rank > 0)
         return CLI_EXIT_OK;
+    if (code && !s->diverged)
+        return code;
+    failed = end_checkpoints(s);
+    code = code ? code : failed;
+    failed = write_outputs(s);
+    code = code ? code : failed;
     if (!code)
-        code = write_outputs(s);
+        print_how_to_go_on(s);
     return code ? code : s->interrupted ? CLI_EXIT_INTERRUPTED : CLI_EXIT_OK;
 }
 

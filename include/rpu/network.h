@@ -84,6 +84,11 @@ RPU_API enum rpu_status rpu_network_evaluate(struct rpu_network *network, const 
                                              uint32_t first, uint32_t count, uint64_t step, uint64_t *errors,
                                              double *loss);
 
+/** The same, with the class that each image is taken for in `classes[0..count)`. */
+RPU_API enum rpu_status rpu_network_classify(struct rpu_network *network, const struct rpu_images *images,
+                                             uint32_t first, uint32_t count, uint64_t step, uint32_t *classes,
+                                             double *loss);
+
 RPU_API size_t rpu_network_array_count(const struct rpu_network *network);
 RPU_API enum rpu_status rpu_network_array_info(const struct rpu_network *network, size_t index,
                                                struct rpu_array_info *info);
@@ -98,7 +103,8 @@ RPU_API struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t in
 
 /** The logical weights of a whole array, row-major, outputs x inputs; see rpu_tile_get_weights. */
 RPU_API enum rpu_status rpu_network_get_weights(const struct rpu_network *network, size_t index, float *weights);
-/** Sets them; each is clipped to its crosspoint's bounds. */
+/** Sets them; each is clipped to its crosspoint's bounds. RPU_ERR_RANGE, and nothing is set, where one is not finite.
+ */
 RPU_API enum rpu_status rpu_network_set_weights(struct rpu_network *network, size_t index, const float *weights);
 /** Share of an array's weights that sit at one of their bounds, 0..1. */
 RPU_API double rpu_network_at_bound(const struct rpu_network *network, size_t index);

@@ -31,7 +31,8 @@ enum rpu_status {
     RPU_ERR_FORMAT,      /**< a data file is malformed, truncated or inconsistent */
     RPU_ERR_CONFIG,      /**< a configuration is malformed; `file`, `line` and `key` say where */
     RPU_ERR_UNSUPPORTED, /**< asked for something this build or this machine does not have */
-    RPU_ERR_INTERRUPTED  /**< the caller's stop request was honoured */
+    RPU_ERR_INTERRUPTED, /**< the caller's stop request was honoured */
+    RPU_ERR_DIVERGED     /**< a training's loss or weights are no finite numbers, or have grown beyond use */
 };
 
 /** Where and why a call failed. Strings are always terminated and empty when they do not apply. */

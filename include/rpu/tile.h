@@ -134,7 +134,8 @@ RPU_API enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_
 /** Copies the logical weights out, row-major, outputs x inputs. */
 RPU_API enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights);
 
-/** Sets the logical weights, row-major; each is clipped to its crosspoint's bounds. */
+/** Sets the logical weights, row-major; each is clipped to its crosspoint's bounds. RPU_ERR_RANGE, and nothing is set,
+ *  where one is not finite. */
 RPU_API enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights);
 
 /** Copies per-crosspoint device parameters out, each row-major, outputs x inputs, in weight units: the size of an up

@@ -60,8 +60,29 @@ RPU_API void rpu_training_destroy(struct rpu_training *run);
 RPU_API enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks,
                                            struct rpu_error *err);
 
+/** When a run calls for a checkpoint; zeros: not at all. */
+struct rpu_checkpoint_times {
+    uint64_t images; /**< whenever so many more images are trained, after the minibatch */
+    uint32_t epochs; /**< after so many more epochs, tested */
+    double seconds;  /**< after the first minibatch when so many have gone by */
+};
+
+/** Called on the training thread, between two minibatches or epochs: the run may be written (rpu_checkpoint_write).
+ *  What it takes is not counted as training time. */
+typedef void rpu_checkpoint_fn(struct rpu_training *run, void *user);
+
+/** Sets what is called when; `fn` null: nothing. */
+RPU_API enum rpu_status rpu_training_checkpoints(struct rpu_training *run, const struct rpu_checkpoint_times *times,
+                                                 rpu_checkpoint_fn *fn, void *user);
+
+/** Mean losses of a floating-point training (all arrays perfect) beyond so many times that of guessing, ln(classes), in
+ *  both training and test of an epoch, count as diverged. */
+#define RPU_DIVERGED_LOSS 10.0
+
 /** Trains to the configured number of epochs. Images are shuffled anew each epoch from the seed. `progress` may be
- *  null. RPU_ERR_INTERRUPTED when the callback asked to stop. */
+ *  null. RPU_ERR_INTERRUPTED when the callback asked to stop; called again, the run goes on after the minibatch at
+ * which it stopped. RPU_ERR_DIVERGED when a loss or a weight is not finite or, in floating point, when an epoch's
+ * losses are beyond RPU_DIVERGED_LOSS; such an epoch is not finished, and the run is of no further use. */
 RPU_API enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                          struct rpu_error *err);
 
@@ -72,6 +93,8 @@ RPU_API const struct rpu_epoch *rpu_training_epoch(const struct rpu_training *ru
 /** Images trained, and the wall time that took (evaluation not included). */
 RPU_API uint64_t rpu_training_images(const struct rpu_training *run);
 RPU_API double rpu_training_seconds(const struct rpu_training *run);
+/** Of those images the ones that were trained before the run went on from a checkpoint. */
+RPU_API uint64_t rpu_training_resumed(const struct rpu_training *run);
 
 /** The order of epoch `epoch` (0-based): a permutation of 0..count-1 that depends on the seed and epoch only. */
 RPU_API void rpu_shuffle(uint32_t *order, uint32_t count, uint64_t seed, uint32_t epoch);

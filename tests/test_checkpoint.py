@@ -1,0 +1,400 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints by way of the program: kills, interrupts, what is refused, eval and inspect."""
+import gzip
+import json
+import math
+import os
+import re
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import checkpointfile
+import e2e
+from e2e import fails, succeed
+from test_results import check_keys
+
+sys.path.insert(0, os.path.join(e2e.ROOT, "tools"))
+from kill_check import outcome  # pylint: disable=wrong-import-position
+
+TRAINING = ["--limit-train", "60", "--limit-test", "20", "--epochs", "3", "--quiet"]
+NAME = "checkpoint.safetensors"
+
+
+def train(out, *more):
+    succeed("train", *TRAINING, "--out", out, *more)
+    return outcome(f"{out}/result.json")
+
+
+def read_json(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+# ---- going on ----
+
+def test_kills():
+    result = subprocess.run([os.path.join(e2e.ROOT, "tools", "kill_check.py"), e2e.PROGRAM, "--moments", "20"],
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and "20 moments" in result.stdout, result.stdout + result.stderr
+
+
+def test_kill_check_finds_another_outcome():
+    """A program that says something else after a resume is found out."""
+    with open("liar", "w", encoding="utf-8") as file:
+        file.write(f'''#!/usr/bin/python3
+import json, os, subprocess, sys
+code = subprocess.run(["{e2e.PROGRAM}", *sys.argv[1:]]).returncode
+if "--resume" in sys.argv and code == 0:
+    path = sys.argv[sys.argv.index("--out") + 1] + "/result.json"
+    result = json.load(open(path))
+    result["epochs"][0]["test_loss"] += 1e-9
+    json.dump(result, open(path, "w"))
+sys.exit(code)
+''')
+    os.chmod("liar", 0o755)
+    result = subprocess.run([os.path.join(e2e.ROOT, "tools", "kill_check.py"), "liar", "--moments", "1"],
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and "another outcome" in result.stdout, result.stdout + result.stderr
+
+
+def test_a_checkpoint_at_the_end_and_more_epochs():
+    first = train("a", "--checkpoint-every", "1epoch")
+    assert sorted(os.listdir("a")) == [NAME, "config.yaml", "result.json"]
+    metadata, _ = checkpointfile.read(f"a/{NAME}")
+    assert metadata["step"] == "180" and metadata["epoch"] == "3" and metadata["format"] == "rpubench-checkpoint"
+    again = train("a", "--resume")
+    assert again == first and read_json("a/result.json")["images_resumed"] == 180
+    more = train("a", "--resume", "--epochs", "4", "--threads", "1", "--isa", "generic")
+    assert more == train("b", "--epochs", "4")
+    assert checkpointfile.read(f"a/{NAME}")[0]["epoch"] == "4"
+
+
+def test_when_checkpoints_are_written():
+    """Without --checkpoint-every there is none; with it, as many as the system sees renamed, each synced before."""
+    train("none")
+    assert sorted(os.listdir("none")) == ["config.yaml", "result.json"]
+    trace = ["strace", "-f", "-e", "trace=rename,fsync", e2e.PROGRAM, "train", *TRAINING, "--checkpoint-every"]
+    if not shutil.which("strace") or "+++ exited with 0" not in subprocess.run(
+            ["strace", "true"], capture_output=True, text=True, check=False).stderr:
+        raise e2e.Skipped("strace is not installed, or not allowed")
+    for every, count in (("1image", 181), ("90images", 3), ("1epoch", 3), ("2epochs", 2), ("1000images", 1),
+                         ("10minutes", 1)):
+        result = subprocess.run([*trace, every, "--out", "run"], capture_output=True, text=True, check=False,
+                                env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
+        assert result.returncode == 0, result.stderr
+        calls = re.findall(rf'(fsync)\(|(rename)\(".*tmp-.*", ".*{NAME}"\)', result.stderr)
+        calls = ["rename" if rename else "fsync" for _, rename in calls]
+        assert calls.count("rename") == count, (every, calls.count("rename"))
+        for at in (i for i, call in enumerate(calls) if call == "rename"):
+            assert calls[at - 1:at + 2] == ["fsync", "rename", "fsync"], "the file, its name, the folder"
+        assert checkpointfile.read(f"run/{NAME}")[0]["step"] == "180"
+
+
+def test_without_a_checkpoint_it_begins():
+    out = succeed("train", *TRAINING[:-1], "--out", "new", "--resume").stdout
+    assert "no checkpoint in new yet: starting from the beginning" in out
+    assert outcome("new/result.json") == train("plain")
+    assert os.path.exists(f"new/{NAME}"), "--resume alone keeps the end, too"
+
+
+# ---- interrupts ----
+
+def interrupted(number, folder, after, *more):
+    """A training that is interrupted; exit code and output."""
+    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", folder, *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=e2e.environment()) as child:
+        while "epoch 1/500" not in child.stdout.readline():
+            assert child.poll() is None
+        time.sleep(after)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=120)
+    assert child.returncode == 130, f"exit {child.returncode}: {err}"
+    return out
+
+
+def test_interrupts_leave_a_checkpoint():
+    for number, after, more in ((signal.SIGINT, 0.0, ()), (signal.SIGTERM, 0.11, ("--batch", "7")),
+                                (signal.SIGTERM, 0.3, ("--checkpoint-every", "50images", "--threads", "2"))):
+        shutil.rmtree("run", ignore_errors=True)
+        out = interrupted(number, "run", after, *more)
+        result = read_json("run/result.json")
+        images = result["images_trained"]
+        assert result["interrupted"] is True and result["diverged"] is False
+        assert int(checkpointfile.read(f"run/{NAME}")[0]["step"]) == images
+        says = re.search(r"^to go on +rpubench (train run/config.yaml --out=run --resume)$", out, re.M)
+        assert says, out
+        # what it says works, for a few epochs more
+        epochs = str(len(result["epochs"]) + 2)
+        batch = more[:2] if more[:1] == ("--batch",) else ()
+        text = succeed(*says.group(1).split(), "--epochs", epochs).stdout
+        assert f"resumed after {images} images, in epoch {len(result['epochs']) + 1}\n" in text, text
+        alone = e2e.train("--limit-train", "60", "--limit-test", "20", "--epochs", epochs, *batch)
+        assert read_json("run/result.json")["weights_digest"] == alone["weights_digest"]
+        assert not [n for n in os.listdir("run") if "tmp" in n]
+
+
+def test_a_second_signal_ends_at_once():
+    """The first waits for a minibatch of 2000 images; a machine that is through with it by then gets another try."""
+    command = [e2e.PROGRAM, "train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",
+               "--isa", "generic", "--threads", "1", "--out", "run"]
+    for _ in range(5):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=e2e.environment()) as child:
+            while "kernels generic" not in child.stdout.readline():
+                assert child.poll() is None
+            time.sleep(0.1)
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=120)
+        if child.returncode == -signal.SIGINT:
+            return
+        assert child.returncode == 130
+    raise AssertionError("the second signal changed nothing")
+
+
+# ---- what is refused ----
+
+def test_usage():
+    fails(2, "train", "--checkpoint-every", "1epoch", says=["--checkpoint-every", "--out"])
+    fails(2, "train", "--resume", says=["--resume", "--out"])
+    for text in ("", "0images", "1", "images", "1.5epochs", "-1epoch", "5000000000images", "1 epoch", "2imagess", "1hours"):
+        fails(2, "train", "--out", "x", "--checkpoint-every", text, says=["--checkpoint-every", f"'{text}'", "500images"])
+    assert not os.path.exists("x")
+    for command in ("eval", "inspect"):
+        fails(2, command, says=["no checkpoint"])
+        fails(1, command, "none", says=["none: cannot be opened"])
+        fails(1, command, ".", says=[".: is no regular file"])
+
+
+def test_another_configuration_is_refused():
+    train("a", "--checkpoint-every", "1epoch")
+    before = open(f"a/{NAME}", "rb").read()
+    for options, says in ((["--set", "training.eta=0.02"], ["training.eta: 0.01 then, 0.02 now"]),
+                          (["--seed", "2", "--set", "arrays.K2.update.bl=3"],
+                           ["training.seed: 1 then, 2 now", "arrays.K2.update.bl: 1 then, 3 now"]),
+                          (["--batch", "2"], ["training.batch: 1 then, 2 now"]),
+                          (["--limit-train", "59"], ["data.limit_train: 60 then, 59 now"]),
+                          (["--epochs", "2"], ["training.epochs is 2, but 3 are trained"])):
+        fails(2, "train", *TRAINING, "--out", "a", "--resume", *options, says=[f"--resume: a/{NAME}", *says])
+    fails(2, "train", "lenet-fp", *TRAINING, "--out", "a", "--resume", says=["arrays.K1.device: constant-step then, perfect now"])
+    assert open(f"a/{NAME}", "rb").read() == before
+    assert sorted(os.listdir("a")) == [NAME, "config.yaml", "result.json"]
+
+
+def write_images(folder, change):
+    """Sixty and twenty images of the four files."""
+    os.makedirs(folder, exist_ok=True)
+    for name, count in (("train", 60), ("t10k", 20)):
+        pixels = bytes((i * 7919 + i // 784 * 31) % 256 for i in range(count * 784))
+        if change and name == "train":
+            pixels = pixels[:5000] + bytes([pixels[5000] ^ 1]) + pixels[5001:]
+        with gzip.open(f"{folder}/{name}-images-idx3-ubyte.gz", "wb") as file:
+            file.write(struct.pack(">IIII", 0x803, count, 28, 28) + pixels)
+        with open(f"{folder}/{name}-labels-idx1-ubyte", "wb") as file:
+            file.write(struct.pack(">II", 0x801, count) + bytes(i % 10 for i in range(count)))
+
+
+def test_other_images_are_refused():
+    write_images("images", False)
+    write_images("copy", False)
+    write_images("other", True)
+    train("a", "--data", "images", "--checkpoint-every", "1epoch", "--epochs", "2")
+    fails(1, "train", *TRAINING, "--data", "other", "--out", "a", "--resume",
+          says=["the training set is not that of the checkpoint: 60 images"])
+    fails(1, "train", *TRAINING, "--data", "digits", "--out", "a", "--resume", says=["the training set is not that"])
+    shutil.rmtree("images")
+    fails(1, "train", *TRAINING, "--data", "images", "--out", "a", "--resume", says=["images: cannot open"])
+    moved = train("a", "--data", "copy", "--resume")
+    assert moved == train("b", "--data", "copy")
+
+
+def test_damage_is_noticed():
+    train("a", "--checkpoint-every", "1epoch")
+    size = os.path.getsize(f"a/{NAME}")
+    whole = open(f"a/{NAME}", "rb").read()
+    for at in (0, 5, 9, 60, 700, 5000, size // 2, -1):
+        checkpointfile.flip(f"a/{NAME}", at)
+        for command in (["train", *TRAINING, "--out", "a", "--resume"], ["eval", f"a/{NAME}"], ["inspect", f"a/{NAME}"]):
+            fails(1, *command, says=[f"a/{NAME}: "])
+        checkpointfile.flip(f"a/{NAME}", at)
+    assert open(f"a/{NAME}", "rb").read() == whole
+    for length in (0, 7, 8, 100, size // 2, size - 1):
+        with open(f"a/{NAME}", "wb") as file:
+            file.write(whole[:length])
+        fails(1, "train", *TRAINING, "--out", "a", "--resume", says=[f"a/{NAME}: "])
+        assert os.path.getsize(f"a/{NAME}") == length, "a damaged file is left to its owner"
+    for text in (b"hello, world", b"{}" * 100, b"\x7fELF" + bytes(1000)):
+        with open("junk", "wb") as file:
+            file.write(text)
+        fails(1, "inspect", "junk", says=["junk: "])
+
+
+# ---- writing fails ----
+
+def limited():
+    """Files of at most 100 kB, and no signal when that is not enough: as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+
+
+def test_a_checkpoint_that_cannot_be_written():
+    """The training goes on, its results are written, the old checkpoint stays, and the exit code tells."""
+    alone = train("a", "--checkpoint-every", "1epoch", "--epochs", "1") and train("b")
+    before = open(f"a/{NAME}", "rb").read()
+    result = e2e.run("train", *TRAINING, "--out", "a", "--checkpoint-every", "1epoch", "--resume", preexec_fn=limited)
+    assert result.returncode == 1, result.stderr
+    assert "rpubench train: no checkpoint after 120 images: " in result.stderr and "File too large" in result.stderr
+    assert outcome("a/result.json") == alone
+    assert open(f"a/{NAME}", "rb").read() == before
+    assert sorted(os.listdir("a")) == [NAME, "config.yaml", "result.json"]
+
+
+def test_an_unwritable_checkpoint_is_found_before_training():
+    os.makedirs(f"taken/{NAME}")
+    result = fails(1, "train", *TRAINING, "--out", "taken", "--checkpoint-every", "1epoch", says=[f"taken/{NAME}"])
+    assert "epoch" not in result.stdout
+    assert os.listdir("taken") == [NAME]
+    if os.geteuid() != 0:
+        os.mkdir("locked", 0o555)
+        fails(1, "train", *TRAINING, "--out", "locked", "--checkpoint-every", "1epoch", says=["locked"])
+
+
+# ---- a training that diverges ----
+
+def test_divergence():
+    deep = "network.layers=[" + "{type: fc, outputs: 50}, {type: relu}, " * 3 + "{type: fc, outputs: 10}, {type: softmax}]"
+    for options, says in ((["--set", "training.eta=0.3"], "epoch 1 ends with train loss"),
+                          (["--set", "training.eta=1000", "--set", deep], "the loss is no finite number")):
+        shutil.rmtree("run", ignore_errors=True)
+        result = fails(3, "train", "lenet-fp", *TRAINING, *options, "--out", "run", "--checkpoint-every", "1images",
+                       says=["the training diverged", says, "eta is"])
+        document = read_json("run/result.json")
+        assert document["diverged"] is True and document["interrupted"] is True and document["epochs"] == []
+        assert succeed("inspect", f"run/{NAME}"), "the last checkpoint from before"
+        assert result.stdout == ""
+    # analog arrays have bounds: a bad rate makes a bad training
+    succeed("train", "lenet-rpu", *TRAINING, "--set", "training.eta=1000")
+
+
+def test_no_number_comes_in():
+    for value in (".nan", ".inf", "-.inf", "nan", "inf", "1e39", "-1"):
+        fails(2, "train", "--set", f"training.eta={value}", says=["--set", "training.eta"])
+        fails(2, "train", "--set", f"arrays.K1.dw_min={value}", says=["--set", "arrays.K1.dw_min"])
+    with open("c.yaml", "w", encoding="utf-8") as file:
+        file.write("preset: lenet-rpu\narrays:\n  default:\n    forward:\n      noise: .NaN\n")
+    fails(2, "train", "c.yaml", says=["c.yaml:5", "noise"])
+    # images of floats, the only ones that could bring one, are not read at all
+    write_images("floats", False)
+    os.remove("floats/train-images-idx3-ubyte.gz")
+    with open("floats/train-images-idx3-ubyte", "wb") as file:
+        file.write(struct.pack(">IIII", 0xd03, 60, 28, 28) + struct.pack(">f", math.nan) * 60 * 784)
+    fails(1, "train", "--data", "floats", says=["train-images-idx3-ubyte", "0x0d"])
+
+
+# ---- eval ----
+
+def evaluation(*args):
+    return json.loads(succeed("eval", *args, "--quiet", "--json", "-").stdout)
+
+
+def test_eval_is_the_test_of_the_training():
+    for preset, more in (("lenet-rpu", ()), ("lenet-fp", ()), ("lenet-rpu", ("--set", "arrays.W3.max_cols=100"))):
+        alone = train("a", preset, "--checkpoint-every", "1epoch", *more)
+        last = alone["epochs"][-1]
+        for options in ((), ("--threads", "2"), ("--isa", "generic")):
+            e = evaluation(f"a/{NAME}", *options)
+            assert (e["test_error"], e["test_loss"]) == (last["test_error"], last["test_loss"]), (preset, e, last)
+            assert e["weights_digest"] == alone["weights_digest"] and e["read"] == "analog"
+            assert sum(map(sum, e["confusion"])) == e["test_images"] == 20
+            assert sum(e["confusion"][c][c] for c in range(10)) == 20 - e["errors"]
+        perfect = evaluation(f"a/{NAME}", "--read", "perfect")
+        assert perfect["read"] == "perfect" and perfect["weights_digest"] == alone["weights_digest"]
+        assert (perfect["test_loss"] == last["test_loss"]) == (preset == "lenet-fp"), "noise makes a difference"
+        text = succeed("eval", f"a/{NAME}").stdout
+        assert f"test error      {100 * last['test_error']:.2f} %" in text, text
+        assert len(re.findall(r"^ *\d( +\d+){10}$", text, re.M)) == 10, text
+
+
+def test_eval_on_other_images():
+    train("a", "--checkpoint-every", "1epoch")
+    write_images("images", False)
+    assert evaluation(f"a/{NAME}", "--data", "images")["test_images"] == 20
+    assert evaluation(f"a/{NAME}", "--data", "digits", "--limit-test", "300")["test_images"] == 300
+    fails(2, "eval", f"a/{NAME}", "--limit-test", "x", says=["--limit-test", "'x'"])
+    fails(2, "eval", f"a/{NAME}", "--read", "both", says=["--read", "'both'", "analog or perfect"])
+    fails(2, "eval", f"a/{NAME}", "--isa", "avx9", says=["--isa", "avx9"])
+    fails(1, "eval", f"a/{NAME}", "--data", "nowhere", says=["nowhere"])
+    fails(1, "eval", f"a/{NAME}", "--json", "no/file", says=["no/file"])
+    with open("images/t10k-labels-idx1-ubyte", "r+b") as file:
+        file.seek(8)
+        file.write(bytes([10]))
+    fails(2, "eval", f"a/{NAME}", "--data", "images", says=["labels up to 10", "10 classes"])
+    for name, count in (("train", 60), ("t10k", 20)):
+        os.remove(f"images/{name}-images-idx3-ubyte.gz")
+        with open(f"images/{name}-images-idx3-ubyte", "wb") as file:
+            file.write(struct.pack(">IIII", 0x803, count, 14, 56) + bytes(count * 784))
+    fails(2, "eval", f"a/{NAME}", "--data", "images", says=["14x56x1", "28x28x1"])
+
+
+# ---- inspect ----
+
+def test_documents_have_the_keys_that_are_documented():
+    train("a", "--checkpoint-every", "1epoch")
+    check_keys("The test of a checkpoint", evaluation(f"a/{NAME}"))
+    check_keys("The arrays of a checkpoint", json.loads(succeed("inspect", f"a/{NAME}", "-q", "--json", "-").stdout))
+
+
+def test_inspect():
+    train("a", "--checkpoint-every", "1epoch", "--set", "arrays.W3.max_cols=100", "--set", "arrays.default.bound=0.1")
+    _, tensors = checkpointfile.read(f"a/{NAME}")
+    document = json.loads(succeed("inspect", f"a/{NAME}", "--json", "-", "--quiet").stdout)
+    assert [a["name"] for a in document["arrays"]] == ["K1", "K2", "W3", "W4"]
+    assert [a["tiles"] for a in document["arrays"]] == [1, 1, 6, 1]
+    assert document["test_error"] == read_json("a/result.json")["test_error"]
+    saturated = 0
+    for array in document["arrays"]:
+        for quantity, found in array["quantities"].items():
+            v = checkpointfile.values(tensors, array["name"], quantity)
+            mean = math.fsum(v) / len(v)
+            assert array["crosspoints"] == len(v) == sum(found["bins"])
+            assert abs(found["least"] - min(v)) + abs(found["most"] - max(v)) < 1e-12
+            assert abs(found["mean"] - mean) < 1e-12
+            deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in v) / len(v))
+            assert abs(found["deviation"] - deviation) < 1e-12
+            width = (max(v) - min(v)) / 20
+            for b in range(20):  # at the edges a value may fall to either side
+                low, high = min(v) + width * b, min(v) + width * (b + 1)
+                inner = sum(low + 1e-9 < x < high - 1e-9 for x in v)
+                outer = sum(low - 1e-9 <= x <= high + 1e-9 for x in v)
+                assert inner <= found["bins"][b] <= outer, (array["name"], quantity, b)
+        weights = checkpointfile.values(tensors, array["name"], "weight")
+        upper = checkpointfile.values(tensors, array["name"], "bound_upper")
+        lower = checkpointfile.values(tensors, array["name"], "bound_lower")
+        assert array["at_upper"] == sum(w == u for w, u in zip(weights, upper))
+        assert array["at_lower"] == sum(w == -b for w, b in zip(weights, lower))
+        saturated += array["at_upper"] + array["at_lower"]
+    assert saturated > 0
+    one = succeed("inspect", f"a/{NAME}", "--array", "K2").stdout
+    assert "array K2: 12832 crosspoints on 1 tile" in one and "array K1" not in one
+    assert len(re.findall(r"^ +[-\d.e+]+ to +[-\d.e+]+ +\d+", one, re.M)) == 5 * 20
+    fails(2, "inspect", f"a/{NAME}", "--array", "K9", says=["'K9'", "K1, K2, W3, W4"])
+
+
+def test_inspect_of_floating_point():
+    train("a", "lenet-fp", "--checkpoint-every", "1epoch")
+    document = json.loads(succeed("inspect", f"a/{NAME}", "--json", "-", "-q", "--array", "W4").stdout)
+    assert len(document["arrays"]) == 1 and list(document["arrays"][0]["quantities"]) == ["weight"]
+    assert document["arrays"][0]["at_upper"] is None
+    assert "saturated" not in succeed("inspect", f"a/{NAME}").stdout
+
+
+if __name__ == "__main__":
+    e2e.main(globals())

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checkpoints.h"
+
+#include "commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum rpu_status fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) RPU_PRINTF(3, 4);
+
+static enum rpu_status fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) {
+    va_list list;
+    memset(err, 0, sizeof *err);
+    err->status = status;
+    va_start(list, format);
+    vsnprintf(err->message, sizeof err->message, format, list);
+    va_end(list);
+    return status;
+}
+
+/* ---- options ---- */
+
+/* "500images", "1epoch", "10minutes". */
+static int parse_times(const char *text, struct rpu_checkpoint_times *times) {
+    static const char *const units[] = {"image", "epoch", "minute"};
+    char *unit;
+    unsigned long n;
+    size_t u = 0, length;
+    if (*text < '0' || *text > '9')
+        return 0;
+    errno = 0;
+    n = strtoul(text, &unit, 10);
+    if (errno || n == 0 || n > UINT32_MAX)
+        return 0;
+    while (u < 3 && strncmp(unit, units[u], strlen(units[u])) != 0)
+        u++;
+    if (u == 3)
+        return 0;
+    length = strlen(units[u]);
+    if (unit[length] && strcmp(unit + length, "s") != 0)
+        return 0;
+    times->images = u == 0 ? n : 0;
+    times->epochs = u == 1 ? (uint32_t)n : 0;
+    times->seconds = u == 2 ? 60.0 * (double)n : 0.0;
+    return 1;
+}
+
+enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err) {
+    const char *out = cli_value(args, "out"), *every = cli_value(args, "checkpoint-every");
+    c->resume = cli_value(args, "resume") != NULL;
+    c->every = every != NULL;
+    if (!out && (every || c->resume))
+        return fail(err, RPU_ERR_CONFIG, "--%s: the checkpoint is in the folder of --out, which is not given",
+                    every ? "checkpoint-every" : "resume");
+    if (every && !parse_times(every, &c->times))
+        return fail(err, RPU_ERR_CONFIG,
+                    "--checkpoint-every: found '%.60s', allowed is a whole number from 1 to %u and a unit, images, "
+                    "epochs or minutes, as in 500images or 1epoch",
+                    every, UINT32_MAX);
+    if (out && (snprintf(c->folder, sizeof c->folder, "%s", out) >= (int)sizeof c->folder ||
+                snprintf(c->path, sizeof c->path, "%s/" RPU_CHECKPOINT_NAME, out) >= (int)sizeof c->path))
+        return fail(err, RPU_ERR_IO, "--out: the path is too long");
+    return RPU_OK;
+}
+
+/* ---- going on ---- */
+
+static enum rpu_status resume(const struct checkpoints *c, struct rpu_training *run, struct rpu_error *err) {
+    struct rpu_checkpoint *checkpoint = NULL;
+    enum rpu_status status;
+    if (access(c->path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return RPU_OK;
+    status = rpu_checkpoint_read(&checkpoint, c->path, err);
+    if (status == RPU_OK) {
+        status = rpu_checkpoint_resume(checkpoint, run, err);
+        if (status != RPU_OK) {
+            char why[sizeof err->message];
+            memcpy(why, err->message, sizeof why);
+            if (status == RPU_ERR_SHAPE || status == RPU_ERR_RANGE) /* the file's fault, not the caller's */
+                status = RPU_ERR_FORMAT;
+            fail(err, status, "--resume: %.200s: %.800s", c->path, why);
+        }
+    }
+    rpu_checkpoint_free(checkpoint);
+    return status;
+}
+
+enum rpu_status checkpoints_resume(struct checkpoints *c, struct rpu_training *run, const struct rpu_dist *dist,
+                                   struct rpu_error *err) {
+    uint64_t where[2] = {0, 0};
+    enum rpu_status status;
+    if (!c->resume)
+        return RPU_OK;
+    status = resume(c, run, err);
+    if (status == RPU_OK) {
+        where[0] = rpu_training_images(run);
+        status = rpu_network_digest(rpu_training_network(run), &where[1]);
+        if (status != RPU_OK)
+            fail(err, status, "out of memory");
+    }
+    status = rpu_dist_agree(dist, status, err);
+    return status == RPU_OK ? rpu_dist_same(dist, where, sizeof where, "the checkpoint's images and weights", err)
+                            : status;
+}
+
+/* ---- writing ---- */
+
+static int write_now(struct checkpoints *c, struct rpu_training *run) {
+    struct rpu_error err;
+    if (rpu_checkpoint_write(run, c->path, &err) != RPU_OK) {
+        fprintf(stderr, CLI_PROGRAM " train: no checkpoint after %" PRIu64 " images: %s\n", rpu_training_images(run),
+                err.message);
+        c->failed = 1;
+        return 0;
+    }
+    c->written = 1;
+    c->images = rpu_training_images(run);
+    c->epochs = rpu_training_epoch_count(run);
+    return 1;
+}
+
+static void on_checkpoint(struct rpu_training *run, void *user) {
+    write_now(user, run);
+}
+
+enum rpu_status checkpoints_begin(struct checkpoints *c, struct rpu_training *run, struct rpu_error *err) {
+    struct rpu_outfile *trial;
+    if (!c->every && !c->resume)
+        return RPU_OK;
+    if (rpu_outfile_open(&trial, c->path, err) != RPU_OK)
+        return err->status;
+    rpu_outfile_abandon(trial);
+    return c->every ? rpu_training_checkpoints(run, &c->times, on_checkpoint, c) : RPU_OK;
+}
+
+int checkpoints_end(struct checkpoints *c, struct rpu_training *run, int interrupted) {
+    const int there = c->written && c->images == rpu_training_images(run) && c->epochs == rpu_training_epoch_count(run);
+    if (*c->path && !there && (c->every || c->resume || interrupted))
+        write_now(c, run);
+    return !c->failed;
+}
