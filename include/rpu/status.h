@@ -38,11 +38,12 @@ enum rpu_status {
 struct rpu_error {
     enum rpu_status status;
     long line;          /**< 1-based line in `file`, or 0 */
-    char file[256];     /**< the file at fault, or a name such as "--set" */
-    char key[128];      /**< dotted configuration key at fault */
+    char file[256];     /**< the file at fault, or a name such as "--set"; as it was given, but for its length */
+    char key[128];      /**< dotted configuration key at fault, control characters as question marks */
     char value[128];    /**< what was found */
     char expected[192]; /**< what is allowed */
-    char message[1024]; /**< the whole sentence, ready for a user, without a trailing newline */
+    char message[1024]; /**< the whole sentence, ready for a user: one line, without a newline, control
+                             characters as question marks */
 };
 
 /** A short name of a status ("RPU_ERR_SHAPE"); never null. */
