@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TRAINING_TAG 0x52505254u
+
 struct rpu_training {
+    uint32_t tag; /* TRAINING_TAG while it lives */
     const struct rpu_engine *engine;
     struct rpu_config config;
     const struct rpu_dataset *data;
@@ -21,6 +24,10 @@ struct rpu_training {
     uint64_t images;
     double seconds;
 };
+
+static int is_training(const struct rpu_training *r) {
+    return r && r->tag == TRAINING_TAG;
+}
 
 /* What the running call keeps for its progress reports. */
 struct report {
@@ -81,12 +88,13 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
                                     struct rpu_error *err) {
     struct rpu_training *r;
     enum rpu_status status;
-    if (!run || !engine || !config || !data)
+    if (!run || !rpu_is_engine(engine) || !config || !data)
         return rpu_fail(err, RPU_ERR_ARG, "no engine, configuration or data, or no place for the run");
     *run = NULL;
     r = calloc(1, sizeof *r);
     if (!r)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    r->tag = TRAINING_TAG;
     r->engine = engine;
     r->config = *config;
     r->data = data;
@@ -100,8 +108,9 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
 }
 
 void rpu_training_destroy(struct rpu_training *run) {
-    if (!run)
+    if (!is_training(run))
         return;
+    run->tag = 0;
     rpu_network_destroy(run->network);
     for (uint32_t e = 0; run->epochs && e < run->config.epochs; e++)
         free(run->epochs[e].arrays);
@@ -111,7 +120,7 @@ void rpu_training_destroy(struct rpu_training *run) {
 }
 
 enum rpu_status rpu_training_share(struct rpu_training *run, const struct rpu_ranks *ranks, struct rpu_error *err) {
-    return run ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
+    return is_training(run) ? rpu_network_share(run->network, ranks, err) : rpu_fail(err, RPU_ERR_ARG, "no run");
 }
 
 /* Reports where training is; true when the caller wants to stop. */
@@ -245,28 +254,28 @@ static enum rpu_status run_epochs(void *context) {
 enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                  struct rpu_error *err) {
     struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
-    if (!run)
+    if (!is_training(run))
         return rpu_fail(err, RPU_ERR_ARG, "no run");
     rpu_network_goes_on(run->network);
     return rpu_sched_team(run->engine->sched, run_epochs, &running);
 }
 
 struct rpu_network *rpu_training_network(struct rpu_training *run) {
-    return run ? run->network : NULL;
+    return is_training(run) ? run->network : NULL;
 }
 
 size_t rpu_training_epoch_count(const struct rpu_training *run) {
-    return run ? run->n_epochs : 0;
+    return is_training(run) ? run->n_epochs : 0;
 }
 
 const struct rpu_epoch *rpu_training_epoch(const struct rpu_training *run, size_t index) {
-    return run && index < run->n_epochs ? &run->epochs[index] : NULL;
+    return is_training(run) && index < run->n_epochs ? &run->epochs[index] : NULL;
 }
 
 uint64_t rpu_training_images(const struct rpu_training *run) {
-    return run ? run->images : 0;
+    return is_training(run) ? run->images : 0;
 }
 
 double rpu_training_seconds(const struct rpu_training *run) {
-    return run ? run->seconds : 0.0;
+    return is_training(run) ? run->seconds : 0.0;
 }
