@@ -69,11 +69,11 @@ if [ ${#targets[@]} -eq 0 ]; then
         targets+=("$(basename "$seeds")")
     done
 fi
+rm -f $folder/fuzz.txt
 build >$folder.log 2>&1 || { tail -n 40 $folder.log; exit 1; }
 mv $folder.log $folder/build.log
 
 bad=0
-: >$folder/fuzz.txt
 for ((i = 0; i < ${#targets[@]}; i += AT_ONCE)); do
     batch=("${targets[@]:i:AT_ONCE}")
     pids=()
