@@ -30,6 +30,7 @@ enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct 
     e = calloc(1, sizeof *e);
     if (!e)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    e->tag = RPU_ENGINE_TAG;
     status = rpu_table_fill(&e->table, rpu_cpu_flags(), options->isa, err);
     if (status == RPU_OK)
         status = rpu_topo_create(&e->topo, err);
@@ -49,28 +50,29 @@ enum rpu_status rpu_engine_create(struct rpu_engine **engine, const char *isa, i
 }
 
 void rpu_engine_destroy(struct rpu_engine *engine) {
-    if (engine) {
-        rpu_sched_destroy(engine->sched);
-        rpu_topo_destroy(engine->topo);
-        free(engine);
-    }
+    if (!rpu_is_engine(engine))
+        return;
+    engine->tag = 0;
+    rpu_sched_destroy(engine->sched);
+    rpu_topo_destroy(engine->topo);
+    free(engine);
 }
 
 void rpu_engine_machine(const struct rpu_engine *engine, struct rpu_machine *machine) {
-    if (engine && machine)
+    if (rpu_is_engine(engine) && machine)
         rpu_topo_describe(engine->topo, machine);
 }
 
 enum rpu_bind rpu_engine_bind(const struct rpu_engine *engine) {
-    return engine ? rpu_topo_decided(engine->topo) : RPU_BIND_NONE;
+    return rpu_is_engine(engine) ? rpu_topo_decided(engine->topo) : RPU_BIND_NONE;
 }
 
 int rpu_engine_place(const struct rpu_engine *engine, int thread, struct rpu_place *place) {
-    return engine && place ? rpu_topo_place_of(engine->topo, thread, place) : 0;
+    return rpu_is_engine(engine) && place ? rpu_topo_place_of(engine->topo, thread, place) : 0;
 }
 
 int rpu_engine_processor(const struct rpu_engine *engine, int index, struct rpu_place *place) {
-    return engine && place ? rpu_topo_processor(engine->topo, index, place) : 0;
+    return rpu_is_engine(engine) && place ? rpu_topo_processor(engine->topo, index, place) : 0;
 }
 
 const char *rpu_bind_name(enum rpu_bind bind) {
@@ -79,18 +81,18 @@ const char *rpu_bind_name(enum rpu_bind bind) {
 }
 
 enum rpu_status rpu_engine_trace(struct rpu_engine *engine, size_t most, struct rpu_error *err) {
-    return engine ? rpu_sched_record(engine->sched, most, err) : rpu_fail(err, RPU_ERR_ARG, "no engine");
+    return rpu_is_engine(engine) ? rpu_sched_record(engine->sched, most, err) : rpu_fail(err, RPU_ERR_ARG, "no engine");
 }
 
 size_t rpu_engine_trace_count(const struct rpu_engine *engine, int thread) {
     const struct rpu_sched_event *events;
-    return engine ? rpu_sched_events(engine->sched, thread, &events) : 0;
+    return rpu_is_engine(engine) ? rpu_sched_events(engine->sched, thread, &events) : 0;
 }
 
 enum rpu_status rpu_engine_trace_event(const struct rpu_engine *engine, int thread, size_t index,
                                        struct rpu_trace_event *event) {
     const struct rpu_sched_event *events;
-    if (!engine || !event || index >= rpu_sched_events(engine->sched, thread, &events))
+    if (!rpu_is_engine(engine) || !event || index >= rpu_sched_events(engine->sched, thread, &events))
         return RPU_ERR_ARG;
     *event = (struct rpu_trace_event){events[index].name, events[index].of, events[index].item, events[index].start,
                                       events[index].end};
@@ -98,25 +100,25 @@ enum rpu_status rpu_engine_trace_event(const struct rpu_engine *engine, int thre
 }
 
 uint64_t rpu_engine_trace_lost(const struct rpu_engine *engine) {
-    return engine ? rpu_sched_events_lost(engine->sched) : 0;
+    return rpu_is_engine(engine) ? rpu_sched_events_lost(engine->sched) : 0;
 }
 
 int rpu_engine_threads(const struct rpu_engine *engine) {
-    return engine ? rpu_sched_threads(engine->sched) : 0;
+    return rpu_is_engine(engine) ? rpu_sched_threads(engine->sched) : 0;
 }
 
 const char *rpu_engine_isa(const struct rpu_engine *engine) {
-    return engine ? engine->table.isa : NULL;
+    return rpu_is_engine(engine) ? engine->table.isa : NULL;
 }
 
 size_t rpu_engine_kernel_count(const struct rpu_engine *engine) {
-    return engine ? rpu_kernel_count() : 0;
+    return rpu_is_engine(engine) ? rpu_kernel_count() : 0;
 }
 
 const char *rpu_engine_kernel_name(const struct rpu_engine *engine, size_t index) {
-    return engine ? rpu_kernel_name(index) : NULL;
+    return rpu_is_engine(engine) ? rpu_kernel_name(index) : NULL;
 }
 
 const char *rpu_engine_kernel_variant(const struct rpu_engine *engine, size_t index) {
-    return engine && index < rpu_kernel_count() ? engine->table.variant[index] : NULL;
+    return rpu_is_engine(engine) && index < rpu_kernel_count() ? engine->table.variant[index] : NULL;
 }

@@ -33,6 +33,13 @@ void rpu_error_clear(struct rpu_error *err) {
         memset(err, 0, sizeof *err);
 }
 
+/* A message is one line, and what a file or a command line put into it drives no terminal. */
+static void make_plain(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 enum rpu_status rpu_fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) {
     if (err) {
         va_list args;
@@ -41,6 +48,7 @@ enum rpu_status rpu_fail(struct rpu_error *err, enum rpu_status status, const ch
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        make_plain(err->message);
     }
     return status;
 }
@@ -66,6 +74,8 @@ enum rpu_status rpu_fail_at(struct rpu_error *err, enum rpu_status status, const
         va_start(args, format);
         vsnprintf(err->message + used, sizeof err->message - (size_t)used, format, args);
         va_end(args);
+        make_plain(err->key);
+        make_plain(err->message);
     }
     return status;
 }

@@ -179,7 +179,7 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
                                 uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
     struct rpu_tile *t;
     enum rpu_status status;
-    if (!tile || !engine)
+    if (!tile || !rpu_is_engine(engine))
         return rpu_fail(err, RPU_ERR_ARG, "no engine, or no place for the tile");
     *tile = NULL;
     status = rpu_tile_params_check(params, err);

@@ -351,6 +351,14 @@ def test_links_and_devices_stay_what_they_are():
     assert sorted(os.listdir(".")) == ["link.json", "pipe", "there"]
 
 
+def test_an_old_file_keeps_its_rights():
+    with open("private.json", "w", encoding="utf-8") as file:
+        file.write("old")
+    os.chmod("private.json", 0o600)
+    succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "private.json")
+    assert os.stat("private.json").st_mode & 0o777 == 0o600
+
+
 def test_lost_standard_output_is_noticed():
     if not os.path.exists("/dev/full"):
         raise e2e.Skipped("no /dev/full")

@@ -492,6 +492,10 @@ static void test_limit_before_a_cut(void **state) {
     write_plain("train-images-idx3-ubyte", &i);
     cut("train-images-idx3-ubyte", 2900);
     assert_int_equal(rpu_dataset_read(&set, dir, 2, 2, NULL), RPU_ERR_FORMAT);
+    struct bytes longer = i;
+    longer.at[longer.count++] = 0;
+    write_plain("train-images-idx3-ubyte", &longer);
+    assert_int_equal(rpu_dataset_read(&set, dir, 2, 2, NULL), RPU_ERR_FORMAT);
     empty_dir();
 }
 

@@ -115,6 +115,17 @@ def test_pulses_add_up():
             assert 0 <= e["arrays"][name]["at_bound"] < 1
 
 
+def test_reads_that_saturate():
+    """Counts stand under their own names: without bound management nothing is reread, with it nothing stays saturated."""
+    tight = ["--set", "arrays.W4.forward.bound=0.4"]
+    none = e2e.train("lenet-rpu", *SMALL, *tight, "--set", "arrays.W4.forward.bm=none")
+    reads = none["epochs"][0]["arrays"]["W4"]["forward"]
+    assert reads["columns"] == 40 and reads["rereads"] == 0 and 0 < reads["saturated"] <= 400, reads
+    managed = e2e.train("lenet-rpu", *SMALL, *tight, "--set", "arrays.W4.forward.bm_limit=30")
+    reads = managed["epochs"][0]["arrays"]["W4"]["forward"]
+    assert reads["rereads"] > 0 and reads["saturated"] == 0, reads
+
+
 def test_provenance():
     result = shared_result()
     info = json.loads(succeed("info", "--json").stdout)

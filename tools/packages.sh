@@ -3,7 +3,7 @@
 # shellcheck shell=sh
 
 PACKAGES_BUILD='gcc libc6-dev meson ninja-build pkg-config libhwloc-dev libyaml-dev libjansson-dev zlib1g-dev libxxhash-dev'
-PACKAGES_TEST='python3 python3-venv libcmocka-dev librandom123-dev clang clang-format libomp-dev git strace g++ libbenchmark-dev libopenblas-dev
+PACKAGES_TEST='python3 python3-venv libcmocka-dev librandom123-dev clang libclang-rt-dev clang-format libomp-dev git strace g++ libbenchmark-dev libopenblas-dev
     libopenmpi-dev openmpi-bin'
 # For tests that only test.sh --all runs (elsewhere they are skipped where these are missing), and for tools/report.py.
 PACKAGES_REPORT='python3-matplotlib python3-jinja2'

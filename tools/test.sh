@@ -20,7 +20,7 @@ complete=no
 all=no
 
 STAGES='install build unit clang sanitize thread'
-STAGES_ALL="$STAGES arm64"
+STAGES_ALL="$STAGES fuzz arm64"
 
 passed() { echo "passed $1" >>"$counts"; }
 failed() { echo "failed $1" >>"$counts"; echo "FAILED: $1"; }
@@ -136,7 +136,7 @@ stage_thread() {
     CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
         -Db_lundef=false -Dwerror=false || return 0
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
-    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange
+    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange api
     local small='--data digits --limit-train 60 --limit-test 20 --epochs 1 --quiet' batch
     printf 'seeds: [1, 2, 3]\n' >"$work/sweep.yaml"
     # shellcheck disable=SC2086
@@ -147,6 +147,21 @@ stage_thread() {
     race_free "a sweep, two trainings of two threads at a time" sweep $small --threads 2 --jobs 2 \
         --out "$work/sweep" "$work/sweep.yaml"
     unset TSAN_OPTIONS
+}
+
+# Hostile input: half a minute of each fuzz target.
+stage_fuzz() {
+    command -v clang >/dev/null || { skipped "fuzz: clang is not installed"; return; }
+    local target edges rest
+    tools/fuzz.sh --seconds 30 >"$work/fuzz" 2>&1 || true
+    cat "$work/fuzz"
+    [ -s build-fuzz/fuzz.txt ] || { failed "build-fuzz compiles"; return; }
+    while read -r target edges rest; do
+        case $rest in
+        *' clean') passed "fuzz: $target, $edges edges" ;;
+        *) failed "fuzz: $target" ;;
+        esac
+    done <build-fuzz/fuzz.txt
 }
 
 # Other processors, by QEMU: NEON kernels, and x86 without AVX2.

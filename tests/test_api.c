@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the public functions promise about their handles: null and foreign ones are refused, and handles go from thread
+ * to thread. The thread sanitizer sees the second part, too. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "images.h"
+
+#include <rpu/train.h>
+
+enum { CLASSES = 3, IMAGES = 12, SIDE = 8, THREADS = 3 };
+
+static struct rpu_images images;
+static struct rpu_dataset data;
+static struct rpu_config config;
+
+static int set_up(void **state) {
+    static const struct rpu_assignment list[] = {
+        {"network={layers: [{type: conv, outputs: 4, kernel: 3}, {type: tanh}, {type: fc, outputs: 5}, {type: tanh}, "
+         "{type: fc, outputs: 3}, {type: softmax}]}",
+         NULL},
+        {"training.epochs=2", NULL},
+        {"training.batch=4", NULL},
+    };
+    (void)state;
+    images = make_images(7, IMAGES, SIDE, SIDE, 1, CLASSES);
+    data = (struct rpu_dataset){images, images};
+    return rpu_config_load(&config, "lenet-rpu", list, sizeof list / sizeof list[0], NULL) == RPU_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    rpu_images_free(&images);
+    return 0;
+}
+
+/* ---- what is no handle ---- */
+
+/* Refused with a status, or with nothing: every function that takes one of these. */
+static void refuse_engine(struct rpu_engine *e) {
+    struct rpu_tile_params params;
+    struct rpu_network *network = NULL;
+    struct rpu_training *run = NULL;
+    struct rpu_trace_event event;
+    struct rpu_machine machine;
+    struct rpu_place place;
+    struct rpu_tile *tile = NULL;
+    struct rpu_error err = {0};
+    rpu_tile_params_baseline(&params);
+    assert_int_equal(rpu_tile_create(&tile, e, &params, 2, 2, 2, 1, 0, 0, &err), RPU_ERR_ARG);
+    assert_true(err.message[0] && err.status == RPU_ERR_ARG);
+    assert_int_equal(rpu_network_create(&network, e, &config, SIDE, SIDE, 1, CLASSES, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_create(&run, e, &config, &data, &err), RPU_ERR_ARG);
+    assert_true(!tile && !network && !run);
+    assert_int_equal(rpu_engine_trace(e, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_engine_trace_event(e, 0, 0, &event), RPU_ERR_ARG);
+    assert_int_equal(rpu_engine_trace_count(e, 0), 0);
+    assert_int_equal(rpu_engine_trace_lost(e), 0);
+    assert_int_equal(rpu_engine_threads(e), 0);
+    assert_int_equal(rpu_engine_place(e, 0, &place), 0);
+    assert_int_equal(rpu_engine_processor(e, 0, &place), 0);
+    assert_int_equal(rpu_engine_bind(e), RPU_BIND_NONE);
+    assert_int_equal(rpu_engine_kernel_count(e), 0);
+    assert_null(rpu_engine_isa(e));
+    assert_null(rpu_engine_kernel_name(e, 0));
+    assert_null(rpu_engine_kernel_variant(e, 0));
+    rpu_engine_machine(e, &machine);
+    rpu_engine_destroy(e);
+}
+
+static void refuse_tile(struct rpu_tile *t) {
+    const struct rpu_block where = {0, 0, 1, 0};
+    float x[4] = {0}, y[4] = {0};
+    assert_int_equal(rpu_tile_forward(t, &where, x, 2, y, 2, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_backward(t, &where, x, 2, y, 2, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_update(t, &where, x, 2, y, 2, 0.1f, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_get_weights(t, x), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_set_weights(t, x), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_get_devices(t, x, x, x, x), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_outputs(t), 0);
+    assert_int_equal(rpu_tile_inputs(t), 0);
+    assert_true(rpu_tile_at_bound(t) == 0.0);
+    rpu_tile_destroy(t);
+}
+
+static void refuse_network(struct rpu_network *n) {
+    const struct rpu_ranks ranks = {0, 1, NULL, NULL};
+    struct rpu_array_stats stats;
+    struct rpu_array_info info;
+    struct rpu_error err = {0};
+    uint32_t index = 0;
+    uint64_t digest;
+    float w[4] = {0};
+    assert_int_equal(rpu_network_share(n, &ranks, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_train(n, &images, &index, 1, 0, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_evaluate(n, &images, 0, 1, 0, NULL, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_array_info(n, 0, &info), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_array_stats(n, 0, &stats), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_get_weights(n, 0, w), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_set_weights(n, 0, w), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_digest(n, &digest), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_array_count(n), 0);
+    assert_null(rpu_network_tile(n, 0));
+    assert_true(rpu_network_at_bound(n, 0) == 0.0);
+    rpu_network_clear_stats(n);
+    rpu_network_destroy(n);
+}
+
+static void refuse_training(struct rpu_training *r) {
+    const struct rpu_ranks ranks = {0, 1, NULL, NULL};
+    struct rpu_error err = {0};
+    assert_int_equal(rpu_training_run(r, NULL, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(err.status, RPU_ERR_ARG);
+    assert_int_equal(rpu_training_share(r, &ranks, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_epoch_count(r), 0);
+    assert_int_equal(rpu_training_images(r), 0);
+    assert_null(rpu_training_network(r));
+    assert_null(rpu_training_epoch(r, 0));
+    assert_true(rpu_training_seconds(r) == 0.0);
+    rpu_training_destroy(r);
+}
+
+/* Memory of another kind, large enough for a look at it. */
+static void *foreign(int byte) {
+    static _Alignas(64) unsigned char bytes[1 << 16];
+    memset(bytes, byte, sizeof bytes);
+    return bytes;
+}
+
+static void test_null_and_foreign(void **state) {
+    (void)state;
+    refuse_engine(NULL);
+    refuse_tile(NULL);
+    refuse_network(NULL);
+    refuse_training(NULL);
+    for (int byte = 0; byte < 256; byte += 85) {
+        refuse_engine(foreign(byte));
+        refuse_tile(foreign(byte));
+        refuse_network(foreign(byte));
+        refuse_training(foreign(byte));
+    }
+    rpu_images_free(NULL);
+    rpu_dataset_free(NULL);
+}
+
+/* A handle of one kind is none of another. */
+static void test_handles_of_other_kinds(void **state) {
+    struct rpu_engine *engine;
+    struct rpu_training *run;
+    struct rpu_tile_params params;
+    struct rpu_tile *tile;
+    (void)state;
+    rpu_tile_params_baseline(&params);
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    assert_int_equal(rpu_tile_create(&tile, engine, &params, 2, 2, 2, 1, 0, 0, NULL), RPU_OK);
+    assert_int_equal(rpu_training_create(&run, engine, &config, &data, NULL), RPU_OK);
+    refuse_engine((void *)tile);
+    refuse_engine((void *)rpu_training_network(run));
+    refuse_engine((void *)run);
+    refuse_tile((void *)engine);
+    refuse_tile((void *)rpu_training_network(run));
+    refuse_tile((void *)run);
+    refuse_network((void *)engine);
+    refuse_network((void *)tile);
+    refuse_network((void *)run);
+    refuse_training((void *)engine);
+    refuse_training((void *)tile);
+    refuse_training((void *)rpu_training_network(run));
+    assert_int_equal(rpu_training_run(run, NULL, NULL, NULL), RPU_OK);
+    rpu_training_destroy(run);
+    rpu_tile_destroy(tile);
+    rpu_engine_destroy(engine);
+}
+
+/* A place for the handle, the inputs and what is read: each is needed. */
+static void test_null_arguments(void **state) {
+    struct rpu_engine *engine;
+    struct rpu_network *network;
+    struct rpu_training *run;
+    struct rpu_error err;
+    struct rpu_config read;
+    char *text;
+    uint32_t index = 0;
+    (void)state;
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    assert_int_equal(rpu_engine_create(NULL, NULL, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_engine_create_with(&engine, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_create(NULL, engine, &config, SIDE, SIDE, 1, CLASSES, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_create(&network, engine, NULL, SIDE, SIDE, 1, CLASSES, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_create(NULL, engine, &config, &data, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_create(&run, engine, NULL, &data, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_create(&run, engine, &config, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_config_load(NULL, NULL, NULL, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_config_load(&read, NULL, NULL, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_config_yaml(NULL, &text, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_config_yaml(&config, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_digits_generate(NULL, 1, 1, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_dataset_read(NULL, ".", 0, 0, &err), RPU_ERR_ARG);
+    assert_null(rpu_preset_name(SIZE_MAX));
+    assert_null(rpu_preset_summary(SIZE_MAX));
+    assert_null(rpu_preset_yaml("no such preset"));
+    assert_null(rpu_bind_name((enum rpu_bind)99));
+    assert_null(rpu_isa_name(SIZE_MAX));
+    assert_null(rpu_isa_built_name(SIZE_MAX));
+    assert_int_equal(rpu_network_create(&network, engine, &config, SIDE, SIDE, 1, CLASSES, &err), RPU_OK);
+    assert_int_equal(rpu_network_share(network, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_train(network, NULL, &index, 1, 0, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_train(network, &images, NULL, 1, 0, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_evaluate(network, NULL, 0, 1, 0, NULL, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_digest(network, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_get_weights(network, 99, NULL), RPU_ERR_ARG);
+    rpu_network_destroy(network);
+    rpu_engine_destroy(engine);
+}
+
+/* Images and numbers that do not fit the network change nothing. */
+static void test_wrong_shapes(void **state) {
+    struct rpu_images other = make_images(1, 2, SIDE, SIDE + 1, 1, CLASSES);
+    const uint32_t beyond = IMAGES, good[] = {0, 1, 2, 3, 4};
+    uint64_t before, after;
+    struct rpu_engine *engine;
+    struct rpu_network *n;
+    (void)state;
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&n, engine, &config, SIDE, SIDE, 1, CLASSES, NULL), RPU_OK);
+    assert_int_equal(rpu_network_digest(n, &before), RPU_OK);
+    assert_int_equal(rpu_network_train(n, &other, good, 1, 0, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_network_evaluate(n, &other, 0, 1, 0, NULL, NULL), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_network_train(n, &images, &beyond, 1, 0, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_network_train(n, &images, good, 5, 0, NULL), RPU_ERR_RANGE); /* more than the batch */
+    assert_int_equal(rpu_network_train(n, &images, good, 0, 0, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_network_train(n, &images, good, 1, UINT64_C(1) << 32, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_network_evaluate(n, &images, IMAGES - 1, 2, 0, NULL, NULL), RPU_ERR_RANGE);
+    assert_int_equal(rpu_network_evaluate(n, &images, UINT32_MAX, 2, 0, NULL, NULL), RPU_ERR_RANGE);
+    images.labels[0] = CLASSES;
+    assert_int_equal(rpu_network_train(n, &images, good, 1, 0, NULL), RPU_ERR_RANGE);
+    images.labels[0] = 0;
+    assert_int_equal(rpu_network_digest(n, &after), RPU_OK);
+    assert_true(before == after);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+    rpu_images_free(&other);
+}
+
+/* ---- threads ---- */
+
+/* A training that goes from thread to thread, a minibatch in each. */
+struct relay {
+    pthread_mutex_t lock;
+    struct rpu_engine *engine;
+    struct rpu_network *network;
+    uint32_t done;
+};
+
+static void *take_turns(void *context) {
+    struct relay *r = context;
+    int more = 1;
+    while (more) {
+        pthread_mutex_lock(&r->lock);
+        more = r->done < IMAGES;
+        if (more) {
+            const uint32_t index[] = {r->done, r->done + 1};
+            more = rpu_network_train(r->network, &images, index, 2, r->done, NULL) == RPU_OK;
+            r->done += 2;
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+static uint64_t relayed(int threads_of_engine, int runners) {
+    struct relay r = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[THREADS];
+    uint64_t digest = 0;
+    assert_int_equal(rpu_engine_create(&r.engine, NULL, threads_of_engine, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&r.network, r.engine, &config, SIDE, SIDE, 1, CLASSES, NULL), RPU_OK);
+    for (int t = 0; t < runners; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, take_turns, &r), 0);
+    for (int t = 0; t < runners; t++)
+        pthread_join(threads[t], NULL);
+    assert_int_equal(r.done, IMAGES);
+    assert_int_equal(rpu_network_digest(r.network, &digest), RPU_OK);
+    rpu_network_destroy(r.network);
+    rpu_engine_destroy(r.engine);
+    return digest;
+}
+
+/* One handle, used by several threads one at a time. */
+static void test_handle_goes_from_thread_to_thread(void **state) {
+    const uint64_t alone = relayed(1, 1);
+    (void)state;
+    assert_true(relayed(1, THREADS) == alone);
+    assert_true(relayed(2, THREADS) == alone);
+}
+
+/* Everything from the configuration to the digest, in one thread. */
+struct life {
+    int threads;
+    uint64_t digest;
+    enum rpu_status status;
+};
+
+static void *live(void *context) {
+    struct life *l = context;
+    struct rpu_config *own = malloc(sizeof *own);
+    struct rpu_dataset digits = {0};
+    struct rpu_engine *engine = NULL;
+    struct rpu_training *run = NULL;
+    struct rpu_error err;
+    const struct rpu_assignment list[] = {{"training.epochs=1", NULL}};
+    char *text = NULL;
+    l->status = own ? rpu_config_load(own, "lenet-rpu", list, 1, &err) : RPU_ERR_NOMEM;
+    if (l->status == RPU_OK)
+        l->status = rpu_config_yaml(own, &text, &err);
+    if (l->status == RPU_OK)
+        l->status = rpu_digits_generate(&digits, 6, 3, 1, &err);
+    if (l->status == RPU_OK)
+        l->status = rpu_engine_create(&engine, NULL, l->threads, &err);
+    if (l->status == RPU_OK)
+        l->status = rpu_training_create(&run, engine, own, &digits, &err);
+    if (l->status == RPU_OK)
+        l->status = rpu_training_run(run, NULL, NULL, &err);
+    if (l->status == RPU_OK && *rpu_cpu_model() && *rpu_engine_isa(engine) && rpu_cpu_features())
+        l->status = rpu_network_digest(rpu_training_network(run), &l->digest);
+    rpu_training_destroy(run);
+    rpu_engine_destroy(engine);
+    rpu_dataset_free(&digits);
+    free(text);
+    free(own);
+    return NULL;
+}
+
+/* Handles of their own, all threads at once. */
+static void test_distinct_handles_at_once(void **state) {
+    struct life alone = {.threads = 1}, lives[THREADS] = {{.threads = 1}, {.threads = 2}, {.threads = 1}};
+    pthread_t threads[THREADS];
+    (void)state;
+    live(&alone);
+    assert_int_equal(alone.status, RPU_OK);
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, live, &lives[t]), 0);
+    for (int t = 0; t < THREADS; t++)
+        pthread_join(threads[t], NULL);
+    for (int t = 0; t < THREADS; t++) {
+        assert_int_equal(lives[t].status, RPU_OK);
+        assert_true(lives[t].digest == alone.digest);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_null_and_foreign),
+        cmocka_unit_test(test_handles_of_other_kinds),
+        cmocka_unit_test(test_null_arguments),
+        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_handle_goes_from_thread_to_thread),
+        cmocka_unit_test(test_distinct_handles_at_once),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
