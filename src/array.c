@@ -22,6 +22,11 @@ static uint32_t pieces(uint32_t size, uint32_t most) {
     return most == 0 ? 1 : size / most + (size % most != 0);
 }
 
+/* Inputs that a tile may have; 0: no limit. Of several devices each has a line. Parameters are checked later. */
+static uint32_t widest(const struct rpu_tile_params *p) {
+    return p->devices > 1 && p->max_cols >= p->devices ? p->max_cols / p->devices : p->max_cols;
+}
+
 static size_t row_of(const struct rpu_array *a, size_t r) {
     return rpu_range(a->m, a->rows, r);
 }
@@ -58,7 +63,7 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
     *a = (struct rpu_array){.m = outputs,
                             .n = inputs,
                             .rows = whole || outputs == 0 ? 1 : pieces(outputs, params->max_rows),
-                            .cols = whole || inputs == 0 ? 1 : pieces(inputs, params->max_cols)};
+                            .cols = whole || inputs == 0 ? 1 : pieces(inputs, widest(params))};
     if ((uint64_t)a->rows * a->cols > RPU_COUNTER_MAX_SPLITS) {
         status = rpu_fail(err, RPU_ERR_SHAPE,
                           "%u x %u crosspoints make %u x %u tiles of at most %u x %u; allowed are %u tiles", outputs,
@@ -221,11 +226,11 @@ static void read_outputs(const struct rpu_tile *tile, enum rpu_array_read which,
     read.first = first;
     if (read.transposed) {
         some.n = (uint32_t)(end - first);
-        some.w += first;
+        some.w += first; /* of each device */
         rpu_tile_read(&some, &read, where, in, some.m, out + first, some.n, scratch, counts);
     } else {
         some.m = (uint32_t)(end - first);
-        some.w += first * some.ldw;
+        some.sum += first * some.ldw;
         rpu_tile_read(&some, &read, where, in, some.n, out + first, some.m, scratch, counts);
     }
 }
@@ -324,7 +329,7 @@ void rpu_array_row(const struct rpu_array *a, size_t row, float *weights) {
         r++;
     for (size_t c = 0; c < a->cols; c++) {
         const struct rpu_tile *t = a->tiles[r * a->cols + c];
-        memcpy(weights + col_of(a, c), t->w + (row - row_of(a, r)) * t->ldw, t->n * sizeof *weights);
+        rpu_tile_row(t, row - row_of(a, r), weights + col_of(a, c));
     }
 }
 

@@ -19,24 +19,34 @@ struct rpu_stage {
 struct rpu_tile {
     uint32_t tag;
     uint32_t m, n;
-    size_t ldw; /**< rpu_padded(n) */
+    uint32_t devices; /**< crosspoints of a weight */
+    size_t ldw;       /**< rpu_padded(n) */
+    size_t plane;     /**< m x ldw: from the crosspoints of one device to those of the next */
     const struct rpu_kernels *k;
     struct rpu_tile_params params;
     uint64_t seed;
     uint32_t word3;                     /**< its place in the counters */
     uint32_t keys[RPU_RNG_PURPOSES][2]; /**< mix of the seed and each purpose */
     struct rpu_stage stages[2];         /**< converters of the forward and the backward read */
-    float *w;                           /**< m x ldw */
-    uint16_t *dev;                      /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
+    float *w;                           /**< devices x m x ldw */
+    uint16_t *dev;                      /**< devices x m x ldw x 4 fixed-point parameters; null for a perfect tile */
+    float *sum;                         /**< m x ldw: the sums of the devices' weights; w itself where there is one */
     void *scratch;                      /**< for the public calls */
     size_t scratch_size;
 };
 
-/** The tile's stream for a purpose and image. */
+/** The tile's stream for a purpose and image, of one of its devices. */
+static inline struct rpu_stream rpu_device_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
+                                                  uint32_t image, uint32_t device) {
+    const struct rpu_stream s = {{tile->keys[purpose][0], tile->keys[purpose][1]},
+                                 {0, image, 0, tile->word3 | rpu_counter_array(0, 0, device, 0)}};
+    return s;
+}
+
+/** That of device 0. */
 static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
                                                 uint32_t image) {
-    const struct rpu_stream s = {{tile->keys[purpose][0], tile->keys[purpose][1]}, {0, image, 0, tile->word3}};
-    return s;
+    return rpu_device_stream(tile, purpose, image, 0);
 }
 
 /** Sets keys and stages from the tile's seed and parameters. */
@@ -62,7 +72,14 @@ struct rpu_gains {
 void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, size_t row0, size_t row1, float *row);
 
 /** Upper and lower bound of a crosspoint in weight units (infinite for a perfect tile). */
-void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *lower, float *upper);
+void rpu_device_bounds(const struct rpu_tile *tile, uint32_t device, size_t i, size_t j, float *lower, float *upper);
+
+/** Adds up the devices' weights of rows [row0, row1), from device 0 on: to be called whenever they have changed. Does
+ *  nothing where a weight has one device. */
+void rpu_tile_sum(struct rpu_tile *tile, size_t row0, size_t row1);
+
+/** Copies the logical weights of one row. */
+void rpu_tile_row(const struct rpu_tile *tile, size_t row, float *weights);
 
 /** Sets the weights from rows of `weights`, `ld` apart, each clipped to its crosspoint's bounds. */
 void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
