@@ -35,24 +35,28 @@ static size_t col_of(const struct rpu_array *a, size_t c) {
     return rpu_range(a->n, a->cols, c);
 }
 
+static size_t grid(const struct rpu_array *a) {
+    return (size_t)a->rows * a->cols;
+}
+
 static enum rpu_status make_tiles(struct rpu_array *a, const struct rpu_engine *engine,
                                   const struct rpu_tile_params *params, uint32_t fan_in, uint64_t seed, uint32_t index,
                                   struct rpu_error *err) {
-    for (uint32_t r = 0; r < a->rows; r++)
-        for (uint32_t c = 0; c < a->cols; c++) {
-            const uint32_t split = r * a->cols + c;
-            const enum rpu_status status =
-                rpu_tile_create(&a->tiles[split], engine, params, (uint32_t)(row_of(a, r + 1) - row_of(a, r)),
-                                (uint32_t)(col_of(a, c + 1) - col_of(a, c)), fan_in, seed, index, split, err);
-            if (status != RPU_OK)
-                return status;
-        }
+    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
+        const uint32_t split = (uint32_t)(t % grid(a)), r = split / a->cols, c = split % a->cols;
+        const enum rpu_status status = rpu_tile_create_copy(
+            &a->tiles[t], engine, params, (uint32_t)(row_of(a, r + 1) - row_of(a, r)),
+            (uint32_t)(col_of(a, c + 1) - col_of(a, c)), fan_in, seed, index, split, (uint32_t)(t / grid(a)), err);
+        if (status != RPU_OK)
+            return status;
+    }
     return RPU_OK;
 }
 
 enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engine *engine,
                                  const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                 uint32_t fan_in, uint64_t seed, uint32_t index, struct rpu_error *err) {
+                                 uint32_t fan_in, uint64_t seed, uint32_t index, uint32_t columns,
+                                 struct rpu_error *err) {
     const int whole = params->device.kind == RPU_DEVICE_PERFECT;
     struct rpu_array *a;
     enum rpu_status status;
@@ -71,9 +75,13 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
         free(a);
         return status;
     }
-    a->tiles = calloc(rpu_array_tiles(a), sizeof(struct rpu_tile *));
-    status = a->tiles ? make_tiles(a, engine, params, fan_in, seed, index, err)
-                      : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    status = rpu_tile_params_check(params, err);
+    if (status == RPU_OK && params->copies > 1 && !whole && columns > 1)
+        status = rpu_copies_create(&a->copies, params->division, params->copies, columns, seed, index, err);
+    if (status == RPU_OK && !(a->tiles = calloc(rpu_array_tiles(a), sizeof(struct rpu_tile *))))
+        status = rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    if (status == RPU_OK)
+        status = make_tiles(a, engine, params, fan_in, seed, index, err);
     if (status != RPU_OK) {
         rpu_array_destroy(a);
         return status;
@@ -88,11 +96,16 @@ void rpu_array_destroy(struct rpu_array *array) {
     for (size_t t = 0; array->tiles && t < rpu_array_tiles(array); t++)
         rpu_tile_destroy(array->tiles[t]);
     free(array->tiles);
+    rpu_copies_destroy(array->copies);
     free(array);
 }
 
+uint32_t rpu_array_copies(const struct rpu_array *array) {
+    return array->copies ? array->copies->count : 1;
+}
+
 size_t rpu_array_tiles(const struct rpu_array *array) {
-    return (size_t)array->rows * array->cols;
+    return grid(array) * rpu_array_copies(array);
 }
 
 /* ---- reads ---- */
@@ -119,8 +132,10 @@ size_t rpu_array_scratch(const struct rpu_array *a, size_t count) {
         most = read > most ? read : most;
         most = update > most ? update : most;
     }
-    if (rpu_array_tiles(a) > 1)
+    if (grid(a) > 1)
         most = rpu_lines(most) + rpu_lines(group(a, count) * longest_side(a) * sizeof(float));
+    if (a->copies)
+        most = rpu_lines(most) + rpu_copies_scratch(a, count);
     return rpu_lines(most);
 }
 
@@ -168,7 +183,11 @@ void rpu_array_read(const struct rpu_array *a, enum rpu_array_read which, const 
                     const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
                     struct rpu_read_counts *counts) {
     const size_t step = group(a, where->count);
-    if (rpu_array_tiles(a) == 1) {
+    if (a->copies) {
+        rpu_copies_read(a, which, where, in, ldin, out, ldout, scratch, counts);
+        return;
+    }
+    if (grid(a) == 1) {
         const struct rpu_read read = read_of(a->tiles[0], which);
         rpu_tile_read(a->tiles[0], &read, where, in, ldin, out, ldout, scratch, counts);
         return;
@@ -288,11 +307,10 @@ void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, st
 /* ---- updates ---- */
 
 size_t rpu_array_gain_floats(const struct rpu_array *a, size_t columns) {
-    return a->tiles[0]->params.device.kind == RPU_DEVICE_PERFECT ? 0 : 3 * rpu_array_tiles(a) * columns;
+    return a->tiles[0]->params.device.kind == RPU_DEVICE_PERFECT ? 0 : 3 * grid(a) * columns;
 }
 
-/* Gains of tile t from vector `first` on. */
-static struct rpu_gains gains_of(size_t columns, size_t first, float *gains, size_t t) {
+struct rpu_gains rpu_array_gains_of(size_t columns, size_t first, float *gains, size_t t) {
     float *own = gains ? gains + 3 * t * columns : NULL;
     const struct rpu_gains none = {NULL, NULL, NULL};
     return own ? (struct rpu_gains){own + first, own + columns + first, own + 2 * columns + first} : none;
@@ -302,46 +320,58 @@ void rpu_array_gains(const struct rpu_array *a, size_t columns, size_t first, si
                      const float *d, size_t ldd, float eta, float *gains) {
     if (!gains)
         return;
-    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
-        const struct rpu_gains own = gains_of(columns, first, gains, t);
+    for (size_t t = 0; t < grid(a); t++) { /* the same for all copies */
+        const struct rpu_gains own = rpu_array_gains_of(columns, first, gains, t);
         rpu_update_gains(a->tiles[t], count, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta,
                          &own);
     }
 }
 
+void rpu_array_update_tile(const struct rpu_array *a, const struct rpu_block *where, const float *x, size_t ldx,
+                           const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t parts,
+                           size_t part, void *scratch, struct rpu_update_counts *counts) {
+    const size_t t = part / parts;
+    struct rpu_tile *tile = a->tiles[t];
+    const size_t row0 = rpu_range(tile->m, parts, part % parts), row1 = rpu_range(tile->m, parts, part % parts + 1);
+    if (row0 < row1)
+        rpu_tile_update_rows(tile, where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta, gains,
+                             row0, row1, scratch, counts);
+}
+
 void rpu_array_update_part(struct rpu_array *a, const struct rpu_block *where, const float *x, size_t ldx,
                            const float *d, size_t ldd, float eta, float *gains, size_t parts, size_t part,
                            void *scratch, struct rpu_update_counts *counts) {
-    const size_t t = part / parts;
-    struct rpu_tile *tile = a->tiles[t];
-    const struct rpu_gains own = gains_of(where->count, 0, gains, t);
-    const size_t row0 = rpu_range(tile->m, parts, part % parts), row1 = rpu_range(tile->m, parts, part % parts + 1);
-    if (row0 < row1)
-        rpu_tile_update_rows(tile, where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta, &own,
-                             row0, row1, scratch, counts);
+    if (a->copies) {
+        rpu_copies_update_part(a, where, x, ldx, d, ldd, eta, gains, parts, part, scratch, counts);
+        return;
+    }
+    const struct rpu_gains own = rpu_array_gains_of(where->count, 0, gains, part / parts);
+    rpu_array_update_tile(a, where, x, ldx, d, ldd, eta, &own, parts, part, scratch, counts);
 }
 
 /* ---- weights ---- */
 
 void rpu_array_row(const struct rpu_array *a, size_t row, float *weights) {
+    struct rpu_tile *const *tiles = a->tiles + row / a->m * grid(a);
     size_t r = 0;
+    row %= a->m;
     while (row_of(a, r + 1) <= row)
         r++;
-    for (size_t c = 0; c < a->cols; c++) {
-        const struct rpu_tile *t = a->tiles[r * a->cols + c];
-        rpu_tile_row(t, row - row_of(a, r), weights + col_of(a, c));
-    }
+    for (size_t c = 0; c < a->cols; c++)
+        rpu_tile_row(tiles[r * a->cols + c], row - row_of(a, r), weights + col_of(a, c));
 }
 
 enum rpu_status rpu_array_get_weights(const struct rpu_array *a, float *weights) {
-    for (size_t i = 0; i < a->m; i++)
+    for (size_t i = 0; i < (size_t)a->m * rpu_array_copies(a); i++)
         rpu_array_row(a, i, weights + i * a->n);
     return RPU_OK;
 }
 
 enum rpu_status rpu_array_set_weights(struct rpu_array *a, const float *weights) {
-    for (size_t t = 0; t < rpu_array_tiles(a); t++)
-        rpu_tile_put(a->tiles[t], weights + row_of(a, t / a->cols) * a->n + col_of(a, t % a->cols), a->n);
+    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
+        const size_t copy = t / grid(a), r = t % grid(a) / a->cols, c = t % a->cols;
+        rpu_tile_put(a->tiles[t], weights + (copy * a->m + row_of(a, r)) * a->n + col_of(a, c), a->n);
+    }
     return RPU_OK;
 }
 
@@ -351,5 +381,5 @@ double rpu_array_at_bound(const struct rpu_array *a) {
         return rpu_tile_at_bound(a->tiles[0]);
     for (size_t t = 0; t < rpu_array_tiles(a); t++)
         sum += rpu_tile_at_bound(a->tiles[t]) * (double)a->tiles[t]->m * (double)a->tiles[t]->n;
-    return sum / ((double)a->m * (double)a->n);
+    return sum / ((double)a->m * (double)a->n * (double)rpu_array_copies(a));
 }

@@ -8,29 +8,33 @@
  *  digitally, in float: forward over the tiles of a grid row from the first input on, backward over those of a grid
  *  column from the first output on. A perfect array has no tiles to speak of and is never divided.
  *
+ *  A convolution's array may have several copies (copies.h), each of them such a grid.
+ *
  *  An array of one tile does what its tile does. */
 #ifndef RPU_SRC_ARRAY_H
 #define RPU_SRC_ARRAY_H
 
+#include "copies.h"
 #include "tile.h"
 
 struct rpu_array {
     uint32_t m, n;
-    uint32_t rows, cols;     /**< of the grid */
-    struct rpu_tile **tiles; /**< row-major */
+    uint32_t rows, cols;       /**< of the grid */
+    struct rpu_tile **tiles;   /**< row-major, of each copy one after the other */
+    struct rpu_copies *copies; /**< null where there is one */
 };
 
-/** As rpu_tile_create; `index` is the array's number in the counters. RPU_ERR_SHAPE also where more tiles would be
- *  needed than the counters can tell apart. */
+/** As rpu_tile_create; `index` is the array's number in the counters, `columns` how many an image has. RPU_ERR_SHAPE
+ * also where more tiles would be needed than the counters can tell apart, or there are more copies than columns. */
 enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engine *engine,
                                  const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                 uint32_t fan_in, uint64_t seed, uint32_t index, struct rpu_error *err);
+                                 uint32_t fan_in, uint64_t seed, uint32_t index, uint32_t columns,
+                                 struct rpu_error *err);
 void rpu_array_destroy(struct rpu_array *array);
 
+/** Copies, and tiles of all of them. */
+uint32_t rpu_array_copies(const struct rpu_array *array);
 size_t rpu_array_tiles(const struct rpu_array *array);
-
-/** Which read. */
-enum rpu_array_read { RPU_ARRAY_FORWARD, RPU_ARRAY_EVALUATE, RPU_ARRAY_BACKWARD };
 
 /** Bytes of scratch (64-byte aligned) that any of the calls below needs for up to `count` columns. */
 size_t rpu_array_scratch(const struct rpu_array *array, size_t count);
@@ -78,10 +82,18 @@ void rpu_array_update_part(struct rpu_array *array, const struct rpu_block *wher
                            const float *d, size_t ldd, float eta, float *gains, size_t parts, size_t part,
                            void *scratch, struct rpu_update_counts *counts);
 
-/** Logical weights, row-major, outputs x inputs; as for a tile. */
+/** Those of tile `tile` of the grid, from vector `first` on; nulls of a perfect array. */
+struct rpu_gains rpu_array_gains_of(size_t columns, size_t first, float *gains, size_t tile);
+
+/** Update of one part of an array of one copy with the gains of its tile. */
+void rpu_array_update_tile(const struct rpu_array *array, const struct rpu_block *where, const float *x, size_t ldx,
+                           const float *d, size_t ldd, float eta, const struct rpu_gains *gains, size_t parts,
+                           size_t part, void *scratch, struct rpu_update_counts *counts);
+
+/** Logical weights, row-major, copies x outputs x inputs; as for a tile. */
 enum rpu_status rpu_array_get_weights(const struct rpu_array *array, float *weights);
 enum rpu_status rpu_array_set_weights(struct rpu_array *array, const float *weights);
-/** Copies one row of the logical weights. */
+/** Copies one row of the logical weights, of copies x outputs. */
 void rpu_array_row(const struct rpu_array *array, size_t row, float *weights);
 double rpu_array_at_bound(const struct rpu_array *array);
 

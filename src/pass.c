@@ -494,12 +494,13 @@ static size_t update_parts(const struct rpu_network *n, const struct rpu_layer *
     if (n->n_workers == 1 ||
         (t->params.device.kind != RPU_DEVICE_PERFECT && crosspoints / ((size_t)t->m + t->n) < UPDATE_RATIO))
         return 1;
-    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * l->columns, UPDATE_WORK, n->n_workers);
+    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * t->devices * l->columns / rpu_array_copies(l->array),
+                         UPDATE_WORK, n->n_workers);
 }
 
 /* What an update costs, roughly: numbers drawn for a whole image. */
 static size_t update_cost(const struct rpu_layer *l) {
-    return (size_t)l->columns * ((size_t)l->array->m + l->array->n);
+    return (size_t)l->columns * ((size_t)l->array->m + l->array->n) * l->array->tiles[0]->devices;
 }
 
 /* Arrays in the order in which their updates are to be done, where there is a choice: the longest first. */

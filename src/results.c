@@ -209,6 +209,8 @@ static json_t *array_shape(struct document *doc, const struct rpu_array_info *in
     put(doc, object, "inputs", count(info->inputs));
     put(doc, object, "columns_per_image", count(info->columns));
     put(doc, object, "tiles", count(info->tiles));
+    put(doc, object, "devices", count(info->devices));
+    put(doc, object, "copies", count(info->copies));
     return object;
 }
 

@@ -60,6 +60,7 @@ void rpu_tile_params_baseline(struct rpu_tile_params *params) {
                                                                .bound_dtod = 0.3f},
                                                     .update = {.bl = 10, .um = 0},
                                                     .devices = 1,
+                                                    .copies = 1,
                                                     .max_rows = 4096,
                                                     .max_cols = 4096};
     if (!params)
@@ -118,7 +119,9 @@ enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, stru
                                    {NULL, "bound_dtod", (double)d->bound_dtod, 0, 1},
                                    {"update", "bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
                                    {"update", "um", params->update.um, 0, 1},
-                                   {NULL, "devices", params->devices, 1, RPU_COUNTER_MAX_DEVICES}};
+                                   {NULL, "devices", params->devices, 1, RPU_COUNTER_MAX_DEVICES},
+                                   {NULL, "copies", params->copies, 1, RPU_COUNTER_MAX_COPIES},
+                                   {NULL, "division", (double)params->division, 0, 2}};
     if (d->kind == RPU_DEVICE_PERFECT)
         return RPU_OK;
     status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
@@ -185,6 +188,13 @@ static int draw(struct rpu_tile *t, const struct rpu_engine *engine, uint32_t fa
 enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                 const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
                                 uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
+    return rpu_tile_create_copy(tile, engine, params, outputs, inputs, fan_in, seed, array, split, 0, err);
+}
+
+enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
+                                     struct rpu_error *err) {
     struct rpu_tile *t;
     uint32_t devices;
     enum rpu_status status;
@@ -209,7 +219,7 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
                                .k = &engine->table.k,
                                .params = *params,
                                .seed = seed,
-                               .word3 = rpu_counter_array(array, split, 0, 0)};
+                               .word3 = rpu_counter_array(array, split, 0, copy)};
         t->w = allocate(devices * t->plane * sizeof *t->w);
         t->sum = devices > 1 ? allocate(t->plane * sizeof *t->sum) : t->w;
         if (params->device.kind != RPU_DEVICE_PERFECT)

@@ -49,8 +49,17 @@ static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enu
     return rpu_device_stream(tile, purpose, image, 0);
 }
 
+/** As rpu_tile_create, of copy `copy` (0..63) of an array. */
+enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
+                                     struct rpu_error *err);
+
 /** Sets keys and stages from the tile's seed and parameters. */
 void rpu_tile_prepare(struct rpu_tile *tile);
+
+/** Kinds of reads of an array. */
+enum rpu_array_read { RPU_ARRAY_FORWARD, RPU_ARRAY_EVALUATE, RPU_ARRAY_BACKWARD };
 
 /** Which read of the array. */
 struct rpu_read {

@@ -56,6 +56,13 @@ struct rpu_device {
     float bound_dtod;     /**< device-to-device spread of each side's bound, 0..1 (paper: 0.3) */
 };
 
+/** How the output positions of a convolution are divided among the copies of its array. */
+enum rpu_division {
+    RPU_DIVISION_BLOCKS, /**< consecutive positions */
+    RPU_DIVISION_RANDOM, /**< at random, once for all images */
+    RPU_DIVISION_REDRAWN /**< at random, for each image anew */
+};
+
 /** How gradients become pulses. */
 struct rpu_update_params {
     int32_t bl; /**< bit length: slots of a pulse train, 1..255 */
@@ -68,8 +75,10 @@ struct rpu_tile_params {
     struct rpu_periphery forward;
     struct rpu_periphery backward;
     struct rpu_update_params update;
-    uint32_t devices;  /**< crosspoints of a weight, 1..16 (multi-device mapping): see rpu_tile_create */
-    uint32_t max_rows; /**< a network divides an array with more outputs among several tiles; 0: it does not */
+    uint32_t devices; /**< crosspoints of a weight, 1..16 (multi-device mapping): see rpu_tile_create */
+    uint32_t copies; /**< 1..64: arrays that a network gives a convolution. Perfect and fully connected ones have one */
+    enum rpu_division division; /**< of the positions among them */
+    uint32_t max_rows;          /**< a network divides an array with more outputs among several tiles; 0: it does not */
     uint32_t max_cols; /**< the same for inputs, each counted `devices` times. A perfect array is never divided */
 };
 
