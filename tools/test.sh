@@ -136,7 +136,7 @@ stage_thread() {
     CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
         -Db_lundef=false -Dwerror=false || return 0
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
-    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange
+    run_meson_tests build-thread --timeout-multiplier 8 sched array copies pass network exchange
     local small='--data digits --limit-train 60 --limit-test 20 --epochs 1 --quiet' batch
     printf 'seeds: [1, 2, 3]\n' >"$work/sweep.yaml"
     # shellcheck disable=SC2086

@@ -176,6 +176,7 @@ def figure_of(ident, title, results):
             axes.fill_between(at, [c[2] for c in curve], [c[3] for c in curve], color=colour("", i), alpha=0.18,
                               linewidth=0)
         line, = axes.plot(at, [c[1] for c in curve], color=colour("", i), linestyle=DASHES[i // 8 % 4], linewidth=1.6,
+                          marker="o", markersize=3,
                           label=f"{r.row.case}: {r.error:.2f} %")
         tip(line, tips, f"{r.row.model}: {r.error:.2f} % over the last epochs")
         values += [v for c in curve for v in c[1:]]
