@@ -229,6 +229,10 @@ def test_documents_that_do_not_fit():
     bad = page(reported(), training("two-seed1.json", 1, []))
     assert bad.returncode == 1 and "two-seed1.json: epochs" in bad.stderr, bad.stderr
     assert not os.path.exists("page.html") and not os.path.exists("files")
+    with open("files", "w", encoding="utf-8") as file:
+        file.write("in the way")
+    blocked = page(reported(), run)
+    assert blocked.returncode == 1 and blocked.stderr.startswith("report.py: files: cannot be created"), blocked.stderr
 
 
 if __name__ == "__main__":

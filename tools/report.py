@@ -110,28 +110,34 @@ def page(documents, title):
 
 def write_files(documents, folder):
     """Table and pictures of what was reported, as files of their own."""
-    os.makedirs(folder, exist_ok=True)
     trained = [d for d in documents if d.kind == "result"]
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"{folder}: cannot be created: {error.strerror}") from error
     for d in (d for d in documents if d.kind == "reported"):
-        write(os.path.join(folder, "table.md"), paper.as_markdown(d, paper.belong(d, trained)))
-        for figure in paper.figures_of(d, paper.results_of(d, paper.belong(d, trained))):
+        own = paper.belong(d, trained)
+        write(os.path.join(folder, "table.md"), paper.as_markdown(d, own))
+        for figure in paper.figures_of(d, paper.results_of(d, own)):
             write(os.path.join(folder, figure.ident.removeprefix("paper-") + ".svg"), figure.svg + "\n")
 
 
 def write(path, text):
-    """All of it under a temporary name, synced, then renamed: an old page stays until the new one is there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=os.path.basename(path) + ".",
-                                     suffix=".tmp", delete=False) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    """All of it under a temporary name, synced, then renamed: an old file stays until the new one is there."""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(os.path.abspath(path)),
+                                         prefix=os.path.basename(path) + ".", suffix=".tmp", delete=False) as file:
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def main():
@@ -149,9 +155,6 @@ def main():
             write_files(documents, args.files)
     except Fault as fault:
         print(f"report.py: {fault}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"report.py: {error.filename or args.out}: cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     print(f"{args.out}: {len(text.encode()) // 1024} KiB")
     return 0
