@@ -67,7 +67,7 @@ static int make_stage(struct stage *s, struct bench *b, const struct shape *shap
     params_make(&params, 1, 1);
     free_stage(s);
     if (rpu_array_create(&s->array, bench_engine(b, bench_best(b), team), &params, shape->out, shape->in,
-                         shape->in > 1 ? shape->in - 1 : 1, 1, 0, &err) != RPU_OK) {
+                         shape->in > 1 ? shape->in - 1 : 1, 1, 0, 1, &err) != RPU_OK) {
         fprintf(stderr, "rpubench-bench: %s\n", err.message);
         return 0;
     }

@@ -23,7 +23,7 @@ static size_t bands_of(size_t crosspoints, uint32_t columns, int team) {
 }
 
 int array_work_divides(enum rpu_cycle op, const struct shape *s, int team) {
-    struct rpu_tile tile = {.m = s->out, .n = s->in, .params = {.update = {.bl = 1}}}, *tiles[] = {&tile};
+    struct rpu_tile tile = {.m = s->out, .n = s->in, .devices = 1, .params = {.update = {.bl = 1}}}, *tiles[] = {&tile};
     const struct rpu_array one = {
         .m = s->out, .n = s->in, .rows = 1, .cols = 1, .tiles = tiles}; /* several tiles divide all the more */
     if (op == RPU_CYCLE_UPDATE)

@@ -54,7 +54,7 @@ void cycle_prepare(void *cycle) {
 
 static void update(struct cycle *c, const struct rpu_block *where, const float *x, const float *d) {
     const struct inputs *in = c->in;
-    rpu_tile_draw(c->tile, where, x, in->ldx, d, in->ldd, c->eta, c->trains, c->scratch, &c->updates);
+    rpu_tile_draw(c->tile, where, x, in->ldx, d, in->ldd, c->eta, c->trains, 0, c->scratch, &c->updates);
     rpu_tile_apply(c->tile, where, x, in->ldx, d, in->ldd, c->eta, c->trains, 0, in->m, c->scratch, &c->updates);
 }
 

@@ -337,7 +337,7 @@ static double amount_epilogue(const struct work *w, struct amount *a) {
 static void draw_pulses(struct work *w) {
     struct cycle *c = &w->cycle;
     const struct rpu_block where = {c->image++, 0, w->in.columns, 0};
-    rpu_update_draw(c->tile, &where, w->in.x, w->in.ldx, w->in.d, w->in.ldd, &c->gains, c->trains, c->scratch,
+    rpu_update_draw(c->tile, &where, w->in.x, w->in.ldx, w->in.d, w->in.ldd, &c->gains, c->trains, 0, c->scratch,
                     &c->updates);
 }
 

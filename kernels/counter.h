@@ -43,6 +43,11 @@
  *  |                             |               | narrow arrays (rpu_pulse_narrow)            |                      |
  *  | RPU_RNG_SHUFFLE             | raw words     | position (word e % 4, block e / 4)          | 0                    |
  *  | RPU_RNG_DIGITS              | raw words     | see src/digits.c                            | set, see there       |
+ *  | RPU_RNG_DIVISION            | raw words     | position (word e % 4, block e / 4)          | evaluation (0, 1)    |
+ *
+ *  Devices of a weight and copies of an array have streams of their own, with these exceptions: initial weights are
+ *  those of device 0 of copy 0, the pulses of rows those of device 0. Device 0 also draws the noise of a forward read,
+ *  which is one for all devices. Columns of a copy are numbered within the copy.
  */
 #ifndef RPU_KERNELS_COUNTER_H
 #define RPU_KERNELS_COUNTER_H
@@ -65,7 +70,8 @@ enum rpu_rng_purpose {
     RPU_RNG_CTOC,
     RPU_RNG_SHUFFLE,
     RPU_RNG_DIGITS,
-    RPU_RNG_PURPOSES /**< one more than the last */
+    RPU_RNG_DIVISION, /**< positions of a convolution among the copies of its array */
+    RPU_RNG_PURPOSES  /**< one more than the last */
 };
 
 /** A stream: key and counter with word 0 free. */
@@ -93,6 +99,11 @@ static inline uint32_t rpu_counter_column(uint32_t column, uint32_t slot) {
 /** Counter word 3. */
 static inline uint32_t rpu_counter_array(uint32_t array, uint32_t split, uint32_t device, uint32_t copy) {
     return array << 22 | split << 10 | device << 6 | copy;
+}
+
+/** Counter word 3 of what the copies of an array have in common: that of copy 0. */
+static inline uint32_t rpu_counter_no_copy(uint32_t word3) {
+    return word3 & ~(RPU_COUNTER_MAX_COPIES - 1);
 }
 
 #endif

@@ -18,6 +18,11 @@ enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, BACKWARD_GRAIN = 128, PAGE = 1024 
 
 /* ---- construction ---- */
 
+/* Inputs that a tile may have; 0: no limit. Of several devices each has a line. Parameters are checked later. */
+static uint32_t widest(const struct rpu_tile_params *p) {
+    return p->devices > 1 && p->max_cols >= p->devices ? p->max_cols / p->devices : p->max_cols;
+}
+
 static size_t row_of(const struct rpu_array *a, size_t r) {
     return rpu_range(a->m, a->rows, r);
 }
@@ -26,24 +31,28 @@ static size_t col_of(const struct rpu_array *a, size_t c) {
     return rpu_range(a->n, a->cols, c);
 }
 
+static size_t grid(const struct rpu_array *a) {
+    return (size_t)a->rows * a->cols;
+}
+
 static enum rpu_status make_tiles(struct rpu_array *a, const struct rpu_engine *engine,
                                   const struct rpu_tile_params *params, uint32_t fan_in, uint64_t seed, uint32_t index,
                                   struct rpu_error *err) {
-    for (uint32_t r = 0; r < a->rows; r++)
-        for (uint32_t c = 0; c < a->cols; c++) {
-            const uint32_t split = r * a->cols + c;
-            const enum rpu_status status =
-                rpu_tile_create(&a->tiles[split], engine, params, (uint32_t)(row_of(a, r + 1) - row_of(a, r)),
-                                (uint32_t)(col_of(a, c + 1) - col_of(a, c)), fan_in, seed, index, split, err);
-            if (status != RPU_OK)
-                return status;
-        }
+    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
+        const uint32_t split = (uint32_t)(t % grid(a)), r = split / a->cols, c = split % a->cols;
+        const enum rpu_status status = rpu_tile_create_copy(
+            &a->tiles[t], engine, params, (uint32_t)(row_of(a, r + 1) - row_of(a, r)),
+            (uint32_t)(col_of(a, c + 1) - col_of(a, c)), fan_in, seed, index, split, (uint32_t)(t / grid(a)), err);
+        if (status != RPU_OK)
+            return status;
+    }
     return RPU_OK;
 }
 
 enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engine *engine,
                                  const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                 uint32_t fan_in, uint64_t seed, uint32_t index, struct rpu_error *err) {
+                                 uint32_t fan_in, uint64_t seed, uint32_t index, uint32_t columns,
+                                 struct rpu_error *err) {
     const int whole = params->device.kind == RPU_DEVICE_PERFECT;
     struct rpu_array *a;
     enum rpu_status status;
@@ -54,7 +63,7 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
     *a = (struct rpu_array){.m = outputs,
                             .n = inputs,
                             .rows = whole ? 1 : rpu_pieces(outputs, params->max_rows),
-                            .cols = whole ? 1 : rpu_pieces(inputs, params->max_cols)};
+                            .cols = whole ? 1 : rpu_pieces(inputs, widest(params))};
     if ((uint64_t)a->rows * a->cols > RPU_COUNTER_MAX_SPLITS) {
         status = rpu_fail(err, RPU_ERR_SHAPE,
                           "%u x %u crosspoints make %u x %u tiles of at most %u x %u; allowed are %u tiles", outputs,
@@ -62,9 +71,13 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
         free(a);
         return status;
     }
-    a->tiles = calloc(rpu_array_tiles(a), sizeof(struct rpu_tile *));
-    status = a->tiles ? make_tiles(a, engine, params, fan_in, seed, index, err)
-                      : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    status = rpu_tile_params_check(params, err);
+    if (status == RPU_OK && params->copies > 1 && !whole && columns > 1)
+        status = rpu_copies_create(&a->copies, params->division, params->copies, columns, seed, index, err);
+    if (status == RPU_OK && !(a->tiles = calloc(rpu_array_tiles(a), sizeof(struct rpu_tile *))))
+        status = rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    if (status == RPU_OK)
+        status = make_tiles(a, engine, params, fan_in, seed, index, err);
     if (status != RPU_OK) {
         rpu_array_destroy(a);
         return status;
@@ -79,11 +92,16 @@ void rpu_array_destroy(struct rpu_array *array) {
     for (size_t t = 0; array->tiles && t < rpu_array_tiles(array); t++)
         rpu_tile_destroy(array->tiles[t]);
     free(array->tiles);
+    rpu_copies_destroy(array->copies);
     free(array);
 }
 
+uint32_t rpu_array_copies(const struct rpu_array *array) {
+    return array->copies ? array->copies->count : 1;
+}
+
 size_t rpu_array_tiles(const struct rpu_array *array) {
-    return (size_t)array->rows * array->cols;
+    return grid(array) * rpu_array_copies(array);
 }
 
 /* ---- reads ---- */
@@ -110,8 +128,10 @@ size_t rpu_array_scratch(const struct rpu_array *a, size_t count) {
         most = read > most ? read : most;
         most = update > most ? update : most;
     }
-    if (rpu_array_tiles(a) > 1)
+    if (grid(a) > 1)
         most = rpu_lines(most) + rpu_lines(group(a, count) * longest_side(a) * sizeof(float));
+    if (a->copies)
+        most = rpu_lines(most) + rpu_copies_scratch(a, count);
     return rpu_lines(most);
 }
 
@@ -159,7 +179,11 @@ void rpu_array_read(const struct rpu_array *a, enum rpu_array_read which, const 
                     const float *in, size_t ldin, float *out, size_t ldout, void *scratch,
                     struct rpu_read_counts *counts) {
     const size_t step = group(a, where->count);
-    if (rpu_array_tiles(a) == 1) {
+    if (a->copies) {
+        rpu_copies_read(a, which, where, in, ldin, out, ldout, scratch, counts);
+        return;
+    }
+    if (grid(a) == 1) {
         const struct rpu_read read = read_of(a->tiles[0], which);
         rpu_tile_read(a->tiles[0], &read, where, in, ldin, out, ldout, scratch, counts);
         return;
@@ -217,11 +241,11 @@ static void read_outputs(const struct rpu_tile *tile, enum rpu_array_read which,
     read.first = first;
     if (read.transposed) {
         some.n = (uint32_t)(end - first);
-        some.w += first;
+        some.w += first; /* of each device */
         rpu_tile_read(&some, &read, where, in, some.m, out + first, some.n, scratch, counts);
     } else {
         some.m = (uint32_t)(end - first);
-        some.w += first * some.ldw;
+        some.sum += first * some.ldw;
         rpu_tile_read(&some, &read, where, in, some.n, out + first, some.m, scratch, counts);
     }
 }
@@ -280,21 +304,25 @@ void rpu_array_count_part(size_t part, const struct rpu_read_counts *of_part, st
 
 size_t rpu_array_train_words(const struct rpu_array *a, size_t columns) {
     size_t words = 0;
-    for (size_t t = 0; t < rpu_array_tiles(a); t++)
-        words += columns * rpu_update_train_words(a->tiles[t]);
+    for (size_t t = 0; t < grid(a); t++) /* copies share the columns */
+        words += columns * rpu_update_train_words(a->tiles[t]) * a->tiles[t]->devices;
     return words;
 }
 
 void rpu_array_draw(const struct rpu_array *a, size_t columns, const struct rpu_block *where, const float *x,
                     size_t ldx, const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
                     struct rpu_update_counts *counts) {
-    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
+    if (a->copies) {
+        rpu_copies_draw(a, where, x, ldx, d, ldd, eta, trains, scratch, counts);
+        return;
+    }
+    for (size_t t = 0; t < grid(a); t++) {
         const size_t words = rpu_update_train_words(a->tiles[t]);
         if (words == 0)
             return;
         rpu_tile_draw(a->tiles[t], where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta,
-                      trains + where->column * words, scratch, counts);
-        trains += columns * words;
+                      trains + where->column * words, columns * words, scratch, counts);
+        trains += columns * words * a->tiles[t]->devices;
     }
 }
 
@@ -304,10 +332,14 @@ void rpu_array_apply_part(struct rpu_array *a, const struct rpu_block *where, co
     const size_t t = part / parts;
     struct rpu_tile *tile = a->tiles[t];
     const size_t row0 = rpu_range(tile->m, parts, part % parts), row1 = rpu_range(tile->m, parts, part % parts + 1);
+    if (a->copies) {
+        rpu_copies_apply_part(a, where, eta, trains, parts, part, scratch, counts);
+        return;
+    }
     if (row0 == row1)
         return;
     for (size_t before = 0; before < t && trains; before++)
-        trains += where->count * rpu_update_train_words(a->tiles[before]);
+        trains += where->count * rpu_update_train_words(a->tiles[before]) * a->tiles[before]->devices;
     rpu_tile_apply(tile, where, x + col_of(a, t % a->cols), ldx, d + row_of(a, t / a->cols), ldd, eta, trains, row0,
                    row1, scratch, counts);
 }
@@ -322,38 +354,41 @@ size_t rpu_array_update_parts(const struct rpu_array *a, size_t columns, size_t 
     const size_t crosspoints = (size_t)t->m * t->n;
     if (threads == 1 || (rpu_update_train_words(t) > 0 && crosspoints / ((size_t)t->m + t->n) < UPDATE_RATIO))
         return 1;
-    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * columns, UPDATE_WORK, threads);
+    return rpu_parts_for(t->m, UPDATE_ROWS, (size_t)t->n * t->devices * columns / rpu_array_copies(a), UPDATE_WORK,
+                         threads);
 }
 
 /* ---- weights ---- */
 
 void rpu_array_row(const struct rpu_array *a, size_t row, float *weights) {
+    struct rpu_tile *const *tiles = a->tiles + row / a->m * grid(a);
     size_t r = 0;
+    row %= a->m;
     while (row_of(a, r + 1) <= row)
         r++;
-    for (size_t c = 0; c < a->cols; c++) {
-        const struct rpu_tile *t = a->tiles[r * a->cols + c];
-        memcpy(weights + col_of(a, c), t->w + (row - row_of(a, r)) * t->ldw, t->n * sizeof *weights);
-    }
+    for (size_t c = 0; c < a->cols; c++)
+        rpu_tile_row(tiles[r * a->cols + c], row - row_of(a, r), weights + col_of(a, c));
 }
 
 enum rpu_status rpu_array_get_weights(const struct rpu_array *a, float *weights) {
-    for (size_t i = 0; i < a->m; i++)
+    for (size_t i = 0; i < (size_t)a->m * rpu_array_copies(a); i++)
         rpu_array_row(a, i, weights + i * a->n);
     return RPU_OK;
 }
 
 enum rpu_status rpu_array_set_weights(struct rpu_array *a, const float *weights) {
-    if (!rpu_all_finite(weights, (size_t)a->m * a->n))
+    if (!rpu_all_finite(weights, (size_t)a->m * a->n * rpu_array_copies(a)))
         return RPU_ERR_RANGE;
-    for (size_t t = 0; t < rpu_array_tiles(a); t++)
-        rpu_tile_put(a->tiles[t], weights + row_of(a, t / a->cols) * a->n + col_of(a, t % a->cols), a->n);
+    for (size_t t = 0; t < rpu_array_tiles(a); t++) {
+        const size_t copy = t / grid(a), r = t % grid(a) / a->cols, c = t % a->cols;
+        rpu_tile_put(a->tiles[t], weights + (copy * a->m + row_of(a, r)) * a->n + col_of(a, c), a->n);
+    }
     return RPU_OK;
 }
 
 int rpu_array_is_finite(const struct rpu_array *a) {
     for (size_t t = 0; t < rpu_array_tiles(a); t++)
-        for (size_t i = 0; i < a->tiles[t]->m; i++)
+        for (size_t i = 0; i < (size_t)a->tiles[t]->m * a->tiles[t]->devices; i++)
             if (!rpu_all_finite(a->tiles[t]->w + i * a->tiles[t]->ldw, a->tiles[t]->n))
                 return 0;
     return 1;
@@ -365,5 +400,5 @@ double rpu_array_at_bound(const struct rpu_array *a) {
         return rpu_tile_at_bound(a->tiles[0]);
     for (size_t t = 0; t < rpu_array_tiles(a); t++)
         sum += rpu_tile_at_bound(a->tiles[t]) * (double)a->tiles[t]->m * (double)a->tiles[t]->n;
-    return sum / ((double)a->m * (double)a->n);
+    return sum / ((double)a->m * (double)a->n * (double)rpu_array_copies(a));
 }

@@ -8,29 +8,33 @@
  *  digitally, in float: forward over the tiles of a grid row from the first input on, backward over those of a grid
  *  column from the first output on. A perfect array has no tiles to speak of and is never divided.
  *
+ *  A convolution's array may have several copies (copies.h), each of them such a grid.
+ *
  *  An array of one tile does what its tile does. */
 #ifndef RPU_SRC_ARRAY_H
 #define RPU_SRC_ARRAY_H
 
+#include "copies.h"
 #include "tile.h"
 
 struct rpu_array {
     uint32_t m, n;
-    uint32_t rows, cols;     /**< of the grid */
-    struct rpu_tile **tiles; /**< row-major */
+    uint32_t rows, cols;       /**< of the grid */
+    struct rpu_tile **tiles;   /**< row-major, of each copy one after the other */
+    struct rpu_copies *copies; /**< null where there is one */
 };
 
-/** As rpu_tile_create; `index` is the array's number in the counters. RPU_ERR_SHAPE also where more tiles would be
- *  needed than the counters can tell apart. */
+/** As rpu_tile_create; `index` is the array's number in the counters, `columns` how many an image has. RPU_ERR_SHAPE
+ * also where more tiles would be needed than the counters can tell apart, or there are more copies than columns. */
 enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engine *engine,
                                  const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                 uint32_t fan_in, uint64_t seed, uint32_t index, struct rpu_error *err);
+                                 uint32_t fan_in, uint64_t seed, uint32_t index, uint32_t columns,
+                                 struct rpu_error *err);
 void rpu_array_destroy(struct rpu_array *array);
 
+/** Copies, and tiles of all of them. */
+uint32_t rpu_array_copies(const struct rpu_array *array);
 size_t rpu_array_tiles(const struct rpu_array *array);
-
-/** Which read. */
-enum rpu_array_read { RPU_ARRAY_FORWARD, RPU_ARRAY_EVALUATE, RPU_ARRAY_BACKWARD };
 
 /** Bytes of scratch (64-byte aligned) that any of the calls below needs for up to `count` columns. */
 size_t rpu_array_scratch(const struct rpu_array *array, size_t count);
@@ -87,10 +91,10 @@ size_t rpu_array_update_parts(const struct rpu_array *array, size_t columns, siz
  *  columns, kernels take six at a time; and most bands of a thread. */
 enum { RPU_BAND_WORK = 32768, RPU_BAND_COLUMNS = 6, RPU_BANDS_OF_A_THREAD = 3 };
 
-/** Logical weights, row-major, outputs x inputs; as for a tile. */
+/** Logical weights, row-major, copies x outputs x inputs; as for a tile. */
 enum rpu_status rpu_array_get_weights(const struct rpu_array *array, float *weights);
 enum rpu_status rpu_array_set_weights(struct rpu_array *array, const float *weights);
-/** Copies one row of the logical weights. */
+/** Copies one row of the logical weights, of copies x outputs. */
 void rpu_array_row(const struct rpu_array *array, size_t row, float *weights);
 /** Whether all of them are finite numbers. */
 int rpu_array_is_finite(const struct rpu_array *array);

@@ -14,6 +14,7 @@ static const char *const device_kinds[] = {"perfect", "constant-step", NULL};
 static const char *const nm_kinds[] = {"none", "abs-max", NULL};
 static const char *const bind_kinds[] = {"auto", "none", "compact", "spread", NULL};
 static const char *const bm_kinds[] = {"none", "iterative", NULL};
+static const char *const division_kinds[] = {"blocks", "random", "redrawn", NULL};
 
 #define ALL_LAYERS          0x7fu
 #define CONV                RPU_LAYER_BIT(RPU_LAYER_CONV)
@@ -114,10 +115,16 @@ static const struct rpu_key keys[] = {
      .help = "bit length of the pulse trains"},
     {ARRAY(update.um, "update.um"), .type = RPU_KEY_BOOL, .fallback = "false",
      .help = "update management: balance the pulse probabilities of rows and columns"},
+    {ARRAY(devices, "devices"), INTEGER(1, 16), .unit = "devices", .fallback = "1",
+     .help = "crosspoints of a weight, which is their mean; each has an input line of its own"},
+    {ARRAY(copies, "copies"), INTEGER(1, 64), .unit = "arrays", .fallback = "1",
+     .help = "arrays of a convolution, which share its output positions; fully connected: always 1"},
+    {ARRAY(division, "division"), CHOICE(division_kinds), .fallback = "blocks",
+     .help = "positions of each copy: consecutive, drawn once, or redrawn for each image"},
     {ARRAY(max_rows, "max_rows"), INTEGER(1, 1048576), .or_off = 1, .unit = "outputs", .fallback = "4096",
      .help = "arrays with more are divided among tiles; 0: never"},
     {ARRAY(max_cols, "max_cols"), INTEGER(1, 1048576), .or_off = 1, .unit = "inputs", .fallback = "4096",
-     .help = "the same for inputs, the bias included"},
+     .help = "the same for input lines: the bias included, one for each device"},
 
     {.scope = RPU_SCOPE_TOP, .path = "training", .type = RPU_KEY_MAP, .help = "the training"},
     {TOP(epochs, "training.epochs"), INTEGER(1, 1000000), .unit = "epochs", .fallback = "30",

@@ -62,6 +62,9 @@ static enum rpu_status build_perfect(struct rpu_network **perfect, const struct 
         struct rpu_array_info info;
         float *weights;
         rpu_network_array_info(analog, a, &info);
+        if (info.copies > 1)
+            return rpu_fail(err, RPU_ERR_ARG, "%s has %u copies with weights of their own: no perfect read is defined",
+                            info.name, info.copies);
         weights = malloc((size_t)info.outputs * info.inputs * sizeof *weights);
         if (!weights || rpu_network_get_weights(analog, a, weights) != RPU_OK ||
             rpu_network_set_weights(*perfect, a, weights) != RPU_OK)

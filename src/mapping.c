@@ -25,7 +25,12 @@ static void add_array(struct rpu_mapping *m, const struct rpu_layer *l) {
                                    .bl = s->tile.update.bl,
                                    .max_rows = s->tile.max_rows,
                                    .max_cols = s->tile.max_cols,
+                                   .devices = 1,
                                    .copies = 1};
+    if (s->tile.device.kind != RPU_DEVICE_PERFECT) {
+        a->devices = s->tile.devices;
+        a->copies = l->columns > 1 ? s->tile.copies : 1;
+    }
     memcpy(a->name, s->name, sizeof a->name);
     a->macs = (uint64_t)a->outputs * a->inputs * a->columns;
     m->weights += (uint64_t)a->outputs * a->inputs;
@@ -97,10 +102,15 @@ static double crosspoints_of(const struct rpu_tile_kind *t) {
     return (double)t->rows * t->cols;
 }
 
+/* Input lines. */
+static uint64_t lines_of(const struct rpu_mapped_array *a) {
+    return (uint64_t)a->inputs * a->devices;
+}
+
 /* Whether tile t suits the array better than `best` does. */
 static int suits(const struct rpu_mapped_array *a, const struct rpu_tile_kind *t, const struct rpu_tile_kind *best) {
-    const int fits = a->outputs <= t->rows && a->inputs <= t->cols;
-    const int best_fits = a->outputs <= best->rows && a->inputs <= best->cols;
+    const int fits = a->outputs <= t->rows && lines_of(a) <= t->cols;
+    const int best_fits = a->outputs <= best->rows && lines_of(a) <= best->cols;
     const double size = crosspoints_of(t), best_size = crosspoints_of(best);
     if (fits != best_fits)
         return fits;
@@ -112,8 +122,8 @@ static int suits(const struct rpu_mapped_array *a, const struct rpu_tile_kind *t
 static struct rpu_tile_kind tile_for(const struct rpu_mapped_array *a, const struct rpu_hardware *h) {
     uint32_t best = 0;
     if (h->n_kinds == 0)
-        return (struct rpu_tile_kind){a->max_rows ? a->max_rows : a->outputs, a->max_cols ? a->max_cols : a->inputs,
-                                      h->t_meas};
+        return (struct rpu_tile_kind){a->max_rows ? a->max_rows : a->outputs,
+                                      a->max_cols ? a->max_cols : (uint32_t)lines_of(a), h->t_meas};
     if (a->kind)
         return h->kinds[a->kind - 1];
     for (uint32_t k = 1; k < h->n_kinds; k++)
@@ -149,13 +159,13 @@ static enum rpu_status compute_array(struct rpu_mapped_array *a, const struct rp
         return status;
     a->tile = tile_for(a, h);
     a->grid_rows = rpu_pieces(a->outputs, a->tile.rows);
-    a->grid_cols = rpu_pieces(a->inputs, a->tile.cols);
+    a->grid_cols = rpu_pieces(a->inputs, a->tile.cols >= a->devices ? a->tile.cols / a->devices : a->tile.cols);
     grid = (uint64_t)a->grid_rows * a->grid_cols;
     if (grid > TILES_MAX / RPU_LAYERS_MAX / a->columns)
         return rpu_fail(err, RPU_ERR_RANGE, "%s: %u x %u tiles, and as many for each of up to %u copies, are too many",
                         a->name, a->grid_rows, a->grid_cols, a->columns);
     a->tiles = grid * a->copies;
-    a->used = (double)a->outputs * a->inputs / ((double)grid * crosspoints_of(&a->tile));
+    a->used = (double)a->outputs * (double)lines_of(a) / ((double)grid * crosspoints_of(&a->tile));
     a->longest = rpu_pieces(a->columns, a->copies);
     set_times(a, h->t_slot);
     return RPU_OK;
@@ -188,7 +198,7 @@ enum rpu_status rpu_mapping_compute(struct rpu_mapping *mapping, const struct rp
         status = compute_array(a, hardware, err);
         mapping->tiles += a->tiles;
         mapping->crosspoints += (double)a->tiles * crosspoints_of(&a->tile);
-        held += (double)a->outputs * a->inputs * a->copies;
+        held += (double)a->outputs * (double)lines_of(a) * a->copies;
     }
     if (status != RPU_OK)
         return status;

@@ -38,6 +38,7 @@ static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_ar
     rpu_doc_put(doc, object, "macs", rpu_doc_count(a->macs));
     rpu_doc_put(doc, object, "tile", tile);
     rpu_doc_put(doc, object, "grid", grid(doc, a->grid_rows, a->grid_cols));
+    rpu_doc_put(doc, object, "devices", rpu_doc_count(a->devices));
     rpu_doc_put(doc, object, "copies", rpu_doc_count(a->copies));
     rpu_doc_put(doc, object, "columns_per_copy", rpu_doc_count(a->longest));
     rpu_doc_put(doc, object, "tiles", rpu_doc_count(a->tiles));

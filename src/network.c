@@ -22,8 +22,9 @@ static int is_network(const struct rpu_network *n) {
 
 static enum rpu_status make_array(struct rpu_network *n, struct rpu_layer *l, uint32_t number, struct rpu_error *err) {
     const uint32_t inputs = rpu_layer_inputs(l);
-    const enum rpu_status status = rpu_array_create(&l->array, n->engine, &l->spec->tile, l->spec->outputs, inputs,
-                                                    inputs - (l->spec->bias ? 1 : 0), n->config.seed, number, err);
+    const enum rpu_status status =
+        rpu_array_create(&l->array, n->engine, &l->spec->tile, l->spec->outputs, inputs,
+                         inputs - (l->spec->bias ? 1 : 0), n->config.seed, number, l->columns, err);
     if (status != RPU_OK)
         return status;
     l->train_words = rpu_array_train_words(l->array, l->columns);
@@ -340,8 +341,14 @@ enum rpu_status rpu_network_array_info(const struct rpu_network *network, size_t
     const struct rpu_layer *l = array_at(network, index);
     if (!l || !info)
         return RPU_ERR_ARG;
-    *info = (struct rpu_array_info){l->spec->name, l->array->m, l->array->n,
-                                    l->columns,    index > 0,   (uint32_t)rpu_array_tiles(l->array)};
+    *info = (struct rpu_array_info){l->spec->name,
+                                    l->array->m,
+                                    l->array->n,
+                                    l->columns,
+                                    index > 0,
+                                    (uint32_t)rpu_array_tiles(l->array),
+                                    l->array->tiles[0]->devices,
+                                    rpu_array_copies(l->array)};
     return RPU_OK;
 }
 
@@ -433,7 +440,7 @@ enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *
         XXH3_64bits_reset(state);
         for (size_t a = 0; a < network->n_arrays; a++) {
             const struct rpu_array *array = array_at(network, a)->array;
-            for (size_t i = 0; i < array->m; i++) {
+            for (size_t i = 0; i < (size_t)array->m * rpu_array_copies(array); i++) {
                 rpu_array_row(array, i, row);
                 rpu_little_endian(row, array->n, bytes);
                 XXH3_64bits_update(state, bytes, (size_t)array->n * 4);

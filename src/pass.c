@@ -499,7 +499,7 @@ static void list_steps(struct rpu_network *n, uint32_t last_of_array[RPU_LAYERS_
 
 /* What an update costs, roughly: numbers drawn for a whole image. */
 static size_t update_cost(const struct rpu_layer *l) {
-    return (size_t)l->columns * ((size_t)l->array->m + l->array->n);
+    return (size_t)l->columns * ((size_t)l->array->m + l->array->n) * l->array->tiles[0]->devices;
 }
 
 /* Arrays in the order in which their updates are to be done, where there is a choice: the longest first. */

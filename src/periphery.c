@@ -37,12 +37,15 @@ size_t rpu_read_chunk(const struct rpu_tile *t, size_t count) {
     return columns < count ? columns : count;
 }
 
-/* Scratch: converted inputs, input gains and what undoes them, saturation counts, the product kernel's own. */
+/* Scratch: converted inputs, input gains and what undoes them, saturation counts, the product kernel's own; outputs and
+ * saturation counts of one of several devices. */
 struct read_work {
     float *q;
     float *gain, *undo;
     uint32_t *saturated;
     float *product;
+    float *of_device;
+    uint32_t *saturated_device;
     size_t columns;
 };
 
@@ -59,7 +62,13 @@ static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned ch
     w->saturated = (uint32_t *)(void *)(base + at);
     at += rpu_lines(w->columns * sizeof *w->saturated);
     w->product = (float *)(void *)(base + at);
-    return at + rpu_lines(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
+    at += rpu_lines(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
+    if (t->devices == 1)
+        return at;
+    w->of_device = (float *)(void *)(base + at);
+    at += rpu_lines(w->columns * t->n * sizeof *w->of_device);
+    w->saturated_device = (uint32_t *)(void *)(base + at);
+    return at + rpu_lines(w->columns * sizeof *w->saturated_device);
 }
 
 /* Integer steps on one side of zero, and the step, rounded down where the largest multiple would pass the range. */
@@ -95,12 +104,13 @@ void rpu_tile_prepare(struct rpu_tile *tile) {
     tile->stages[1] = stage_of(&tile->params.backward);
 }
 
-static void product(const struct rpu_tile *t, const struct rpu_read *read, size_t columns, const float *in, size_t ldin,
-                    float *out, size_t ldout, float *scratch) {
+/* With the weights of one device backward, with the sums over all forward. */
+static void product(const struct rpu_tile *t, const struct rpu_read *read, uint32_t device, size_t columns,
+                    const float *in, size_t ldin, float *out, size_t ldout, float *scratch) {
     if (read->transposed)
-        t->k->backward(t->m, t->n, columns, t->w, t->ldw, in, ldin, out, ldout);
+        t->k->backward(t->m, t->n, columns, t->w + device * t->plane, t->ldw, in, ldin, out, ldout);
     else
-        t->k->forward(t->m, t->n, columns, t->w, t->ldw, in, ldin, out, ldout, scratch);
+        t->k->forward(t->m, t->n, columns, t->sum, t->ldw, in, ldin, out, ldout, scratch);
 }
 
 /* Everything a read of a chunk needs to know. */
@@ -111,8 +121,50 @@ struct reader {
     struct rpu_output_stage output; /* with the stream of this read */
     struct read_work w;
     size_t n_in, n_out;
-    size_t ldq; /**< rows of converted inputs are whole vectors */
+    size_t ldq;  /**< rows of converted inputs are whole vectors */
+    float share; /**< 1 / devices */
 };
+
+/* Whether every device has outputs of its own. */
+static int reads_each(const struct reader *r) {
+    return r->read->transposed && r->t->devices > 1;
+}
+
+/* Product and output side of converted inputs, each device on its own: the mean of all, and how many outputs saturated
+ * in all. */
+static void convert_each(struct reader *r, const struct rpu_output_stage *stage, uint64_t first, size_t columns,
+                         size_t ldq, float *out, size_t ldout, const float *scale, uint32_t *saturated) {
+    const struct rpu_kernels *k = r->t->k;
+    struct rpu_output_stage own = *stage;
+    for (size_t c = 0; c < columns; c++)
+        saturated[c] = 0;
+    for (uint32_t device = 0; device < r->t->devices; device++) {
+        float *to = device == 0 ? out : r->w.of_device;
+        const size_t ld = device == 0 ? ldout : r->n_out;
+        own.stream.ctr[3] = stage->stream.ctr[3] | rpu_counter_array(0, 0, device, 0);
+        product(r->t, r->read, device, columns, r->w.q, ldq, to, ld, r->w.product);
+        k->epilogue(columns, r->n_out, to, ld, &own, first, scale, r->w.saturated_device);
+        for (size_t c = 0; c < columns; c++) {
+            saturated[c] += r->w.saturated_device[c];
+            for (size_t j = 0; device > 0 && j < r->n_out; j++)
+                out[c * ldout + j] += to[c * ld + j];
+        }
+    }
+    for (size_t c = 0; c < columns; c++)
+        for (size_t j = 0; j < r->n_out; j++)
+            out[c * ldout + j] *= r->share;
+}
+
+/* The same for any read. */
+static void convert(struct reader *r, const struct rpu_output_stage *stage, uint64_t first, size_t columns, size_t ldq,
+                    float *out, size_t ldout, const float *scale, uint32_t *saturated) {
+    if (reads_each(r)) {
+        convert_each(r, stage, first, columns, ldq, out, ldout, scale, saturated);
+        return;
+    }
+    product(r->t, r->read, 0, columns, r->w.q, ldq, out, ldout, r->w.product);
+    r->t->k->epilogue(columns, r->n_out, out, ldout, stage, first, scale, saturated);
+}
 
 /* Noise management: the largest magnitudes become the factors that undo the gains. One that is no normal number, whose
  * reciprocal may be none, counts as zero. */
@@ -126,6 +178,15 @@ static void manage_noise(const struct reader *r, size_t columns, const float *in
     }
     for (size_t c = 0; c < columns; c++)
         gain[c] = 1.0f / gain[c];
+}
+
+/* What is read forward of several devices is n-fold. Returns whether anything undoes gains. */
+static int manage_devices(const struct reader *r, int nm, size_t columns) {
+    if (r->t->devices == 1 || r->read->transposed)
+        return nm;
+    for (size_t c = 0; c < columns; c++)
+        r->w.undo[c] = nm ? r->w.undo[c] * r->share : r->share;
+    return 1;
 }
 
 static int any_saturated(size_t columns, const uint32_t *saturated) {
@@ -146,8 +207,7 @@ static void reread(struct reader *r, const float *in, uint64_t first, float gain
         undo *= 2.0f;
         stage.stream.ctr[2] = rpu_counter_column(0, (uint32_t)attempt);
         r->t->k->dac(1, r->n_in, in, r->n_in, &gain, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->n_in);
-        product(r->t, r->read, 1, r->w.q, r->n_in, out, r->n_out, r->w.product);
-        r->t->k->epilogue(1, r->n_out, out, r->n_out, &stage, first, &undo, saturated);
+        convert(r, &stage, first, 1, r->n_in, out, r->n_out, &undo, saturated);
         counts->rereads++;
     }
 }
@@ -159,21 +219,21 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     const int nm = p->nm == RPU_NM_ABS_MAX;
     const uint64_t first = r->read->first + (uint64_t)column * r->n_out;
     float noise[NOISE_FIRST];
-    int any;
+    int any, scaled;
     r->output.noise = NULL;
-    if (r->output.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST) {
+    if (r->output.sigma > 0.0f && columns * r->n_out <= NOISE_FIRST && !reads_each(r)) {
         k->gaussian(&r->output.stream, first, noise_count(columns * r->n_out), noise);
         r->output.noise = noise;
     }
     if (nm)
         manage_noise(r, columns, in, ldin);
+    scaled = manage_devices(r, nm, columns);
     k->dac(columns, r->n_in, in, ldin, nm ? r->w.gain : NULL, r->stage->dac_steps, r->stage->dac_step, r->w.q, r->ldq);
-    product(r->t, r->read, columns, r->w.q, r->ldq, out, ldout, r->w.product);
-    k->epilogue(columns, r->n_out, out, ldout, &r->output, first, nm ? r->w.undo : NULL, r->w.saturated);
+    convert(r, &r->output, first, columns, r->ldq, out, ldout, scaled ? r->w.undo : NULL, r->w.saturated);
     any = any_saturated(columns, r->w.saturated);
     counts->columns += columns;
     for (size_t c = 0; any && c < columns; c++) {
-        const float gain = nm ? r->w.gain[c] : 1.0f, undo = nm ? r->w.undo[c] : 1.0f;
+        const float gain = nm ? r->w.gain[c] : 1.0f, undo = scaled ? r->w.undo[c] : 1.0f;
         if (undo == 0.0f) /* a zero column under noise management is exactly 0, read or not */
             continue;
         if (p->bm == RPU_BM_ITERATIVE && r->w.saturated[c] > 0)
@@ -196,9 +256,10 @@ void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, con
     r.n_in = read->transposed ? tile->m : tile->n;
     r.n_out = read->transposed ? tile->n : tile->m;
     r.ldq = rpu_padded(r.n_in);
+    r.share = 1.0f / (float)tile->devices;
     divide_scratch(tile, where->count, scratch, &r.w);
     if (tile->params.device.kind == RPU_DEVICE_PERFECT) {
-        product(tile, read, where->count, in, ldin, out, ldout, r.w.product);
+        product(tile, read, 0, where->count, in, ldin, out, ldout, r.w.product);
         counts->columns += where->count;
         return;
     }

@@ -97,6 +97,8 @@ static json_t *array_shape(struct rpu_document *doc, const struct rpu_array_info
     rpu_doc_put(doc, object, "inputs", rpu_doc_count(info->inputs));
     rpu_doc_put(doc, object, "columns_per_image", rpu_doc_count(info->columns));
     rpu_doc_put(doc, object, "tiles", rpu_doc_count(info->tiles));
+    rpu_doc_put(doc, object, "devices", rpu_doc_count(info->devices));
+    rpu_doc_put(doc, object, "copies", rpu_doc_count(info->copies));
     return object;
 }
 

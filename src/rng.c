@@ -19,3 +19,16 @@ void rpu_philox_block(const uint32_t key[2], const uint32_t ctr[4], uint32_t out
     const struct rpu_stream s = {{key[0], key[1]}, {ctr[0], ctr[1], ctr[2], ctr[3]}};
     rpu_k_philox_generic(&s, 0, 1, out);
 }
+
+void rpu_permute(uint32_t *order, uint32_t count, const struct rpu_stream *stream) {
+    uint32_t words[4] = {0}, block = UINT32_MAX;
+    for (uint32_t i = count; i-- > 1;) {
+        if (i / 4 != block) {
+            block = i / 4;
+            rpu_philox_block(stream->key, (uint32_t[4]){block, stream->ctr[1], stream->ctr[2], stream->ctr[3]}, words);
+        }
+        const uint32_t j = (uint32_t)((uint64_t)words[i % 4] * ((uint64_t)i + 1) >> 32), held = order[i];
+        order[i] = order[j];
+        order[j] = held;
+    }
+}

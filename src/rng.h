@@ -12,4 +12,8 @@ struct rpu_stream rpu_stream_make(uint64_t seed, enum rpu_rng_purpose purpose, u
 /** One Philox4x32-10 block in plain C, for code that is not a kernel (shuffle, generated digits). */
 void rpu_philox_block(const uint32_t key[2], const uint32_t ctr[4], uint32_t out[4]);
 
+/** Brings `count` numbers into a random order: Fisher-Yates from the top, position e by word e % 4 of block e / 4 of
+ * the stream. The scaled 32-bit number is uniform to within count / 2^32. */
+void rpu_permute(uint32_t *order, uint32_t count, const struct rpu_stream *stream);
+
 #endif

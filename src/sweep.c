@@ -14,13 +14,14 @@
 #include <xxhash.h>
 
 #define SEED_KEY "training.seed"
+#define CASE_KEY "case"
 
 /* One key that varies. */
 struct axis {
     const char *path;            /* dotted, indices as numbers */
     const char *tail;            /* its end, as long as needed to tell the keys apart */
-    const char *block;           /* "list", "grid" or "seeds" */
-    const struct rpu_node *list; /* of its values */
+    const char *block;           /* "list", "cases", "grid" or "seeds" */
+    const struct rpu_node *list; /* of its values; of cases: the map of them */
     const char **texts;          /* each value as a text */
     size_t count;
 };
@@ -30,7 +31,7 @@ struct rpu_sweep {
     const char *origin;
     struct rpu_node *base; /* what all runs share */
     char preset[64];
-    struct axis *axes; /* those of `list`, then of `grid`, then the seeds */
+    struct axis *axes; /* those of `list`, then the cases, then those of `grid`, then the seeds */
     size_t n_axes;
     size_t n_list; /* the first so many move together */
     size_t n_seeds;
@@ -48,7 +49,7 @@ static char *keep(struct rpu_sweep *s, const char *text) {
 
 /* ---- what all runs share ---- */
 
-static const char *const own_keys[] = {"base", "grid", "list", "seeds"};
+static const char *const own_keys[] = {"base", "grid", "list", "seeds", "cases"};
 
 enum { N_OWN = sizeof own_keys / sizeof own_keys[0], NAMES_MAX = 32 };
 
@@ -242,16 +243,40 @@ static enum rpu_status add_block(struct rpu_sweep *s, const char *block, const s
     return status;
 }
 
+/* The map `cases`: a name and a map of keys and values for each. */
+static enum rpu_status add_cases(struct rpu_sweep *s, const struct rpu_node *map, struct rpu_error *err) {
+    static const char wanted[] = "a map of names and maps, such as {managed: {arrays.default.update.um: true}}";
+    struct axis *a = &s->axes[s->n_axes];
+    size_t i = 0;
+    char place[RPU_KEY_PATH_MAX];
+    if (map->kind != RPU_NODE_MAP || map->count == 0)
+        return rpu_config_refuse(map, "cases", NULL, wanted, err);
+    *a = (struct axis){.path = CASE_KEY, .block = "cases", .list = map, .count = map->count};
+    a->texts = rpu_arena_alloc(&s->arena, map->count * sizeof *a->texts);
+    if (!a->texts)
+        return no_memory(err);
+    for (const struct rpu_node *n = map->first; n; n = n->next) {
+        full_path(place, "cases", n->key);
+        if (n->kind != RPU_NODE_MAP)
+            return rpu_config_refuse(n, place, NULL, "a map of keys and values, or {} for what all runs share", err);
+        a->texts[i++] = n->key;
+    }
+    s->n_axes++;
+    return RPU_OK;
+}
+
 static enum rpu_status add_axes(struct rpu_sweep *s, const struct rpu_node *root, struct rpu_error *err) {
     const struct rpu_node *list = rpu_node_child(root, "list"), *grid = rpu_node_child(root, "grid");
-    const struct rpu_node *seeds = rpu_node_child(root, "seeds");
+    const struct rpu_node *seeds = rpu_node_child(root, "seeds"), *cases = rpu_node_child(root, "cases");
     enum rpu_status status = RPU_OK;
-    s->axes = rpu_arena_alloc(&s->arena, ((list ? list->count : 0) + (grid ? grid->count : 0) + 1) * sizeof *s->axes);
+    s->axes = rpu_arena_alloc(&s->arena, ((list ? list->count : 0) + (grid ? grid->count : 0) + 2) * sizeof *s->axes);
     if (!s->axes)
         return no_memory(err);
     if (list)
         status = add_block(s, "list", list, err);
     s->n_list = s->n_axes;
+    if (cases && status == RPU_OK)
+        status = add_cases(s, cases, err);
     if (grid && status == RPU_OK)
         status = add_block(s, "grid", grid, err);
     if (seeds && status == RPU_OK) {
@@ -259,9 +284,10 @@ static enum rpu_status add_axes(struct rpu_sweep *s, const struct rpu_node *root
         s->n_seeds = seeds->count;
     }
     if (status == RPU_OK && s->n_axes == 0)
-        return rpu_fail_at(err, RPU_ERR_CONFIG, s->origin, 0, NULL,
-                           "nothing varies; allowed is at least one of grid, list (maps of keys and lists) and seeds "
-                           "(a list)");
+        return rpu_fail_at(
+            err, RPU_ERR_CONFIG, s->origin, 0, NULL,
+            "nothing varies; allowed is at least one of grid, list (maps of keys and lists), cases (a map "
+            "of maps) and seeds (a list)");
     return status;
 }
 
@@ -293,6 +319,38 @@ static enum rpu_status check_once(const struct rpu_sweep *s, const struct rpu_no
     return RPU_OK;
 }
 
+/* What a case sets is varied by nothing else. */
+static enum rpu_status check_cases(const struct rpu_sweep *s, const struct axis *cases, struct rpu_error *err) {
+    char place[RPU_KEY_PATH_MAX], below[RPU_KEY_PATH_MAX / 2];
+    for (const struct rpu_node *c = cases->list->first; c; c = c->next)
+        for (const struct rpu_node *n = c->first; n; n = n->next) {
+            snprintf(below, sizeof below, "%.40s.%.80s", c->key, n->key);
+            full_path(place, "cases", below);
+            if (strcmp(n->key, "preset") == 0)
+                return rpu_fail_at(err, RPU_ERR_CONFIG, n->origin, n->line, place,
+                                   "cannot vary; allowed is the dotted path of a key, such as training.epochs");
+            for (size_t j = 0; j < s->n_axes; j++)
+                if (paths_touch(n->key, s->axes[j].path))
+                    return rpu_fail_at(err, RPU_ERR_CONFIG, n->origin, n->line, place,
+                                       "sets %s, which %s varies (%s, line %ld); allowed is one of both", n->key,
+                                       s->axes[j].block, s->axes[j].path, s->axes[j].list->line);
+        }
+    return RPU_OK;
+}
+
+static int is_cases(const struct axis *a) {
+    return strcmp(a->block, "cases") == 0;
+}
+
+/* The entry of a case that touches a path, or null. */
+static const struct rpu_node *case_entry(const struct axis *a, const char *path) {
+    for (const struct rpu_node *c = is_cases(a) ? a->list->first : NULL; c; c = c->next)
+        for (const struct rpu_node *n = c->first; n; n = n->next)
+            if (paths_touch(n->key, path))
+                return n;
+    return NULL;
+}
+
 static enum rpu_status check_assignment(const struct rpu_sweep *s, const struct rpu_assignment *assignment,
                                         struct rpu_error *err) {
     struct rpu_sweep scratch = {0};
@@ -304,7 +362,11 @@ static enum rpu_status check_assignment(const struct rpu_sweep *s, const struct 
     if (!plain)
         status = no_memory(err);
     for (size_t k = 0; k < s->n_axes && status == RPU_OK; k++)
-        if (paths_touch(plain, s->axes[k].path))
+        if (case_entry(&s->axes[k], plain))
+            status = rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, plain,
+                                 "cannot be set for all runs: a case sets %s (%s, line %ld)",
+                                 case_entry(&s->axes[k], plain)->key, s->origin, case_entry(&s->axes[k], plain)->line);
+        else if (paths_touch(plain, s->axes[k].path))
             status = rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, plain,
                                  "cannot be set for all runs: %s varies %s (%s, line %ld)", s->axes[k].block,
                                  s->axes[k].path, s->origin, s->axes[k].list->line);
@@ -375,7 +437,7 @@ static enum rpu_status check_axes(struct rpu_sweep *s, const struct rpu_node *co
                                   const struct rpu_assignment *assignments, size_t n, struct rpu_error *err) {
     enum rpu_status status = RPU_OK;
     for (size_t k = 0; k < s->n_axes && status == RPU_OK; k++)
-        status = check_once(s, config, k, err);
+        status = is_cases(&s->axes[k]) ? check_cases(s, &s->axes[k], err) : check_once(s, config, k, err);
     for (size_t i = 0; i < n && status == RPU_OK; i++)
         status = check_assignment(s, &assignments[i], err);
     if (status == RPU_OK)
@@ -576,12 +638,21 @@ size_t rpu_sweep_count(const struct rpu_sweep *sweep) {
     return sweep->count;
 }
 
+static enum rpu_status put_value(struct rpu_node *root, const char *path, const struct rpu_node *value,
+                                 struct rpu_arena *arena, struct rpu_error *err) {
+    struct rpu_node *copy = rpu_node_copy(value, arena);
+    return copy ? rpu_node_put(root, path, copy, arena, err) : no_memory(err);
+}
+
 static enum rpu_status put_values(const struct rpu_sweep *s, size_t run, struct rpu_node *root, struct rpu_arena *arena,
                                   struct rpu_error *err) {
     enum rpu_status status = RPU_OK;
     for (size_t k = 0; k < s->n_axes && status == RPU_OK; k++) {
-        struct rpu_node *value = rpu_node_copy(value_node(&s->axes[k], value_index(s, run, k)), arena);
-        status = value ? rpu_node_put(root, s->axes[k].path, value, arena, err) : no_memory(err);
+        const struct rpu_node *value = value_node(&s->axes[k], value_index(s, run, k));
+        if (!is_cases(&s->axes[k]))
+            status = put_value(root, s->axes[k].path, value, arena, err);
+        for (const struct rpu_node *n = is_cases(&s->axes[k]) ? value->first : NULL; n && status == RPU_OK; n = n->next)
+            status = put_value(root, n->key, n, arena, err);
     }
     return status;
 }

@@ -11,9 +11,13 @@
  *        arrays.default.backward.nm: [none, abs-max]
  *      grid:                                   # every combination
  *        arrays.default.update.bl: [1, 5, 10]
+ *      cases:                                  # settings with a name, beside each other: each combination with each
+ *        plain: {}
+ *        exact: {arrays.default.device: perfect, arrays.K2.device: perfect}
  *      seeds: [1, 2, 3]                        # each of it all with each of these
  *
- *  Runs are numbered with `list` as the slowest index, then the keys of `grid` in their order, then `seeds`. */
+ *  Runs are numbered with `list` as the slowest index, then `cases`, then the keys of `grid` in their order, then
+ *  `seeds`. */
 #ifndef RPU_SRC_SWEEP_H
 #define RPU_SRC_SWEEP_H
 
@@ -48,7 +52,8 @@ const char *rpu_sweep_name(const struct rpu_sweep *sweep, size_t run);
 
 /** Keys that vary, in the order of the names. */
 size_t rpu_sweep_key_count(const struct rpu_sweep *sweep);
-const char *rpu_sweep_key(const struct rpu_sweep *sweep, size_t key);       /**< "arrays.default.update.bl" */
+const char *rpu_sweep_key(const struct rpu_sweep *sweep,
+                          size_t key); /**< "arrays.default.update.bl"; "case" of cases */
 const char *rpu_sweep_key_short(const struct rpu_sweep *sweep, size_t key); /**< "bl": as much of it as is needed */
 const char *rpu_sweep_value(const struct rpu_sweep *sweep, size_t run, size_t key); /**< as text: "5" */
 size_t rpu_sweep_seed_count(const struct rpu_sweep *sweep); /**< values of `seeds`, the last key; 0 without */

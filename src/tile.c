@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One crossbar array.
  *
- * Memory, 12 bytes a crosspoint: weights are float32, row-major, rows padded to whole groups of eight. The four device
+ * Memory, 12 bytes a crosspoint: weights are float32, row-major, rows padded to whole groups of eight; where a weight
+ * has several devices, their arrays stand one after the other, and a forward read takes their sum. The four device
  * parameters of a crosspoint (up step, down step, upper and lower bound) are 16-bit fixed point relative to their means
  * (unit 2^-13: spreads of tens of per cent are resolved to 1e-4) and stand together, so that a sparse update needs one
  * 8-byte load for each coincidence and a dense one whole vectors.
@@ -58,6 +59,8 @@ void rpu_tile_params_baseline(struct rpu_tile_params *params) {
                                                                .bound = 0.6f,
                                                                .bound_dtod = 0.3f},
                                                     .update = {.bl = 10, .um = 0},
+                                                    .devices = 1,
+                                                    .copies = 1,
                                                     .max_rows = 4096,
                                                     .max_cols = 4096};
     if (!params)
@@ -115,10 +118,18 @@ enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *params, stru
                                    {NULL, "bound", (double)d->bound, 1e-6, 1e6},
                                    {NULL, "bound_dtod", (double)d->bound_dtod, 0, 1},
                                    {"update", "bl", params->update.bl, 1, RPU_COUNTER_MAX_SLOTS},
-                                   {"update", "um", params->update.um, 0, 1}};
+                                   {"update", "um", params->update.um, 0, 1},
+                                   {NULL, "devices", params->devices, 1, RPU_COUNTER_MAX_DEVICES},
+                                   {NULL, "copies", params->copies, 1, RPU_COUNTER_MAX_COPIES},
+                                   {NULL, "division", (double)params->division, 0, 2}};
     if (d->kind == RPU_DEVICE_PERFECT)
         return RPU_OK;
     status = check_ranges(ranges, sizeof ranges / sizeof ranges[0], err);
+    if (status == RPU_OK && params->max_cols > 0 && params->max_cols < params->devices)
+        status = rpu_fail_at(err, RPU_ERR_RANGE, NULL, 0, "devices",
+                             "%u inputs of a tile (max_cols) cannot hold the %u "
+                             "devices of a weight",
+                             params->max_cols, params->devices);
     if (status == RPU_OK)
         status = check_periphery(&params->forward, "forward", err);
     if (status == RPU_OK)
@@ -135,12 +146,12 @@ static void *allocate(size_t bytes) {
     return aligned_alloc(64, rpu_lines(bytes));
 }
 
-static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t fan_in, uint32_t array, uint32_t split,
-                                   struct rpu_error *err) {
-    if (outputs == 0 || inputs == 0 || outputs > MAX_SIDE || inputs > MAX_SIDE ||
-        (uint64_t)outputs * inputs > MAX_CROSSPOINT)
+static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t devices, uint32_t fan_in, uint32_t array,
+                                   uint32_t split, struct rpu_error *err) {
+    if (outputs == 0 || inputs == 0 || outputs > MAX_SIDE || inputs > MAX_SIDE / devices ||
+        (uint64_t)outputs * inputs * devices > MAX_CROSSPOINT)
         return rpu_fail(err, RPU_ERR_SHAPE, "an array of %u x %u crosspoints; allowed are 1 to %u a side, 2^31 in all",
-                        outputs, inputs, MAX_SIDE);
+                        outputs, inputs * devices, MAX_SIDE);
     if (fan_in == 0 || array >= RPU_COUNTER_MAX_ARRAYS || split >= RPU_COUNTER_MAX_SPLITS)
         return rpu_fail(err, RPU_ERR_RANGE, "fan-in %u, array %u, split %u; allowed are >= 1, < %u, < %u", fan_in,
                         array, split, RPU_COUNTER_MAX_ARRAYS, RPU_COUNTER_MAX_SPLITS);
@@ -177,14 +188,24 @@ static int draw(struct rpu_tile *t, const struct rpu_engine *engine, uint32_t fa
 enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                 const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
                                 uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
+    return rpu_tile_create_copy(tile, engine, params, outputs, inputs, fan_in, seed, array, split, 0, err);
+}
+
+enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
+                                     struct rpu_error *err) {
     struct rpu_tile *t;
+    uint32_t devices;
     enum rpu_status status;
     if (!tile || !rpu_is_engine(engine))
         return rpu_fail(err, RPU_ERR_ARG, "no engine, or no place for the tile");
     *tile = NULL;
     status = rpu_tile_params_check(params, err);
-    if (status == RPU_OK)
-        status = check_shape(outputs, inputs, fan_in, array, split, err);
+    if (status != RPU_OK)
+        return status;
+    devices = params->device.kind == RPU_DEVICE_PERFECT ? 1 : params->devices;
+    status = check_shape(outputs, inputs, devices, fan_in, array, split, err);
     if (status != RPU_OK)
         return status;
     t = calloc(1, sizeof *t);
@@ -192,16 +213,19 @@ enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine 
         *t = (struct rpu_tile){.tag = RPU_TILE_TAG,
                                .m = outputs,
                                .n = inputs,
+                               .devices = devices,
                                .ldw = rpu_padded(inputs),
+                               .plane = (size_t)outputs * rpu_padded(inputs),
                                .k = &engine->table.k,
                                .params = *params,
                                .seed = seed,
-                               .word3 = rpu_counter_array(array, split, 0, 0)};
-        t->w = allocate((size_t)outputs * t->ldw * sizeof *t->w);
+                               .word3 = rpu_counter_array(array, split, 0, copy)};
+        t->w = allocate(devices * t->plane * sizeof *t->w);
+        t->sum = devices > 1 ? allocate(t->plane * sizeof *t->sum) : t->w;
         if (params->device.kind != RPU_DEVICE_PERFECT)
-            t->dev = allocate((size_t)outputs * t->ldw * 4 * sizeof *t->dev);
+            t->dev = allocate(devices * t->plane * 4 * sizeof *t->dev);
     }
-    if (t && t->w && (params->device.kind == RPU_DEVICE_PERFECT || t->dev)) {
+    if (t && t->w && t->sum && (params->device.kind == RPU_DEVICE_PERFECT || t->dev)) {
         rpu_tile_prepare(t);
         if (draw(t, engine, fan_in)) {
             *tile = t;
@@ -216,6 +240,8 @@ void rpu_tile_destroy(struct rpu_tile *tile) {
     if (!is_tile(tile))
         return;
     tile->tag = 0;
+    if (tile->sum != tile->w)
+        free(tile->sum);
     free(tile->w);
     free(tile->dev);
     free(tile->scratch);
@@ -228,6 +254,10 @@ uint32_t rpu_tile_outputs(const struct rpu_tile *tile) {
 
 uint32_t rpu_tile_inputs(const struct rpu_tile *tile) {
     return is_tile(tile) ? tile->n : 0;
+}
+
+uint32_t rpu_tile_devices(const struct rpu_tile *tile) {
+    return is_tile(tile) ? tile->devices : 0;
 }
 
 static enum rpu_status need_scratch(struct rpu_tile *t, size_t bytes) {
@@ -287,7 +317,7 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
                                 const float *d, size_t ldd, float eta, struct rpu_update_counts *counts) {
     struct rpu_update_counts none = {0, 0, 0, 0};
     enum rpu_status status = check_block(tile, where);
-    size_t trains;
+    size_t trains, apart;
     if (status == RPU_ERR_ARG || !x || !d)
         return RPU_ERR_ARG;
     if (status == RPU_OK && !(eta > 0.0f && eta < INFINITY))
@@ -296,7 +326,8 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
         status = RPU_ERR_SHAPE;
     if (status != RPU_OK)
         return status;
-    trains = rpu_lines(rpu_update_train_words(tile) * where->count * sizeof(uint64_t));
+    apart = rpu_update_train_words(tile) * where->count;
+    trains = rpu_lines(apart * tile->devices * sizeof(uint64_t));
     status = need_scratch(tile, trains + rpu_update_scratch(tile, where->count));
     if (status != RPU_OK)
         return status;
@@ -304,27 +335,49 @@ enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *w
     void *const rest = (unsigned char *)tile->scratch + trains;
     if (!counts)
         counts = &none;
-    rpu_tile_draw(tile, where, x, ldx, d, ldd, eta, drawn, rest, counts);
+    rpu_tile_draw(tile, where, x, ldx, d, ldd, eta, drawn, apart, rest, counts);
     rpu_tile_apply(tile, where, x, ldx, d, ldd, eta, drawn, 0, tile->m, rest, counts);
     return RPU_OK;
+}
+
+void rpu_tile_sum(struct rpu_tile *tile, size_t row0, size_t row1) {
+    if (tile->devices == 1)
+        return;
+    for (size_t i = row0; i < row1; i++) {
+        float *restrict sum = tile->sum + i * tile->ldw;
+        memcpy(sum, tile->w + i * tile->ldw, tile->ldw * sizeof *sum);
+        for (uint32_t k = 1; k < tile->devices; k++) {
+            const float *restrict w = tile->w + k * tile->plane + i * tile->ldw;
+            for (size_t j = 0; j < tile->ldw; j++)
+                sum[j] += w[j];
+        }
+    }
+}
+
+void rpu_tile_row(const struct rpu_tile *tile, size_t row, float *weights) {
+    memcpy(weights, tile->sum + row * tile->ldw, tile->n * sizeof *weights);
+    for (size_t j = 0; tile->devices > 1 && j < tile->n; j++)
+        weights[j] *= 1.0f / (float)tile->devices;
 }
 
 enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights) {
     if (!is_tile(tile) || !weights)
         return RPU_ERR_ARG;
     for (size_t i = 0; i < tile->m; i++)
-        memcpy(weights + i * tile->n, tile->w + i * tile->ldw, tile->n * sizeof *weights);
+        rpu_tile_row(tile, i, weights + i * tile->n);
     return RPU_OK;
 }
 
 void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld) {
-    for (size_t i = 0; i < tile->m; i++)
-        for (size_t j = 0; j < tile->n; j++) {
-            const float v = weights[i * ld + j];
-            float lower, upper;
-            rpu_device_bounds(tile, i, j, &lower, &upper);
-            tile->w[i * tile->ldw + j] = v > upper ? upper : (v < lower ? lower : v);
-        }
+    for (uint32_t k = 0; k < tile->devices; k++)
+        for (size_t i = 0; i < tile->m; i++)
+            for (size_t j = 0; j < tile->n; j++) {
+                const float v = weights[i * ld + j];
+                float lower, upper;
+                rpu_device_bounds(tile, k, i, j, &lower, &upper);
+                tile->w[k * tile->plane + i * tile->ldw + j] = v > upper ? upper : (v < lower ? lower : v);
+            }
+    rpu_tile_sum(tile, 0, tile->m);
 }
 
 enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights) {
@@ -341,21 +394,22 @@ enum rpu_status rpu_tile_get_devices(const struct rpu_tile *tile, float *dw_up, 
     if (!is_tile(tile))
         return RPU_ERR_ARG;
     const float unit = tile->params.device.dw_min * RPU_DEV_UNIT;
-    for (size_t i = 0; i < tile->m; i++)
-        for (size_t j = 0; j < tile->n; j++) {
-            const uint16_t *dev = tile->dev ? tile->dev + i * tile->ldw * 4 : NULL;
-            const size_t at = i * tile->n + j;
-            float lower, upper;
-            rpu_device_bounds(tile, i, j, &lower, &upper);
-            if (dw_up)
-                dw_up[at] = dev ? (float)dev[rpu_dev_index(j, 0)] * unit : 0.0f;
-            if (dw_down)
-                dw_down[at] = dev ? (float)dev[rpu_dev_index(j, 1)] * unit : 0.0f;
-            if (bound_upper)
-                bound_upper[at] = upper;
-            if (bound_lower)
-                bound_lower[at] = -lower;
-        }
+    size_t at = 0;
+    for (uint32_t k = 0; k < tile->devices; k++)
+        for (size_t i = 0; i < tile->m; i++)
+            for (size_t j = 0; j < tile->n; j++, at++) {
+                const uint16_t *dev = tile->dev ? tile->dev + 4 * (k * tile->plane + i * tile->ldw) : NULL;
+                float lower, upper;
+                rpu_device_bounds(tile, k, i, j, &lower, &upper);
+                if (dw_up)
+                    dw_up[at] = dev ? (float)dev[rpu_dev_index(j, 0)] * unit : 0.0f;
+                if (dw_down)
+                    dw_down[at] = dev ? (float)dev[rpu_dev_index(j, 1)] * unit : 0.0f;
+                if (bound_upper)
+                    bound_upper[at] = upper;
+                if (bound_lower)
+                    bound_lower[at] = -lower;
+            }
     return RPU_OK;
 }
 
@@ -363,12 +417,13 @@ double rpu_tile_at_bound(const struct rpu_tile *tile) {
     uint64_t count = 0;
     if (!is_tile(tile))
         return 0.0;
-    for (size_t i = 0; i < tile->m; i++)
-        for (size_t j = 0; j < tile->n; j++) {
-            const float w = tile->w[i * tile->ldw + j];
-            float lower, upper;
-            rpu_device_bounds(tile, i, j, &lower, &upper);
-            count += w == upper || w == lower;
-        }
-    return (double)count / ((double)tile->m * (double)tile->n);
+    for (uint32_t k = 0; k < tile->devices; k++)
+        for (size_t i = 0; i < tile->m; i++)
+            for (size_t j = 0; j < tile->n; j++) {
+                const float w = tile->w[k * tile->plane + i * tile->ldw + j];
+                float lower, upper;
+                rpu_device_bounds(tile, k, i, j, &lower, &upper);
+                count += w == upper || w == lower;
+            }
+    return (double)count / ((double)tile->m * (double)tile->n * (double)tile->devices);
 }

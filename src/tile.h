@@ -19,28 +19,47 @@ struct rpu_stage {
 struct rpu_tile {
     uint32_t tag;
     uint32_t m, n;
-    size_t ldw; /**< rpu_padded(n) */
+    uint32_t devices; /**< crosspoints of a weight */
+    size_t ldw;       /**< rpu_padded(n) */
+    size_t plane;     /**< m x ldw: from the crosspoints of one device to those of the next */
     const struct rpu_kernels *k;
     struct rpu_tile_params params;
     uint64_t seed;
     uint32_t word3;                     /**< its place in the counters */
     uint32_t keys[RPU_RNG_PURPOSES][2]; /**< mix of the seed and each purpose */
     struct rpu_stage stages[2];         /**< converters of the forward and the backward read */
-    float *w;                           /**< m x ldw */
-    uint16_t *dev;                      /**< m x ldw x 4 fixed-point device parameters; null for a perfect tile */
+    float *w;                           /**< devices x m x ldw */
+    uint16_t *dev;                      /**< devices x m x ldw x 4 fixed-point parameters; null for a perfect tile */
+    float *sum;                         /**< m x ldw: the sums of the devices' weights; w itself where there is one */
     void *scratch;                      /**< for the public calls */
     size_t scratch_size;
 };
 
-/** The tile's stream for a purpose and image. */
-static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
-                                                uint32_t image) {
-    const struct rpu_stream s = {{tile->keys[purpose][0], tile->keys[purpose][1]}, {0, image, 0, tile->word3}};
+/** The tile's stream for a purpose and image, of one of its devices. */
+static inline struct rpu_stream rpu_device_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
+                                                  uint32_t image, uint32_t device) {
+    const struct rpu_stream s = {{tile->keys[purpose][0], tile->keys[purpose][1]},
+                                 {0, image, 0, tile->word3 | rpu_counter_array(0, 0, device, 0)}};
     return s;
 }
 
+/** That of device 0. */
+static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enum rpu_rng_purpose purpose,
+                                                uint32_t image) {
+    return rpu_device_stream(tile, purpose, image, 0);
+}
+
+/** As rpu_tile_create, of copy `copy` (0..63) of an array. */
+enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
+                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
+                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
+                                     struct rpu_error *err);
+
 /** Sets keys and stages from the tile's seed and parameters. */
 void rpu_tile_prepare(struct rpu_tile *tile);
+
+/** Kinds of reads of an array. */
+enum rpu_array_read { RPU_ARRAY_FORWARD, RPU_ARRAY_EVALUATE, RPU_ARRAY_BACKWARD };
 
 /** Which read of the array. */
 struct rpu_read {
@@ -62,7 +81,14 @@ struct rpu_gains {
 void rpu_device_draw(struct rpu_tile *tile, uint32_t fan_in, size_t row0, size_t row1, float *row);
 
 /** Upper and lower bound of a crosspoint in weight units (infinite for a perfect tile). */
-void rpu_device_bounds(const struct rpu_tile *tile, size_t i, size_t j, float *lower, float *upper);
+void rpu_device_bounds(const struct rpu_tile *tile, uint32_t device, size_t i, size_t j, float *lower, float *upper);
+
+/** Adds up the devices' weights of rows [row0, row1), from device 0 on: to be called whenever they have changed. Does
+ *  nothing where a weight has one device. */
+void rpu_tile_sum(struct rpu_tile *tile, size_t row0, size_t row1);
+
+/** Copies the logical weights of one row. */
+void rpu_tile_row(const struct rpu_tile *tile, size_t row, float *weights);
 
 /** Sets the weights from rows of `weights`, `ld` apart, each clipped to its crosspoint's bounds. */
 void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
@@ -88,21 +114,23 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile);
 void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x, size_t ldx, const float *d, size_t ldd,
                       float eta, const struct rpu_gains *gains);
 
-/** Words of the pulse trains of a vector (kernels.h); 0 for a perfect tile, which has none. */
+/** Words of the pulse trains of a vector for one device (kernels.h); 0 for a perfect tile, which has none. */
 size_t rpu_update_train_words(const struct rpu_tile *tile);
 
-/** Pulse trains of a block of vectors, with gains that are there. Counts are added to. */
+/** Pulse trains of a block of vectors, with gains that are there; those of a device stand `apart` words behind those of
+ *  the one before. Counts are added to. */
 void rpu_update_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
-                     const float *d, size_t ldd, const struct rpu_gains *gains, uint64_t *trains, void *scratch,
-                     struct rpu_update_counts *counts);
+                     const float *d, size_t ldd, const struct rpu_gains *gains, uint64_t *trains, size_t apart,
+                     void *scratch, struct rpu_update_counts *counts);
 
 /** First half of an update: gains and pulse trains of a block of vectors. Counts are added to. */
 void rpu_tile_draw(const struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx,
-                   const float *d, size_t ldd, float eta, uint64_t *trains, void *scratch,
+                   const float *d, size_t ldd, float eta, uint64_t *trains, size_t apart, void *scratch,
                    struct rpu_update_counts *counts);
 
-/** Second half: rows [row0, row1) are changed by pulse trains; x, d and eta serve a perfect tile alone. Counts are
- * added to; with those of drawing, those of all row ranges make the whole. */
+/** Second half: rows [row0, row1) are changed by pulse trains, those of one device right behind those of another; x, d
+ * and eta serve a perfect tile alone. Counts are added to; with those of drawing, those of all row ranges make the
+ * whole. */
 void rpu_tile_apply(struct rpu_tile *tile, const struct rpu_block *where, const float *x, size_t ldx, const float *d,
                     size_t ldd, float eta, const uint64_t *trains, size_t row0, size_t row1, void *scratch,
                     struct rpu_update_counts *counts);

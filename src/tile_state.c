@@ -17,7 +17,7 @@ size_t rpu_tile_quantities(const struct rpu_tile *tile) {
 }
 
 size_t rpu_tile_rows(const struct rpu_tile *tile) {
-    return tile->m;
+    return (size_t)tile->m * tile->devices; /* one device's behind the other's */
 }
 
 size_t rpu_tile_cols(const struct rpu_tile *tile) {
@@ -88,5 +88,6 @@ enum rpu_status rpu_tile_state_set(struct rpu_tile *tile, const float *const val
                 to_fixed(values[q][i * cols + j], unit_of(tile, (enum rpu_quantity)q),
                          &tile->dev[i * tile->ldw * 4 + rpu_dev_index(j, part_of((enum rpu_quantity)q))]);
     }
+    rpu_tile_sum(tile, 0, tile->m);
     return RPU_OK;
 }

@@ -19,23 +19,11 @@ struct report {
     uint64_t images; /* trained since start */
 };
 
-/* Fisher-Yates from the top; position e draws word e % 4 of block e / 4. The scaled 32-bit number is uniform to within
- * count / 2^32. */
 void rpu_shuffle(uint32_t *order, uint32_t count, uint64_t seed, uint32_t epoch) {
-    struct rpu_stream s = rpu_stream_make(seed, RPU_RNG_SHUFFLE, epoch, 0, 0);
-    uint32_t words[4] = {0}, block = UINT32_MAX;
+    const struct rpu_stream s = rpu_stream_make(seed, RPU_RNG_SHUFFLE, epoch, 0, 0);
     for (uint32_t i = 0; i < count; i++)
         order[i] = i;
-    for (uint32_t i = count; i-- > 1;) {
-        if (i / 4 != block) {
-            block = i / 4;
-            s.ctr[0] = block;
-            rpu_philox_block(s.key, s.ctr, words);
-        }
-        const uint32_t j = (uint32_t)((uint64_t)words[i % 4] * ((uint64_t)i + 1) >> 32), held = order[i];
-        order[i] = order[j];
-        order[j] = held;
-    }
+    rpu_permute(order, count, &s);
 }
 
 static enum rpu_status make_training(struct rpu_training *r, const struct rpu_engine *engine, struct rpu_error *err) {

@@ -55,7 +55,7 @@ static void fill(float *v, size_t n, uint32_t state) {
 static struct rpu_array *make(const struct rpu_tile_params *params, uint32_t m, uint32_t n) {
     struct rpu_array *a;
     struct rpu_error err;
-    if (rpu_array_create(&a, engine, params, m, n, n, SEED, INDEX, &err) != RPU_OK)
+    if (rpu_array_create(&a, engine, params, m, n, n, SEED, INDEX, 1, &err) != RPU_OK)
         fail_msg("%s", err.message);
     return a;
 }
@@ -184,15 +184,18 @@ static void a_read_in_parts(void **state) {
     (void)state;
     for (size_t b = 0; b < 3; b++)
         for (size_t l = 0; l < 2; l++)
-            for (int perfect = 0; perfect < 2; perfect++)
+            for (uint32_t devices = 0; devices < 4; devices++) /* 0: perfect */
                 for (int which = RPU_ARRAY_FORWARD; which <= RPU_ARRAY_BACKWARD; which++) {
                     struct rpu_tile_params p = lively();
                     const enum rpu_array_read read = (enum rpu_array_read)which;
+                    const int perfect = devices == 0;
                     const struct rpu_block where = {7, 0, 1, which == RPU_ARRAY_EVALUATE};
                     p.forward.bound = p.backward.bound = bounds[b];
                     p.forward.out_bits = p.backward.out_bits = bounds[b] > 0.0f ? 9 : 0;
                     p.forward.bm = p.backward.bm = b == 2 ? RPU_BM_ITERATIVE : RPU_BM_NONE;
-                    p.max_rows = p.max_cols = limits[l];
+                    p.devices = perfect ? 1 : devices;
+                    p.max_rows = limits[l];
+                    p.max_cols = limits[l] * p.devices;
                     p.device.kind = perfect ? RPU_DEVICE_PERFECT : RPU_DEVICE_CONSTANT_STEP;
                     p.device.bound = 6.0f;
                     struct rpu_array *a = make(&p, HIGH, WIDE);
@@ -249,7 +252,7 @@ static void limits_decide_the_grid(void **state) {
     rpu_array_destroy(a);
     p = lively();
     p.max_rows = p.max_cols = 1;
-    assert_int_equal(rpu_array_create(&a, engine, &p, 65, 64, 64, 1, 0, &err), RPU_ERR_SHAPE);
+    assert_int_equal(rpu_array_create(&a, engine, &p, 65, 64, 64, 1, 0, 1, &err), RPU_ERR_SHAPE);
     assert_null(a);
     assert_non_null(strstr(err.message, "4096 tiles"));
 }

@@ -604,8 +604,9 @@ static void test_walk(void **state) {
         "] } {arrays {W1 "
         "device='constant-step' dw_min=0.001 dw_min_dtod=0.3 dw_min_ctoc=0.3 imbalance_dtod=0.01 bound=0.6 "
         "bound_dtod=0.3 {forward in_bits=7 out_bits=9 noise=0.06 bound=12 nm='none' bm='none' bm_limit=5 } {backward "
-        "in_bits=7 out_bits=9 noise=0.06 bound=12 nm='none' bm='none' bm_limit=5 } {update bl=10 um=no } max_rows=4096 "
-        "max_cols=4096 } } {training "
+        "in_bits=7 out_bits=9 noise=0.06 bound=12 nm='none' bm='none' bm_limit=5 } {update bl=10 um=no } devices=1 "
+        "copies=1 division='blocks' "
+        "max_rows=4096 max_cols=4096 } } {training "
         "epochs=30 batch=1 eta=0.01 seed=1 } {data source='digits' limit_train=0 limit_test=0 } {run threads=0 "
         "bind='auto' isa='' "
         "} } ";

@@ -183,6 +183,9 @@ static struct rpu_config configure(int network, int perfect, uint32_t batch) {
         l->tile.forward.bm = RPU_BM_ITERATIVE;
         l->tile.forward.bound = 1.0f;
         l->tile.update.um = 1;
+        l->tile.devices = network == 0 ? 3 : 1;
+        l->tile.copies = network == 1 ? 2 : 1;
+        l->tile.division = RPU_DIVISION_REDRAWN;
         l->tile.max_rows = network == 2 ? 8 : 0;
         l->tile.max_cols = network == 2 ? 50 : 0;
     }

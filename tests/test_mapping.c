@@ -200,6 +200,8 @@ static struct rpu_config vary(uint64_t *random) {
         l->kernel = 1 + below(random, 5);
         l->stride = 1 + below(random, 2);
         l->padding = below(random, l->kernel);
+        l->tile.devices = 1 + below(random, 3);
+        l->tile.copies = 1 + below(random, 2);
     }
     return c;
 }
@@ -232,7 +234,9 @@ static void arrays_are_those_of_the_network(void **state) {
             assert_int_equal(m.arrays[a].columns, info.columns);
             assert_int_equal(m.arrays[a].has_backward, info.has_backward);
             assert_int_equal(m.arrays[a].tiles, info.tiles);
-            divided += info.tiles > 1;
+            assert_int_equal(m.arrays[a].copies, info.copies);
+            assert_int_equal(m.arrays[a].devices, info.devices);
+            divided += info.tiles > info.copies;
             checked++;
         }
         rpu_network_destroy(n);

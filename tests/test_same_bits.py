@@ -61,6 +61,21 @@ def test_divided_arrays():
         assert [a["tiles"] for a in exact["arrays"]] == [1] * 4
 
 
+def test_devices_and_copies():
+    """Weights of several devices, and convolutions of several arrays."""
+    for division in ("random", "redrawn"):
+        several = ["--set", "arrays.K1.copies=4", "--set", f"arrays.K1.division={division}",
+                   "--set", "arrays.K2.devices=3", "--set", "arrays.K2.copies=2", "--set", "arrays.W3.devices=2"]
+        for batch in ("1", "4"):
+            short = ["--limit-train", "10", "--limit-test", "5", "--epochs", "1", "--batch", batch]
+            runs = [e2e.train("lenet-rpu", *short, *several, "--threads", threads, "--isa", isa)
+                    for threads in ("1", "2", "3") for isa in ("generic", e2e.variants()[-1])]
+            assert all(bits(r) == bits(runs[0]) for r in runs)
+            assert [a["tiles"] for a in runs[0]["arrays"]] == [4, 2, 1, 1]
+            assert [(a["devices"], a["copies"]) for a in runs[0]["arrays"]] == [(1, 4), (3, 2), (2, 1), (1, 1)]
+            assert runs[0]["weights_digest"] != e2e.train("lenet-rpu", *short)["weights_digest"]
+
+
 def test_repeated_runs():
     runs = [bits(e2e.train("lenet-rpu", *SHORT)) for _ in range(3)]
     assert runs[0] == runs[1] == runs[2]

@@ -110,6 +110,25 @@ def test_grid_and_seeds():
     assert "\r" not in out and "4 runs: 4 done; table in runs/sweep.json" in out
 
 
+def test_cases():
+    write("sweep.yaml", "base: lenet-rpu\n" + QUICK + """\
+cases:
+  plain: {}
+  exact: {arrays.default.device: perfect}
+seeds: [1, 2]
+""")
+    out = succeed("sweep", "sweep.yaml", "--out", "runs").stdout
+    assert runs_in("runs") == ["case=exact,seed=1", "case=exact,seed=2", "case=plain,seed=1", "case=plain,seed=2"]
+    for case, preset in (("plain", "lenet-rpu"), ("exact", "lenet-fp")):
+        record = table("runs")[f"case={case},seed=2"]
+        assert record["values"] == {"case": case, "training.seed": "2"}
+        alone = e2e.train(preset, *e2e.SMALL, "--seed", "2")
+        assert record["weights_digest"] == alone["weights_digest"], case
+        assert re.search(rf"^{case} +2 +1 ", out, re.M), out
+    again = succeed("sweep", "sweep.yaml", "--out", "runs").stdout
+    assert "4 kept" in again, again
+
+
 def test_table_as_csv_and_spread_over_seeds():
     write("sweep.yaml", GRID)
     out = succeed("sweep", "sweep.yaml", "--out", "runs").stdout
@@ -362,7 +381,7 @@ def test_bad_sweep_files():
         ("base: lenet-rpu\n", ["sweep.yaml: nothing varies; allowed is at least one of grid, list"]),
         ("base: lenet-rpx\nseeds: [1]\n", ["sweep.yaml:1: base: found 'lenet-rpx', which is no preset",
                                            "presets are lenet-rpu"]),
-        ("gird: {}\n", ["sweep.yaml:1: gird: unknown key (did you mean 'grid'?); allowed are base, grid, list, seeds"]),
+        ("gird: {}\n", ["sweep.yaml:1: gird: unknown key (did you mean 'grid'?); allowed are base, grid, list, seeds, cases"]),
         ("seeds: [1]\nseeds: [2]\n", ["sweep.yaml:2: seeds: duplicate key; it was first given in line 1"]),
         ("seeds: [1]\ntraining:\n  epohcs: 1\n", ["sweep.yaml:3: training.epohcs: unknown key"]),
         ("grid:\n  training.epochs: 3\n", ["sweep.yaml:2: grid.training.epochs: found '3'; allowed is a list"]),

@@ -113,6 +113,51 @@ static void test_list_beside_grid(void **state) {
     rpu_sweep_free(s);
 }
 
+/* Each case sets what it names over what all runs share; names stand for cases. */
+static void test_cases(void **state) {
+    struct rpu_sweep *s = sweep_of("base: lenet-rpu-baseline\n"
+                                   "arrays: {default: {forward: {noise: 0.5}}}\n"
+                                   "cases:\n"
+                                   "  plain: {}\n"
+                                   "  managed: {arrays.default.backward.nm: abs-max, arrays.K2: {devices: 4}}\n"
+                                   "  quiet: {arrays.default.forward.noise: 0, network.layers.0.outputs: 3}\n"
+                                   "grid: {training.epochs: [1, 2]}\n"
+                                   "seeds: [3]\n");
+    (void)state;
+    assert_int_equal(rpu_sweep_count(s), 6);
+    assert_int_equal(rpu_sweep_key_count(s), 3);
+    assert_string_equal(rpu_sweep_key(s, 0), "case");
+    assert_string_equal(rpu_sweep_value(s, 3, 0), "managed");
+    assert_string_equal(rpu_sweep_name(s, 3), "case=managed,epochs=2,seed=3");
+    for (size_t i = 0; i < 6; i++) {
+        const struct rpu_config *c = config_of(s, i);
+        assert_true(c->layers[0].tile.forward.noise == (i / 2 == 2 ? 0.0f : 0.5f));
+        assert_int_equal(c->layers[0].tile.backward.nm, i / 2 == 1 ? RPU_NM_ABS_MAX : RPU_NM_NONE);
+        assert_int_equal(c->layers[3].tile.devices, i / 2 == 1 ? 4 : 1);
+        assert_int_equal(c->layers[0].tile.devices, 1);
+        assert_int_equal(c->layers[0].outputs, i / 2 == 2 ? 3 : 16);
+        assert_int_equal(c->epochs, 1 + i % 2);
+    }
+    rpu_sweep_free(s);
+}
+
+static void test_cases_are_refused(void **state) {
+    const struct rpu_assignment set = {"arrays.default.update.um=true", "--set"};
+    (void)state;
+    refuses("cases: 3\n", "sweep.yaml:1: cases: found '3'", "a map of names and maps");
+    refuses("cases: {}\n", "sweep.yaml:1: cases: ", "a map of names and maps");
+    refuses("cases:\n  a: {}\n  b: 4\n", "sweep.yaml:3: cases.b: found '4'", "or {} for what all runs share");
+    refuses("cases:\n  a: {training.epohcs: 4}\n", "sweep.yaml:2: training.epohcs: ", "did you mean 'epochs'");
+    refuses("cases:\n  a: {}\n  a: {}\n", "sweep.yaml:3: cases.a: ", "duplicate");
+    refuses("cases:\n  a: {preset: lenet-fp}\n", "sweep.yaml:2: cases.a.preset: ", "cannot vary");
+    refuses("cases:\n  a: {training.seed: 2}\nseeds: [1, 2]\n",
+            "sweep.yaml:2: cases.a.training.seed: ", "which seeds varies (training.seed, line 3)");
+    refuses("cases:\n  a: {arrays.default.update: {bl: 2}}\ngrid: {arrays.default.update.bl: [1]}\n",
+            "sweep.yaml:2: cases.a.arrays.default.update: ", "which grid varies");
+    refuses_with("cases:\n  a: {arrays.default.update.um: false}\n", &set, 1,
+                 "--set: arrays.default.update.um: ", "a case sets arrays.default.update.um (sweep.yaml, line 2)");
+}
+
 /* A run is what train makes of the same base and assignments. */
 static void test_runs_are_what_assignments_make(void **state) {
     struct rpu_sweep *s = sweep_of("base: lenet-fp\n"
@@ -226,8 +271,9 @@ static void test_shape_of_the_file(void **state) {
     refuses("", "sweep.yaml", "empty");
     refuses("- 1\n", "sweep.yaml:1: ", "found a list; allowed is a map of keys");
     refuses("base: lenet-rpu\n", "sweep.yaml: ", "nothing varies");
-    refuses("training: {epochs: 1}\ngird: {training.eta: [1]}\n", "sweep.yaml:2: gird: ",
-            "unknown key (did you mean 'grid'?); allowed are base, grid, list, seeds, network, arrays, training");
+    refuses(
+        "training: {epochs: 1}\ngird: {training.eta: [1]}\n", "sweep.yaml:2: gird: ",
+        "unknown key (did you mean 'grid'?); allowed are base, grid, list, seeds, cases, network, arrays, training");
     refuses("preset: lenet-rpu\nseeds: [1]\n", "sweep.yaml:1: preset: ", "did you mean 'base'?");
     refuses("seeds: [1]\nseeds: [2]\n", "sweep.yaml:2: seeds: ", "duplicate key; it was first given in line 1");
     refuses("grid:\n  training.eta: [1]\n  training.eta: [2]\n", "sweep.yaml:3: ", "duplicate key");
@@ -393,6 +439,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grid),
         cmocka_unit_test(test_list_beside_grid),
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_cases_are_refused),
         cmocka_unit_test(test_runs_are_what_assignments_make),
         cmocka_unit_test(test_base_is_relative_to_the_sweep_file),
         cmocka_unit_test(test_assignments_are_shared),

@@ -468,7 +468,7 @@ static void half_update(struct rpu_tile *t, const struct work *w, int draw, uint
     assert_int_equal(posix_memalign(&scratch, 64, rpu_update_scratch(t, COLUMNS) + 64), 0);
     if (draw)
         rpu_tile_draw(t, &some, w->x + first * LDX, LDX, w->d + first * LDD, LDD, 0.02f,
-                      trains + first * rpu_update_train_words(t), scratch, c);
+                      trains + first * rpu_update_train_words(t), COLUMNS * rpu_update_train_words(t), scratch, c);
     else
         rpu_tile_apply(t, &all, w->x, LDX, w->d, LDD, 0.02f, trains, first, end, scratch, c);
     free(scratch);

@@ -51,7 +51,7 @@ static void print_head(FILE *out, int width) {
 static void print_array(FILE *out, const struct rpu_mapped_array *a, int width) {
     char t[CELL], macs[CELL], times[4][CELL], shape[CELL], tile[CELL], grid[CELL];
     fprintf(out, "%-*s %10s %7" PRIu32 " %6s | %11s %7s %6s %6" PRIu32 " %6" PRIu64 " %6.3g%% | %7s  %8s  %7s  %8s\n",
-            width, a->name, sides(shape, a->outputs, a->inputs), a->columns, amount(macs, (double)a->macs),
+            width, a->name, sides(shape, a->outputs, a->inputs * a->devices), a->columns, amount(macs, (double)a->macs),
             sides(tile, a->tile.rows, a->tile.cols), time_text(t, a->tile.t_meas),
             sides(grid, a->grid_rows, a->grid_cols), a->copies, a->tiles, 100.0 * a->used,
             time_text(times[0], a->ns[0]), a->has_backward ? time_text(times[1], a->ns[1]) : "-",

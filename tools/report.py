@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes one page, complete in itself, of results: HTML with pictures as inline SVG, no scripts, nothing from elsewhere.
 
-usage: report.py [--title TEXT] [-o report.html] RESULT.json...
+usage: report.py [--title TEXT] [-o report.html] [--files DIR] RESULT.json...
 
 Each RESULT.json is what `rpubench bench --json` or rpubench-bench --benchmark_out wrote (roofline, variants side by side,
 training steps, scaling), the result.json of a training (curves and errors; all trainings share their pictures), or the
-sweep.json of a sweep. Beside each picture stand its numbers. Needs Debian's python3-matplotlib and python3-jinja2.
+sweep.json of a sweep. A document of what was reported (tools/paper/reported.json) sets the trainings that are named after
+its cases (case=NAME,seed=S or NAME-seedS) beside it: curves with mean and spread, a table, orderings; --files DIR also
+writes these as DIR/table.md and DIR/NAME.svg. Beside each picture stand its numbers. Needs Debian's python3-matplotlib and python3-jinja2.
 
 Exit code 1: a document cannot be used, or the page cannot be written."""
 import argparse
@@ -20,7 +22,7 @@ sys.dont_write_bytecode = True
 try:
     import jinja2
 
-    from page import accuracy, speed
+    from page import accuracy, paper, speed
     from page.documents import Fault, benchmarks, context, load
 except ImportError as missing:
     print(f"report.py: {missing}; install python3-matplotlib and python3-jinja2 (apt-get install ...)", file=sys.stderr)
@@ -31,7 +33,7 @@ FACTS = ("date", "cpu", "num_cpus", "topology", "cache_levels", "governor", "fre
          "openblas_default_core", "bind", "places", "load_avg", "data", "slow", "peer")
 
 # Columns of words, which begin at the left.
-WORDS = {"cycle", "variant", "case", "kind", "reason", "preset", "data", "kernels", "weights digest", "setting"}
+WORDS = {"cycle", "variant", "case", "kind", "reason", "preset", "data", "kernels", "weights digest", "setting"} | paper.WORDS
 
 
 def fact_text(value):
@@ -66,12 +68,26 @@ def benchmark_section(document, peers, ident):
     return section(ident, f"Benchmarks: {document.name}", facts=facts, notes=notes, tables=tables, figures=pictures)
 
 
+def paper_sections(documents, trained):
+    """Of each document of what was reported, with its trainings; and the trainings that belong to none."""
+    made, shown = [], set()
+    for i, d in enumerate(d for d in documents if d.kind == "reported"):
+        own = paper.belong(d, trained)
+        shown |= {o.path for o in own}
+        machines = sorted({str(o.data.get("cpu", "unknown")) for o in own})
+        made.append(section(f"paper{i}", f"Beside what was reported: {len(own)} trainings",
+                            facts=[("file", d.path), ("cpu", "; ".join(machines))], notes=paper.notes_of(d),
+                            tables=paper.tables_of(d, own), figures=paper.figures_of(d, paper.results_of(d, own))))
+    return made, [d for d in trained if d.path not in shown]
+
+
 def sections_of(documents):
     benches = [(d, peers_of(d, documents)) for d in documents if d.kind == "benchmarks"]
     shown = {p.path for _, peers in benches for p in peers}
     benches = [(d, peers) for d, peers in benches if d.path not in shown]
     made = [benchmark_section(d, peers, f"bench{i}") for i, (d, peers) in enumerate(benches)]
-    trained = [d for d in documents if d.kind == "result"]
+    papers, trained = paper_sections(documents, [d for d in documents if d.kind == "result"])
+    made += papers
     if trained:
         machines = sorted({str(d.data.get("cpu", "unknown")) for d in trained})
         made.append(section("trainings", "Trainings", figures=accuracy.trainings(trained, "trainings"),
@@ -92,20 +108,36 @@ def page(documents, title):
                                                           words=WORDS)
 
 
+def write_files(documents, folder):
+    """Table and pictures of what was reported, as files of their own."""
+    trained = [d for d in documents if d.kind == "result"]
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise Fault(f"{folder}: cannot be created: {error.strerror}") from error
+    for d in (d for d in documents if d.kind == "reported"):
+        own = paper.belong(d, trained)
+        write(os.path.join(folder, "table.md"), paper.as_markdown(d, own))
+        for figure in paper.figures_of(d, paper.results_of(d, own)):
+            write(os.path.join(folder, figure.ident.removeprefix("paper-") + ".svg"), figure.svg + "\n")
+
+
 def write(path, text):
-    """All of it under a temporary name, synced, then renamed: an old page stays until the new one is there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=os.path.basename(path) + ".",
-                                     suffix=".tmp", delete=False) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    """All of it under a temporary name, synced, then renamed: an old file stays until the new one is there."""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(os.path.abspath(path)),
+                                         prefix=os.path.basename(path) + ".", suffix=".tmp", delete=False) as file:
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def main():
@@ -113,15 +145,16 @@ def main():
     parser.add_argument("results", metavar="RESULT.json", nargs="+")
     parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="default: report.html")
     parser.add_argument("--title", default="rpubench: results")
+    parser.add_argument("--files", metavar="DIR", help="where to write table and pictures of what was reported")
     args = parser.parse_args()
     try:
-        text = page([load(path) for path in args.results], args.title)
+        documents = [load(path) for path in args.results]
+        text = page(documents, args.title)
         write(args.out, text)
+        if args.files:
+            write_files(documents, args.files)
     except Fault as fault:
         print(f"report.py: {fault}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"report.py: {args.out}: cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     print(f"{args.out}: {len(text.encode()) // 1024} KiB")
     return 0

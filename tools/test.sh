@@ -114,7 +114,7 @@ stage_sanitize() {
     build_in build-sanitize -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
         -Db_lundef=false -Dwerror=false || return 0
     ASAN_OPTIONS=halt_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house
+        run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house --no-suite trainings
 }
 
 # race_free WHAT ARGUMENT...: the instrumented program.
@@ -136,7 +136,7 @@ stage_thread() {
     CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
         -Db_lundef=false -Dwerror=false || return 0
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1
-    run_meson_tests build-thread --timeout-multiplier 8 sched array pass network exchange api
+    run_meson_tests build-thread --timeout-multiplier 8 sched array copies pass network exchange api
     local small='--data digits --limit-train 60 --limit-test 20 --epochs 1 --quiet' batch
     printf 'seeds: [1, 2, 3]\n' >"$work/sweep.yaml"
     # shellcheck disable=SC2086

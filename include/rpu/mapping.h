@@ -56,7 +56,9 @@ struct rpu_mapped_array {
     int32_t bl;                  /**< slots of an update */
     uint32_t max_rows, max_cols; /**< as configured; 0: no limit */
     uint64_t macs;               /**< multiplications of an image in one cycle: M N ws */
-    /* asked for: set by the caller between rpu_mapping_of, which sets 1, 0 and 0, and rpu_mapping_compute */
+    uint32_t devices;            /**< crosspoints of a weight, each on an input line of its own */
+    /* asked for: set by the caller between rpu_mapping_of, which sets the configuration's copies, 0 and 0, and
+     * rpu_mapping_compute */
     uint32_t copies;   /**< 1..columns */
     uint32_t kind;     /**< k: on tiles of kinds[k - 1]; 0: on the fastest kind that holds the array on one tile, where
                             none does on the largest */

@@ -37,7 +37,10 @@ struct rpu_array_info {
     uint32_t outputs, inputs; /**< M and N, the bias included */
     uint32_t columns;         /**< ws: columns per image */
     int has_backward;         /**< 0 for the first array, whose backward cycle is not run in training */
-    uint32_t tiles;           /**< 1, or the number of tiles of an array that is divided (max_rows, max_cols) */
+    uint32_t tiles;           /**< 1, or the number of tiles of an array that is divided (max_rows, max_cols) or has
+                                   several copies: of all of them */
+    uint32_t devices;         /**< crosspoints of a weight */
+    uint32_t copies;          /**< arrays that share the columns of an image */
 };
 
 struct rpu_network; /**< opaque */
@@ -98,10 +101,10 @@ RPU_API enum rpu_status rpu_network_array_stats(const struct rpu_network *networ
  *  of an epoch is the difference of the statistics at its end and at its start. */
 RPU_API void rpu_network_clear_stats(struct rpu_network *network);
 
-/** The array's tile, owned by the network; null when index is out of range or the array is divided among several. */
+/** The array's tile, owned by the network; null when index is out of range or the array has several. */
 RPU_API struct rpu_tile *rpu_network_tile(struct rpu_network *network, size_t index);
 
-/** The logical weights of a whole array, row-major, outputs x inputs; see rpu_tile_get_weights. */
+/** The logical weights of a whole array, row-major, copies x outputs x inputs; see rpu_tile_get_weights. */
 RPU_API enum rpu_status rpu_network_get_weights(const struct rpu_network *network, size_t index, float *weights);
 /** Sets them; each is clipped to its crosspoint's bounds. RPU_ERR_RANGE, and nothing is set, where one is not finite.
  */

@@ -56,6 +56,13 @@ struct rpu_device {
     float bound_dtod;     /**< device-to-device spread of each side's bound, 0..1 (paper: 0.3) */
 };
 
+/** How the output positions of a convolution are divided among the copies of its array. */
+enum rpu_division {
+    RPU_DIVISION_BLOCKS, /**< consecutive positions */
+    RPU_DIVISION_RANDOM, /**< at random, once for all images */
+    RPU_DIVISION_REDRAWN /**< at random, for each image anew */
+};
+
 /** How gradients become pulses. */
 struct rpu_update_params {
     int32_t bl; /**< bit length: slots of a pulse train, 1..255 */
@@ -68,8 +75,11 @@ struct rpu_tile_params {
     struct rpu_periphery forward;
     struct rpu_periphery backward;
     struct rpu_update_params update;
-    uint32_t max_rows; /**< a network divides an array with more outputs among several tiles; 0: it does not */
-    uint32_t max_cols; /**< the same for inputs. A perfect array is never divided */
+    uint32_t devices; /**< crosspoints of a weight, 1..16 (multi-device mapping): see rpu_tile_create */
+    uint32_t copies; /**< 1..64: arrays that a network gives a convolution. Perfect and fully connected ones have one */
+    enum rpu_division division; /**< of the positions among them */
+    uint32_t max_rows;          /**< a network divides an array with more outputs among several tiles; 0: it does not */
+    uint32_t max_cols; /**< the same for inputs, each counted `devices` times. A perfect array is never divided */
 };
 
 /** Where a block of columns stands: part of the counter of every random number drawn for it. */
@@ -92,7 +102,7 @@ struct rpu_update_counts {
     uint64_t row_pulses;    /**< pulses sent along rows (error side) */
     uint64_t column_pulses; /**< pulses sent along columns (input side) in slots in which a row fired */
     uint64_t coincidences;  /**< conductance changes */
-    uint64_t clipped;       /**< pulse probabilities above 1 */
+    uint64_t clipped;       /**< pulse probabilities above 1, counted for each device of a weight */
 };
 
 struct rpu_tile; /**< one array; opaque */
@@ -106,6 +116,14 @@ RPU_API enum rpu_status rpu_tile_params_check(const struct rpu_tile_params *para
 /** Builds an array of `outputs` x `inputs` crosspoints: devices drawn from the seed, weights uniform in
  *  +-1/sqrt(fan_in), clipped to the bounds. `fan_in` is the caller's: a network gives the number of inputs without the
  *  bias. `array` (0..1023) and `split` (0..4095) place the array in the counters.
+ *
+ *  With `devices` = n > 1 each weight is the mean of n crosspoints, and the input lines are replicated: outputs x n
+ *  inputs crosspoints (multi-device mapping). All begin with the same weight, as far as their bounds allow. Forward:
+ * one read of the sum of all, with noise, bound and converter of one, divided by n. Backward: each of the n inputs
+ * outputs has noise, bound and converter of its own; the mean of the n. Update: the pulses of a row reach all of its
+ * crosspoints; each replica of an input line has pulses, and each crosspoint steps, bounds and noise, of its own. A
+ * perfect tile has one device whatever is asked for.
+ *
  *  The engine must outlive the tile. Errors: ARG, SHAPE (a size is 0 or too large), RANGE, NOMEM. */
 RPU_API enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                         const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
@@ -131,20 +149,23 @@ RPU_API enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_
                                         size_t ldx, const float *d, size_t ldd, float eta,
                                         struct rpu_update_counts *counts);
 
-/** Copies the logical weights out, row-major, outputs x inputs. */
+/** Crosspoints of a weight. */
+RPU_API uint32_t rpu_tile_devices(const struct rpu_tile *tile);
+
+/** Copies the logical weights out, row-major, outputs x inputs: of several devices their sum times 1/n in float. */
 RPU_API enum rpu_status rpu_tile_get_weights(const struct rpu_tile *tile, float *weights);
 
-/** Sets the logical weights, row-major; each is clipped to its crosspoint's bounds. RPU_ERR_RANGE, and nothing is set,
- *  where one is not finite. */
+/** Sets the logical weights, row-major; every crosspoint takes its weight's value, clipped to its own bounds.
+ *  RPU_ERR_RANGE, and nothing is set, where one is not finite. */
 RPU_API enum rpu_status rpu_tile_set_weights(struct rpu_tile *tile, const float *weights);
 
-/** Copies per-crosspoint device parameters out, each row-major, outputs x inputs, in weight units: the size of an up
+/** Copies per-crosspoint device parameters out, each devices x outputs x inputs, in weight units: the size of an up
  *  step, of a down step, the upper bound and the (positive) distance of the lower bound. Any pointer may be null.
  *  A perfect tile gives steps of 0 and infinite bounds. */
 RPU_API enum rpu_status rpu_tile_get_devices(const struct rpu_tile *tile, float *dw_up, float *dw_down,
                                              float *bound_upper, float *bound_lower);
 
-/** Share of the weights that sit at one of their bounds, 0..1. */
+/** Share of the crosspoints that sit at one of their bounds, 0..1. */
 RPU_API double rpu_tile_at_bound(const struct rpu_tile *tile);
 
 #ifdef __cplusplus

@@ -12,6 +12,18 @@ def percent(value):
     return None if value is None else 100.0 * value
 
 
+def by_epoch(axes, values, label):
+    """Axes of curves by epoch through these values, with their legend."""
+    if min(values) > 0 and max(values) / min(values) > 15:
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, axes.get_ylim())
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
 def curve(runs, pick, ident, title, axis, form, unit):
     """A line for each training."""
     lines = [(name, [(e.number, pick(e)) for e in rows if pick(e) is not None]) for name, rows in runs]
@@ -24,15 +36,7 @@ def curve(runs, pick, ident, title, axis, form, unit):
         dots, = axes.plot([x for x, _ in line], [y for _, y in line], marker="o", markersize=4.5, color=colour("", i),
                           linestyle=DASHES[i // 8 % 4], label=name)
         tip(dots, tips, f"{name}: {line[-1][1]:{form}}{unit} after {line[-1][0]} epochs")
-    values = [y for _, line in lines for _, y in line]
-    if min(values) > 0 and max(values) / min(values) > 15:
-        axes.set_yscale("log")
-        log_ticks(axes.yaxis, axes.get_ylim())
-    else:
-        axes.set_ylim(bottom=0)
-    axes.set(xlabel="epoch", ylabel=axis)
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    by_epoch(axes, [y for _, line in lines for _, y in line], axis)
     last = "; ".join(f"{name}: {line[0][1]:{form}}{unit} after the first, {line[-1][1]:{form}}{unit} after epoch {line[-1][0]}"
                      for name, line in lines)
     alt = f"{title} by epoch. {last}."

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what a report is made of: documents of benchmarks, of trainings and of sweeps (results/README.md)."""
+"""Reading what a report is made of: documents of benchmarks, of trainings, of sweeps (results/README.md), and of what was
+reported (tools/paper/reported.json)."""
 import json
 import math
 import os
@@ -53,11 +54,11 @@ def kind_of(path, data):
     if isinstance(data, dict):
         schema = data.get("schema")
         name = schema.get("name") if isinstance(schema, dict) else None
-        if name in ("rpubench-result", "rpubench-sweep"):
+        if name in ("rpubench-result", "rpubench-sweep", "rpubench-reported"):
             return name[len("rpubench-"):]
         if "benchmarks" in data and name is None:
             return "benchmarks"
-    raise Fault(f"{path}: is no document of benchmarks, of a training or of a sweep")
+    raise Fault(f"{path}: is no document of benchmarks, of a training, of a sweep or of what was reported")
 
 
 def load(path):
@@ -75,7 +76,8 @@ def load(path):
         raise Fault(f"{path}: is not JSON: {error}") from error
     kind = kind_of(path, data)
     for key, wanted in {"benchmarks": (("benchmarks", list),), "result": (("epochs", list),),
-                        "sweep": (("runs", list), ("settings", list))}[kind]:
+                        "sweep": (("runs", list), ("settings", list)),
+                        "reported": (("rows", list), ("orderings", list), ("figures", list))}[kind]:
         need(path, key, data.get(key), wanted)
     name = os.path.splitext(os.path.basename(path))[0]
     if name in ("result", "sweep"):  # of a folder that says more

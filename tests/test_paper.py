@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/paper.py: every experiment is run on a few images; going on, recording, what is refused. The page that sets
+results beside reported ones: its figures against those of made-up trainings."""
+import importlib.util
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import e2e
+
+SCRIPT = os.path.join(e2e.ROOT, "tools", "paper.py")
+REPORT = os.path.join(e2e.ROOT, "tools", "report.py")
+REPORTED = os.path.join(e2e.ROOT, "tools", "paper", "reported.json")
+
+
+def paper(*args, env=None):
+    return subprocess.run([sys.executable, SCRIPT, "--rpubench", e2e.PROGRAM, *args], capture_output=True, text=True,
+                          env=e2e.environment(env), check=False)
+
+
+def read_json(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def tiny_images(folder):
+    """Two classes of images in MNIST's format: six to train on, four to test on."""
+    os.mkdir(folder)
+    for kind, count in (("train", 6), ("t10k", 4)):
+        with open(os.path.join(folder, f"{kind}-images-idx3-ubyte"), "wb") as file:
+            file.write(struct.pack(">4i", 0x803, count, 28, 28))
+            for i in range(count):
+                file.write(bytes((200 if (p // 28 < 14) == (i % 2 == 0) else 0) for p in range(28 * 28)))
+        with open(os.path.join(folder, f"{kind}-labels-idx1-ubyte"), "wb") as file:
+            file.write(struct.pack(">2i", 0x801, count) + bytes(i % 2 for i in range(count)))
+
+
+def reporting():
+    return all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
+
+
+# ---- running ----
+
+def test_all_experiments():
+    tiny_images("few")
+    result = paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept")
+    assert result.returncode == 0, result.stderr
+    reported = read_json(REPORTED)
+    cases = {row["case"]: row["experiment"] for row in reported["rows"]}
+    seen = {}
+    for letter, name in ((n[0], n) for n in sorted(os.listdir("out")) if os.path.isdir(os.path.join("out", n))):
+        for run in read_json(os.path.join("out", name, "sweep.json"))["runs"]:
+            assert run["state"] == "done", run
+            case = run["values"]["case"]
+            seen.setdefault(case, {})[int(run["values"]["training.seed"])] = run["weights_digest"]
+            assert letter == "s" or cases[case] == letter, f"{case} stands in {name}, not in ({cases[case]})"
+    assert set(seen) == set(cases), "each case that runs is reported on, and each that is reported on runs"
+    named = {c for f in reported["figures"] for c in f["cases"]}
+    named |= {o[side] for o in reported["orderings"] for side in ("better", "worse")}
+    assert named <= set(cases), named - set(cases)
+    assert {c for c in cases if c not in {c for f in reported["figures"] for c in f["cases"]}} == set(), "in no picture"
+    three = {c for c, seeds in seen.items() if set(seeds) == {1, 2, 3}}
+    assert three == {"floating-point", "baseline", "nm-bm", "um-bl1", "k2-13", "everything"}, three
+    assert len({d for seeds in seen.values() for d in seeds.values()}) > len(cases), "cases are not all the same"
+    # what further seeds repeat is what the first one is of
+    for case in three:
+        first, more = read_json(f"kept/{case}-seed1.json")["config"], read_json(f"kept/{case}-seed2.json")["config"]
+        for config in (first, more):
+            config.pop("preset")
+            config["training"].pop("seed")
+        assert first == more, case
+    assert len(os.listdir("kept")) == sum(len(seeds) for seeds in seen.values())
+    assert read_json("kept/nm-bm-seed1.json")["config"]["data"]["source"] == "few"
+    if reporting():
+        assert {"report.html", "table.md", "headline.svg"} <= set(os.listdir("out"))
+    again = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d, f")
+    assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
+
+
+def test_what_cases_set():
+    """The configurations that the names promise."""
+    tiny_images("few")
+    assert paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept").returncode == 0
+    arrays = {name.split("-seed")[0]: read_json(os.path.join("kept", name))["config"]["arrays"]
+              for name in os.listdir("kept")}
+    base = arrays["baseline"]
+    for case, change in {
+            "no-backward-noise": lambda a: a["backward"].update(noise=0),
+            "no-forward-noise": lambda a: a["forward"].update(noise=0),
+            "nm": lambda a: a["backward"].update(nm="abs-max"), "bm": lambda a: a["forward"].update(bm="iterative"),
+            "floating-point": lambda a: (a.clear(), a.update(device="perfect"))}.items():
+        expected = json.loads(json.dumps(base))
+        for array in expected.values():
+            change(array)
+        assert arrays[case] == expected, case
+    managed = arrays["nm-bm"]
+    for case, changes in {
+            "k2-13": {"K2": {"devices": 13, "max_cols": 0}}, "k2-4": {"K2": {"devices": 4, "max_cols": 0}},
+            "k2-no-imbalance": {"K2": {"imbalance_dtod": 0}}, "w3-no-dw-ctoc": {"W3": {"dw_min_ctoc": 0}},
+            "no-bound-dtod": {name: {"bound_dtod": 0} for name in managed},
+            "um-bl1": {name: {"update": {"bl": 1, "um": True}} for name in managed},
+            "bl40": {name: {"update": {"bl": 40, "um": False}} for name in managed},
+            "everything": {name: {"update": {"bl": 1, "um": True}, **({"devices": 13, "max_cols": 0} if name == "K2" else {})}
+                           for name in managed}}.items():
+        expected = {name: {**array, **changes.get(name, {})} for name, array in managed.items()}
+        assert arrays[case] == expected, case
+    for case, side, bits in (("in-3", "in_bits", 3), ("out-off", "out_bits", 0)):
+        assert all(a[cycle][side] == bits for a in arrays[case].values() for cycle in ("forward", "backward")), case
+    copies = {name: (a["copies"], a["division"]) for name, a in arrays["k1-36-k2-4-redrawn"].items()}
+    assert copies == {"K1": (36, "redrawn"), "K2": (4, "redrawn"), "W3": (1, "blocks"), "W4": (1, "blocks")}
+
+
+def test_what_is_refused():
+    for args, says in ((["--only", "z", "--data", "x"], "allowed are letters from a, b, c, d, e, f, g, h, s"),
+                       (["--only", "a", "--rpubench", "nowhere"], "no program"),
+                       (["--quick", "--only", "a"], "--quick goes with")):
+        result = paper(*args)
+        assert result.returncode == 2 and says in result.stderr, (args, result.stderr)
+    result = paper("--only", "a", "--data", "nowhere")
+    assert result.returncode == 1 and "nowhere" in result.stderr, result.stderr
+    assert os.listdir(".") == ["paper-runs"]
+
+
+# ---- beside what was reported ----
+
+def training(path, seed, errors):
+    document = {"schema": {"name": "rpubench-result", "version": 1}, "seed": seed, "cpu": "A CPU",
+                "images_per_second": 1000.0 * seed, "epochs": [{"test_error": e / 100.0} for e in errors]}
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return path
+
+
+def reported(**changes):
+    document = {"schema": {"name": "rpubench-reported", "version": 1}, "source": "A & B (2017)", "confidence": {"A": "sure"},
+                "rows": [{"case": c, "experiment": "a", "model": f"model {c}"} for c in ("one", "two", "three")],
+                "orderings": [{"better": "one", "worse": "two"}], "figures": [{"ident": "f", "title": "F",
+                                                                              "cases": ["one", "two", "three"]}]}
+    document["rows"][0].update(reported="approximately 2 %", confidence="A", goal=[2, 3])
+    document.update(changes)
+    with open("reported.json", "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return "reported.json"
+
+
+def page(*args):
+    return subprocess.run([sys.executable, REPORT, *args, "-o", "page.html", "--files", "files"], capture_output=True,
+                          text=True, check=False)
+
+
+def tables():
+    """Cells of the Markdown tables, by caption."""
+    with open("files/table.md", encoding="utf-8") as file:
+        parts = re.split(r"^## (.*)$", file.read(), flags=re.M)
+    return {caption: [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+            for caption, text in zip(parts[1::2], parts[2::2])}
+
+
+def need_libraries():
+    if not reporting():
+        raise e2e.Skipped("python3-matplotlib and python3-jinja2 are needed")
+
+
+def test_means_and_spreads():
+    """Seven epochs, of which the last five count; two seeds of one case."""
+    need_libraries()
+    os.mkdir("case=two,seed=1")
+    runs = [training("one-seed1.json", 1, [90, 80, 2, 3, 2, 3, 2]), training("one-seed2.json", 2, [90, 80, 3, 4, 3, 4, 3]),
+            training("case=two,seed=1/result.json", 1, [90, 80, 5, 5, 5, 5, 5]), training("other-seed1.json", 1, [7])]
+    result = page(reported(), *runs)
+    assert result.returncode == 0, result.stderr
+    rows = tables()["Results beside the reported ones"]
+    assert [r[1] for r in rows[2:]] == ["one", "two"]
+    one = dict(zip(rows[0], rows[2]))
+    assert one["test error, %"] == "2.90" and one["seeds"] == "1, 2" and one["epochs"] == "7", one
+    assert one["spread of epochs"] == "0.55" and one["spread of seeds"] == "0.71", one  # sqrt(0.3), sqrt(0.5)
+    assert (one["least"], one["most"], one["goal"]) == ("2.40", "3.40", "2 to 3: met"), one
+    assert (one["reported"], one["confidence"], one["images/s"]) == ("approximately 2 %", "A", "1500"), one
+    two = dict(zip(rows[0], rows[3]))
+    assert (two["test error, %"], two["spread of seeds"], two["goal"], two["reported"]) == ("5.00", "-", "-", "-"), two
+    with open("page.html", encoding="utf-8") as file:
+        text = file.read()
+    assert "A &amp; B (2017)" in text and 'id="paper-f"' in text
+    assert "other-seed1" in text and text.count("What each training came to") > 0  # belongs to no case
+    with open("files/f.svg", encoding="utf-8") as file:
+        svg = file.read()
+    assert svg.startswith("<svg") and "one: 2.90 %" in svg and "http" not in svg.replace("http://www.w3.org", "")
+
+
+def test_orderings():
+    """Judged by the distance and by the spread over the last epochs."""
+    need_libraries()
+    runs = [training("one-seed1.json", 1, [2, 2, 2, 2, 2]), training("two-seed1.json", 1, [2.1, 2.3, 2.2, 2.2, 2.2]),
+            training("three-seed1.json", 1, [1, 3, 2, 2, 2.5])]
+    for better, worse, by, expected in (("one", "two", None, "yes"), ("two", "one", None, "no"),
+                                        ("one", "three", None, "within the spread"),
+                                        ("three", "one", "or equal", "yes, within the spread"),
+                                        ("two", "one", "or equal", "no"), ("one", "two", "far", "no")):
+        row = {"better": better, "worse": worse, **({"by": by} if by else {})}
+        assert page(reported(orderings=[row]), *runs).returncode == 0
+        assert tables()["Orderings"][2][-1] == expected, (row, tables()["Orderings"])
+    training("two-seed1.json", 1, [6, 6, 6, 6, 6.1])
+    assert page(reported(orderings=[{"better": "one", "worse": "two", "by": "far"}]), *runs).returncode == 0
+    assert tables()["Orderings"][2][-1] == "yes"
+
+
+def test_documents_that_do_not_fit():
+    need_libraries()
+    run = training("one-seed1.json", 1, [2])
+    row = {"case": "one", "experiment": "a", "model": "m"}
+    for changes, says in (({"rows": [3]}, "rows[0]: found a number"), ({"rows": [{}]}, "rows[0].case: found nothing"),
+                          ({"rows": [row, row]}, "the case 'one' stands there twice"),
+                          ({"rows": [{**row, "goal": [3, 2]}]}, "rows[0].goal"),
+                          ({"orderings": [{"better": "one", "worse": "four"}]}, "orderings[0]: found 'four'"),
+                          ({"orderings": [{"better": "one", "worse": "two", "by": "luck"}]}, "orderings[0].by"),
+                          ({"figures": [{"ident": "../x", "title": "F", "cases": []}]}, "figures[0].ident"),
+                          ({"figures": [{"ident": "x", "title": "F", "cases": [1]}]}, "figures[0].cases"),
+                          ({"figures": 3}, "figures: found a number"), ({"confidence": 3}, "confidence: found a number")):
+        result = page(reported(**changes), run)
+        assert result.returncode == 1 and result.stderr.startswith("report.py: reported.json: "), (changes, result.stderr)
+        assert says in result.stderr and "Traceback" not in result.stderr, (changes, result.stderr)
+    os.mkdir("case=one,seed=1")
+    twice = page(reported(), run, training("case=one,seed=1/result.json", 1, [2]))
+    assert twice.returncode == 1 and "a second training of one" in twice.stderr, twice.stderr
+    bad = page(reported(), training("two-seed1.json", 1, []))
+    assert bad.returncode == 1 and "two-seed1.json: epochs" in bad.stderr, bad.stderr
+    assert not os.path.exists("page.html") and not os.path.exists("files")
+    with open("files", "w", encoding="utf-8") as file:
+        file.write("in the way")
+    blocked = page(reported(), run)
+    assert blocked.returncode == 1 and blocked.stderr.startswith("report.py: files: cannot be created"), blocked.stderr
+
+
+if __name__ == "__main__":
+    e2e.main(globals())
