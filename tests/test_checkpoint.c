@@ -33,6 +33,7 @@ static void check_same(const struct setting *a, const struct setting *b) {
         assert_int_equal(rpu_network_array_stats(rpu_training_network(b->run), i, &y), RPU_OK);
         memset(x.seconds, 0, sizeof x.seconds);
         memset(y.seconds, 0, sizeof y.seconds);
+        x.apply_seconds = y.apply_seconds = 0.0;
         assert_memory_equal(&x, &y, sizeof x);
     }
 }

@@ -15,8 +15,8 @@
  *  fails is RPU_ERR_NOMEM. The runtime libraries of OpenMP and hwloc are excepted: they allocate when an engine is made
  *  and when its threads first start, and may end the process where there is no memory for them.
  *
- *  **Threads.** A handle may be used by any thread, by one at a time. Handles that have nothing in common may be used at
- *  once. What was built on an engine (tiles, networks, trainings) has that engine in common: calls that take any of
+ *  **Threads.** A handle may be used by any thread, by one at a time. Handles that have nothing in common may be used
+ * at once. What was built on an engine (tiles, networks, trainings) has that engine in common: calls that take any of
  *  these may not overlap, constructors and destructors included. Whoever wants to train in two threads of his own makes
  *  two engines. Data sets and configurations are only read, and may be shared. Functions that take no handle may be
  *  called at any time. There is no global state that a call changes. The threads of an engine itself are the library's

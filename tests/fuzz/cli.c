@@ -33,18 +33,29 @@ static void configure(const struct cli_args *args) {
     assignments_free(&given);
 }
 
+/* Forgets an option. */
+static void drop(struct cli_args *args, const char *option) {
+    size_t n = 0;
+    for (size_t i = 0; i < args->n_given; i++)
+        if (strcmp(args->given[i].option->name, option) != 0)
+            args->given[n++] = args->given[i];
+    args->n_given = n;
+}
+
 /* Compares a document with itself, whatever the operands were, and writes no file. */
 static void compare(struct cli_args *args) {
     static const char document[] = "{\"benchmarks\": [{\"name\": \"a/1\", \"real_time\": 1.0, \"time_unit\": \"ns\"}]}";
     const char *path = fuzz_file(0, document, strlen(document));
-    size_t n = 0;
-    for (size_t i = 0; i < args->n_given; i++)
-        if (strcmp(args->given[i].option->name, "json") != 0)
-            args->given[n++] = args->given[i];
-    args->n_given = n;
+    drop(args, "json");
     for (size_t i = 0; i < args->n_operands; i++)
         args->operands[i] = path;
     command_compare(args);
+}
+
+/* Writes no file. */
+static void map(struct cli_args *args) {
+    drop(args, "json");
+    command_map(args);
 }
 
 static void carry_on(struct cli_args *args) {
@@ -58,9 +69,12 @@ static void carry_on(struct cli_args *args) {
     case CLI_TRAIN:
     case CLI_SWEEP: configure(args); break;
     case CLI_COMPARE: compare(args); break;
+    case CLI_MAP: map(args); break;
     case CLI_PRESETS: command_presets(args); break;
     case CLI_HELP: command_help(args); break;
     case CLI_BENCH: /* starts another program */
+    case CLI_EVAL:  /* read a checkpoint, which has a target of its own */
+    case CLI_INSPECT:
     case CLI_INFO: break;
     }
 }
