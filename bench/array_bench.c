@@ -258,14 +258,28 @@ int array_quick(const struct shape *s) {
     return 0;
 }
 
+/* Whether one of the first n shapes is the same: networks and squares meet. */
+static int had(const struct shape *shapes, size_t n, const struct shape *s) {
+    for (size_t k = 0; k < n; k++)
+        if (shapes[k].out == s->out && shapes[k].in == s->in && shapes[k].columns == s->columns)
+            return 1;
+    return 0;
+}
+
+enum { SHAPES_MOST = 256 };
+
 int array_shapes(struct bench *b, void (*fn)(struct bench *b, const struct shape *shape)) {
     static const char *const files[] = {"shapes_lenet.txt", "shapes_alexnet.txt", "shapes_square.txt"};
+    struct shape all[SHAPES_MOST];
+    size_t n = 0;
     for (size_t f = 0; f < sizeof files / sizeof files[0]; f++) {
         struct shape *shapes;
         const size_t count = bench_shapes(b, files[f], &shapes);
         for (size_t s = 0; s < count; s++)
-            if (!b->quick || array_quick(&shapes[s]))
+            if ((!b->quick || array_quick(&shapes[s])) && !had(all, n, &shapes[s]) && n < SHAPES_MOST) {
                 fn(b, &shapes[s]);
+                all[n++] = shapes[s];
+            }
         free(shapes);
         if (count == 0)
             return 0;

@@ -90,18 +90,19 @@ static struct amount amount_of(const struct product *p) {
 static void product_row(struct gb_state *state, void *user) {
     const struct product *p = user;
     const struct amount a = amount_of(p);
-    struct yardstick *y = ready(p);
+    struct yardstick *y;
     char text[96], level[16];
+    openblas_set_num_threads(p->team);
+    y = ready(p);
     if (!y)
         bench_fail(p->bench, state, "OpenBLAS gives other numbers than plain sums");
     else {
-        openblas_set_num_threads(p->team);
         run(p, state, y);
-        openblas_set_num_threads(1);
         machine_report(p->bench, state, &a, p->team, level);
         snprintf(text, sizeof text, "%s; %s; %s", p->cold ? "cold" : "hot", level, yardstick_layout(y));
         gb_label(state, text);
     }
+    openblas_set_num_threads(1);
 }
 
 static void add_product(struct bench *b, const struct product *row) {

@@ -354,13 +354,12 @@ static void run_pulse_draw(struct work *w) {
 }
 
 static double amount_pulse_draw(const struct work *w, struct amount *a) {
-    const double m = w->in.m, n = w->in.n, columns = w->in.columns;
-    a->crosspoints = m * n * columns;
-    a->flops = columns * (m + n) * FLOPS_THRESHOLD;
-    a->bytes = sizeof(float) * columns * (m + n) + (double)w->out_bytes;
+    const double numbers = (double)w->in.columns * ((double)w->in.m + w->in.n);
+    a->flops = numbers * FLOPS_THRESHOLD;
+    a->bytes = sizeof(float) * numbers + (double)w->out_bytes;
     a->set = a->bytes;
     a->writes = 1;
-    return a->crosspoints;
+    return numbers;
 }
 
 /* The pulses of one image, again and again, as of other images. */

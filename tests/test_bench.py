@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """rpubench bench: groups, names, counters, context, wrong options, and what it does when the benchmarks fail."""
+import csv
 import json
 import os
 import re
@@ -160,6 +161,23 @@ def test_provenance():
 
 def names_of(*args):
     return [plain(row) for row in parse(succeed("bench", "--json", "-", *BRIEF, *args).stdout)["benchmarks"]]
+
+
+def test_names_are_unique():
+    program = os.path.join(os.path.dirname(e2e.PROGRAM), "bench", "rpubench-bench")
+    names = subprocess.run([program, "--benchmark_list_tests"], capture_output=True, text=True, check=True).stdout.split()
+    assert len(names) > 500 and len(names) == len(set(names)), [n for n in set(names) if names.count(n) > 1]
+
+
+def test_csv():
+    program = os.path.join(os.path.dirname(e2e.PROGRAM), "bench", "rpubench-bench")
+    done = subprocess.run([program, "--benchmark_filter=^cycle/forward/.*/16x26/", "--benchmark_format=csv",
+                           "--benchmark_min_time=0.001"], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("name,"))
+    rows = list(csv.DictReader(lines[start:]))
+    assert len(rows) >= 3, done.stdout
+    assert all(float(row["real_time"]) > 0 and float(row["crosspoints_per_second"]) > 0 for row in rows), rows
 
 
 def test_filter_isa_and_threads():

@@ -104,8 +104,8 @@ static void add_counts(struct record *to, const struct rpu_array_epoch *a) {
 static struct record train(const struct record *of, const struct rpu_dataset *data, const char *isa, int threads) {
     static struct rpu_config config;
     struct rpu_assignment list[SETTINGS_MOST + 1] = {{"training.epochs=2", NULL}};
-    struct rpu_engine *engine;
-    struct rpu_training *run;
+    struct rpu_engine *engine = NULL;
+    struct rpu_training *run = NULL;
     struct rpu_error err;
     struct record got = {.preset = of->preset};
     size_t n = 1;

@@ -86,7 +86,7 @@ static void print_head(FILE *out, const char *what, const char *const *cells, si
 /* OpenBLAS's or Random123's time for the same work, hot or cold as it is; 0 where there is none. An update's bit length
  * and errors are none of theirs. */
 static double baseline_of(const struct bench_rows *rows, const struct bench_row *r) {
-    const char *what = strcmp(r->what, "outer") == 0 || strcmp(r->what, "pulse") == 0 ? "update" : r->what;
+    const char *what = strcmp(r->what, "outer") == 0 || strcmp(r->what, "pulse_apply") == 0 ? "update" : r->what;
     const char *pulses = strstr(r->rest, "/bl:"), *heat = strrchr(r->rest, '/');
     const struct bench_row *other;
     char rest[256];

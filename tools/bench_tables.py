@@ -87,7 +87,7 @@ def variants(found, group):
 
 def baseline(found, row):
     """OpenBLAS's or Random123's row for the same work."""
-    what = "update" if row.what in ("outer", "pulse") else row.what
+    what = "update" if row.what in ("outer", "pulse_apply") else row.what
     rest = re.sub(r"/bl:\d+/d:\w+", "", row.rest)
     for name in ("openblas", "random123"):
         other = found.get(f"baseline/{what}/{name}/{rest}")
