@@ -171,7 +171,7 @@ stage_arm64() {
     build_in build-arm64 --cross-file tools/cross/aarch64-linux-gnu.txt -Dtests=true -Dbench=disabled \
         -Dbuildtype=release || return 0
     # the kernel checker and the unit tests; end to end is tests/qemu_check.sh
-    run_meson_tests build-arm64 --timeout-multiplier 4 --suite kernels --suite unit
+    run_meson_tests build-arm64 --timeout-multiplier 4 --suite kernels --suite unit --suite digests
     local code=0 verdict what
     tests/qemu_check.sh build build-arm64 >"$work/qemu" || code=$?
     cat "$work/qemu"
