@@ -42,7 +42,7 @@ static enum rpu_status run(void *context) {
 
 static void report(const struct loop *l) {
     const struct rpu_network *network = l->training->network;
-    double rest = 100.0;
+    double rest = 100.0, crosspoints = 0.0;
     char name[64];
     for (size_t a = 0; a < rpu_network_array_count(network); a++) {
         struct rpu_array_stats stats;
@@ -53,6 +53,7 @@ static void report(const struct loop *l) {
             const double percent = 100.0 * stats.seconds[c] / l->seconds;
             if (c == RPU_CYCLE_BACKWARD && !info.has_backward)
                 continue;
+            crosspoints += (double)info.outputs * info.inputs * info.columns;
             snprintf(name, sizeof name, "percent_%s_%s", cycle_names[c], info.name);
             gb_counter(l->state, name, percent, GB_PLAIN);
             rest -= percent;
@@ -60,6 +61,7 @@ static void report(const struct loop *l) {
     }
     gb_counter(l->state, "percent_rest", rest > 0.0 ? rest : 0.0, GB_PLAIN);
     gb_counter(l->state, "images_per_second", l->training->batch, GB_EACH_ITERATION | GB_RATE);
+    gb_counter(l->state, "crosspoints_per_second", crosspoints * l->training->batch, GB_EACH_ITERATION | GB_RATE);
     gb_label(l->state, "hot; in training");
 }
 

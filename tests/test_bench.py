@@ -34,7 +34,8 @@ COUNTERS = {
     "cycle": ["crosspoints_per_second", "flops_per_second", "bytes_per_second", "flops_per_byte", "percent_of_roof",
               "roof_flops_per_second", "working_set"],
     "baseline": ["crosspoints_per_second|items_per_second", "bytes_per_second", "percent_of_roof"],
-    "step": ["images_per_second", "percent_forward_K1", "percent_update_K1", "percent_backward_K2", "percent_rest"],
+    "step": ["images_per_second", "crosspoints_per_second", "percent_forward_K1", "percent_update_K1",
+             "percent_backward_K2", "percent_rest"],
     "scaling": ["speedup|wait_ns"],
     "goal": ["goal", "reached"],
 }

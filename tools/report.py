@@ -47,6 +47,8 @@ def section(ident, title, **parts):
 def peers_of(document, documents):
     """Documents of peers (aihwkit) of the same CPU: their cycles stand beside ours."""
     ours = context(document)
+    if not any(r.group == "cycle" for r in benchmarks(document)):
+        return []
     return [d for d in documents if d.kind == "benchmarks" and "peer" in context(d) and "peer" not in ours and
             context(d).get("cpu") == ours.get("cpu")]
 

@@ -78,7 +78,9 @@ def draw_roof(axes, peak, bandwidths, span, label):
         if end <= low:
             continue
         axes.plot([low, end], [low * rate, end * rate], color="#444444", linewidth=1.0, linestyle=style)
-        words.append((axes.text(low * 1.06, low * 1.06 * rate * 1.06, f"{level} {engineering(rate, 'B/s')}{label}",
+        # the words of a second set of roofs stand at the upper end of their slopes, clear of the first
+        at = max(low * 1.06, end / 4.2) if label else low * 1.06
+        words.append((axes.text(at, at * rate * 1.06, f"{level} {engineering(rate, 'B/s')}{label}",
                                 fontsize=8, color="#333333", rotation_mode="anchor", va="bottom"),
                       (low, low * rate), (end, end * rate)))
     if peak:
@@ -206,7 +208,9 @@ def bars(cases, value, ident, title, axis, unit, note, lower_is_better=False):
     axes.grid(axis="y", visible=False)
     for i, v in enumerate(variants):
         axes.barh([0], [0], color=colour(v, i), hatch=HATCHES.get(v), edgecolor="white", label=v)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    tall = at > 40  # the axis and the legend where the eye begins, too
+    axes.tick_params(axis="x", top=tall, labeltop=tall)
+    axes.legend(loc="upper left" if tall else "center left", bbox_to_anchor=(1.0, 1.0 if tall else 0.5))
     choose = min if lower_is_better else max
     winners = [choose(by, key=lambda v, by=by: value(by[v])) for by in cases.values()]
     most = max(variants, key=winners.count)
