@@ -50,22 +50,20 @@ static void keep(struct rpu_training *run, void *user) {
         fail_msg("%s", err.message);
 }
 
-static void going_on_from_every_minibatch(int perfect) {
+static void going_on_from_every_minibatch(const struct rpu_config *config) {
     const struct rpu_checkpoint_times times = {.images = 1, .epochs = 1};
     const char *const isas[] = {NULL, "generic", "autovec"};
     const uint64_t images[] = {3, 6, 9, 12, 14, 14, 17, 20, 23, 26, 28, 28};
-    struct rpu_config config;
     struct setting whole, later;
     int files = 0;
-    configure(&config, perfect);
-    set_up(&whole, &config, 1, NULL);
+    set_up(&whole, config, 1, NULL);
     assert_int_equal(rpu_training_checkpoints(whole.run, &times, keep, &files), RPU_OK);
     run_to_end(&whole);
     assert_int_equal(files, 2 * (5 + 1)); /* 14 images in minibatches of 3, and the epoch */
     for (int f = 0; f < files; f++) {
         char name[32];
         snprintf(name, sizeof name, "at-%d", f);
-        set_up(&later, &config, 1 + f % 3, isas[f % 3]);
+        set_up(&later, config, 1 + f % 3, isas[f % 3]);
         resume(&later, path_of(name));
         assert_int_equal(rpu_training_resumed(later.run), rpu_training_images(later.run));
         assert_int_equal(rpu_training_images(later.run), images[f]);
@@ -77,13 +75,30 @@ static void going_on_from_every_minibatch(int perfect) {
 }
 
 static void goes_on_from_every_minibatch(void **state) {
+    struct rpu_config config;
     (void)state;
-    going_on_from_every_minibatch(0);
+    configure(&config, 0);
+    going_on_from_every_minibatch(&config);
 }
 
 static void goes_on_in_floating_point(void **state) {
+    struct rpu_config config;
     (void)state;
-    going_on_from_every_minibatch(1);
+    configure(&config, 1);
+    going_on_from_every_minibatch(&config);
+}
+
+/* Several devices of a weight, and copies of the convolution's array. */
+static void goes_on_with_devices_and_copies(void **state) {
+    struct rpu_config config;
+    (void)state;
+    configure(&config, 0);
+    for (uint32_t l = 0; l < config.n_layers; l++) {
+        config.layers[l].tile.devices = 3;
+        config.layers[l].tile.copies = 2;
+        config.layers[l].tile.division = RPU_DIVISION_REDRAWN;
+    }
+    going_on_from_every_minibatch(&config);
 }
 
 static void count_call(struct rpu_training *run, void *user) {
@@ -379,6 +394,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_from_every_minibatch),
         cmocka_unit_test(goes_on_in_floating_point),
+        cmocka_unit_test(goes_on_with_devices_and_copies),
         cmocka_unit_test(checkpoints_are_called_for_in_time),
         cmocka_unit_test(goes_on_after_a_stop),
         cmocka_unit_test(epochs_may_be_added),
