@@ -4,6 +4,7 @@
 #include "config_json.h"
 #include "error.h"
 #include "network_inside.h"
+#include "small.h"
 #include "tile_state.h"
 
 #include <inttypes.h>
@@ -35,12 +36,16 @@ static int split_name(const struct rpu_checkpoint *c, const char *name, struct r
     return tensor->array && tensor->quantity;
 }
 
-static enum rpu_status check_names(const struct rpu_checkpoint *c, const char *path, struct rpu_error *err) {
+static enum rpu_status check_tensors(const struct rpu_checkpoint *c, const char *path, struct rpu_error *err) {
     struct rpu_checkpoint_tensor tensor;
-    for (size_t i = 0; i < rpu_safetensors_count(c->file); i++)
-        if (!split_name(c, rpu_safetensors_tensor(c->file, i)->name, &tensor))
+    for (size_t i = 0; i < rpu_safetensors_count(c->file); i++) {
+        const struct rpu_tensor *t = rpu_safetensors_tensor(c->file, i);
+        if (!split_name(c, t->name, &tensor))
             return rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "tensor %s belongs to no array of the configuration",
-                               rpu_safetensors_tensor(c->file, i)->name);
+                               t->name);
+        if (!rpu_all_finite(rpu_safetensors_values(c->file, i), (size_t)t->rows * t->cols))
+            return rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "tensor %s has values that are not finite", t->name);
+    }
     return RPU_OK;
 }
 
@@ -58,7 +63,7 @@ enum rpu_status rpu_checkpoint_read(struct rpu_checkpoint **checkpoint, const ch
     if (status == RPU_OK)
         status = rpu_checkpoint_parse(c, path, err);
     if (status == RPU_OK)
-        status = check_names(c, path, err);
+        status = check_tensors(c, path, err);
     if (status != RPU_OK) {
         rpu_checkpoint_free(c);
         return status;

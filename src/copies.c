@@ -75,19 +75,16 @@ struct room {
     void *rest;
 };
 
-static size_t divide_scratch(const struct rpu_array *a, size_t count, unsigned char *base, struct room *r) {
+static size_t divide_scratch(const struct rpu_array *a, size_t count, void *base, struct room *r) {
     const size_t columns = a->copies->columns, side = rpu_padded(a->m > a->n ? a->m : a->n);
     size_t at = 0;
-    r->owner = (uint32_t *)(void *)base;
-    r->ordinal = r->owner + columns;
-    r->order = r->ordinal + columns;
-    r->list = r->order + columns;
-    at += rpu_lines((3 * columns + count) * sizeof *r->list);
-    r->in = (float *)(void *)(base + at);
-    at += rpu_lines(count * side * sizeof *r->in);
-    r->out = (float *)(void *)(base + at);
-    at += rpu_lines(count * side * sizeof *r->out);
-    r->rest = base + at;
+    r->owner = rpu_take(base, &at, columns * sizeof *r->owner);
+    r->ordinal = rpu_take(base, &at, columns * sizeof *r->ordinal);
+    r->order = rpu_take(base, &at, columns * sizeof *r->order);
+    r->list = rpu_take(base, &at, count * sizeof *r->list);
+    r->in = rpu_take(base, &at, count * side * sizeof *r->in);
+    r->out = rpu_take(base, &at, count * side * sizeof *r->out);
+    r->rest = rpu_take(base, &at, 0);
     return at;
 }
 

@@ -49,26 +49,20 @@ struct read_work {
     size_t columns;
 };
 
-static size_t divide_scratch(const struct rpu_tile *t, size_t count, unsigned char *base, struct read_work *w) {
+static size_t divide_scratch(const struct rpu_tile *t, size_t count, void *base, struct read_work *w) {
     const size_t inputs = rpu_padded(t->m > t->n ? t->m : t->n);
     size_t at = 0;
     w->columns = rpu_read_chunk(t, count);
-    w->q = (float *)(void *)(base + at);
-    at += rpu_lines(w->columns * inputs * sizeof *w->q);
-    w->gain = (float *)(void *)(base + at);
-    at += rpu_lines(w->columns * sizeof *w->gain);
-    w->undo = (float *)(void *)(base + at);
-    at += rpu_lines(w->columns * sizeof *w->undo);
-    w->saturated = (uint32_t *)(void *)(base + at);
-    at += rpu_lines(w->columns * sizeof *w->saturated);
-    w->product = (float *)(void *)(base + at);
-    at += rpu_lines(rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
-    if (t->devices == 1)
-        return at;
-    w->of_device = (float *)(void *)(base + at);
-    at += rpu_lines(w->columns * t->n * sizeof *w->of_device);
-    w->saturated_device = (uint32_t *)(void *)(base + at);
-    return at + rpu_lines(w->columns * sizeof *w->saturated_device);
+    w->q = rpu_take(base, &at, w->columns * inputs * sizeof *w->q);
+    w->gain = rpu_take(base, &at, w->columns * sizeof *w->gain);
+    w->undo = rpu_take(base, &at, w->columns * sizeof *w->undo);
+    w->saturated = rpu_take(base, &at, w->columns * sizeof *w->saturated);
+    w->product = rpu_take(base, &at, rpu_forward_scratch(t->m, t->n) * sizeof *w->product);
+    if (t->devices > 1) {
+        w->of_device = rpu_take(base, &at, w->columns * t->n * sizeof *w->of_device);
+        w->saturated_device = rpu_take(base, &at, w->columns * sizeof *w->saturated_device);
+    }
+    return at;
 }
 
 /* Integer steps on one side of zero, and the step, rounded down where the largest multiple would pass the range. */

@@ -21,6 +21,14 @@ static inline size_t rpu_lines(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
+/** The next `bytes` of a scratch memory, which begin with a cache line; *at moves on behind them. Null where `base` is:
+ *  so the size of a scratch memory is found out. */
+static inline void *rpu_take(void *base, size_t *at, size_t bytes) {
+    void *const taken = base ? (unsigned char *)base + *at : NULL;
+    *at += rpu_lines(bytes);
+    return taken;
+}
+
 /** Floats as little-endian bytes, whatever the machine's order. */
 static inline void rpu_little_endian(const float *values, size_t n, unsigned char *bytes) {
     for (size_t j = 0; j < n; j++) {

@@ -81,6 +81,8 @@ struct kc {
 int kc_begin(struct kc *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** A buffer that no kernel may change. Filled with NaN patterns until the checker fills it. */
 void *kc_input(struct kc *c, const char *name, size_t bytes);
+/** The same for words of 64 bits. */
+uint64_t *kc_input_words(struct kc *c, const char *name, size_t count);
 /** A buffer that kernels may use as they like, `align` bytes aligned (0: any place). */
 void *kc_scratch(struct kc *c, const char *name, size_t bytes, size_t align);
 /** Checks the guards of the buffer made last and gives it back. */

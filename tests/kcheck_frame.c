@@ -165,11 +165,19 @@ static struct kc_buffer *place_buffer(struct kc *c, const char *name, size_t byt
     return b;
 }
 
-void *kc_input(struct kc *c, const char *name, size_t bytes) {
-    struct kc_buffer *b = place_buffer(c, name, bytes, 4, c->place);
+static void *input(struct kc *c, const char *name, size_t bytes, size_t size) {
+    struct kc_buffer *b = place_buffer(c, name, bytes, size, c->place);
     b->is_input = 1;
     memset(b->data, 0xff, bytes);
     return b->data;
+}
+
+void *kc_input(struct kc *c, const char *name, size_t bytes) {
+    return input(c, name, bytes, 4);
+}
+
+uint64_t *kc_input_words(struct kc *c, const char *name, size_t count) {
+    return input(c, name, count * sizeof(uint64_t), sizeof(uint64_t));
 }
 
 void *kc_scratch(struct kc *c, const char *name, size_t bytes, size_t align) {

@@ -186,7 +186,7 @@ static void draw_case(struct kc *c, rpu_pulse_draw_fn *ref, rpu_pulse_draw_fn *s
 static void make_apply(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
     struct rpu_pulse_args *a = &data->args;
     const size_t ldw = rpu_padded(s->n);
-    uint64_t *trains = kc_input(c, "trains", trains_of(s) * sizeof *trains);
+    uint64_t *trains = kc_input_words(c, "trains", trains_of(s));
     uint16_t *dev = kc_input(c, "dev", s->m * ldw * 4 * sizeof *dev);
     struct rpu_pulse_counts unused = {0, 0, 0, 0};
     a->trains = trains;
