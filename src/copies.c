@@ -126,12 +126,31 @@ static const float *gather(const struct room *r, size_t count, size_t n, const f
     return to;
 }
 
+/* A copy's part of a block: the array as if it had this copy alone, and the block of its columns, numbered within it.
+ */
+struct part {
+    struct rpu_array array;
+    struct rpu_block block;
+};
+
 /* The array as if it had this copy alone. */
 static struct rpu_array one_copy(const struct rpu_array *a, uint32_t copy) {
     struct rpu_array one = *a;
     one.tiles += copy * (size_t)a->rows * a->cols;
     one.copies = NULL;
     return one;
+}
+
+/* Lists the copy's positions in the block; 0 when it has none there. */
+static int take_part(const struct rpu_array *a, const struct rpu_block *where, struct room *r, uint32_t copy,
+                     struct part *part) {
+    const size_t count = pick(r, where, copy);
+    if (count == 0)
+        return 0;
+    part->array = one_copy(a, copy);
+    part->block =
+        (struct rpu_block){where->image, r->ordinal[where->column + r->list[0]], (uint32_t)count, where->evaluate};
+    return 1;
 }
 
 void rpu_copies_read(const struct rpu_array *a, enum rpu_array_read which, const struct rpu_block *where,
@@ -142,19 +161,17 @@ void rpu_copies_read(const struct rpu_array *a, enum rpu_array_read which, const
     divide_scratch(a, where->count, scratch, &r);
     look_up(a, where, &r);
     for (uint32_t copy = 0; copy < a->copies->count; copy++) {
-        const struct rpu_array one = one_copy(a, copy);
-        const size_t count = pick(&r, where, copy);
+        struct part part;
         size_t ld = ldin;
-        if (count == 0)
+        if (!take_part(a, where, &r, copy, &part))
             continue;
-        const struct rpu_block block = {where->image, r.ordinal[where->column + r.list[0]], (uint32_t)count,
-                                        where->evaluate};
+        const size_t count = part.block.count;
         const float *own = gather(&r, count, n_in, in, &ld, r.in);
         if (neighbours(&r, count)) {
-            rpu_array_read(&one, which, &block, own, ld, out + r.list[0] * ldout, ldout, r.rest, counts);
+            rpu_array_read(&part.array, which, &part.block, own, ld, out + r.list[0] * ldout, ldout, r.rest, counts);
             continue;
         }
-        rpu_array_read(&one, which, &block, own, ld, r.out, n_out, r.rest, counts);
+        rpu_array_read(&part.array, which, &part.block, own, ld, r.out, n_out, r.rest, counts);
         for (size_t p = 0; p < count; p++)
             memcpy(out + r.list[p] * ldout, r.out + p * n_out, n_out * sizeof *out);
     }
@@ -176,15 +193,13 @@ void rpu_copies_draw(const struct rpu_array *a, const struct rpu_block *where, c
     divide_scratch(a, where->count, scratch, &r);
     look_up(a, where, &r);
     for (uint32_t copy = 0; copy < a->copies->count; copy++) {
-        const struct rpu_array one = one_copy(a, copy);
-        const size_t count = pick(&r, where, copy);
+        struct part part;
         size_t ldx_own = ldx, ldd_own = ldd;
-        if (count == 0)
+        if (!take_part(a, where, &r, copy, &part))
             continue;
-        const struct rpu_block block = {where->image, r.ordinal[where->column + r.list[0]], (uint32_t)count, 0};
-        const float *x_own = gather(&r, count, a->n, x, &ldx_own, r.in);
-        const float *d_own = gather(&r, count, a->m, d, &ldd_own, r.out);
-        rpu_array_draw(&one, share(a->copies, copy), &block, x_own, ldx_own, d_own, ldd_own, eta,
+        const float *x_own = gather(&r, part.block.count, a->n, x, &ldx_own, r.in);
+        const float *d_own = gather(&r, part.block.count, a->m, d, &ldd_own, r.out);
+        rpu_array_draw(&part.array, share(a->copies, copy), &part.block, x_own, ldx_own, d_own, ldd_own, eta,
                        trains + train_place(a, copy), r.rest, counts);
     }
 }

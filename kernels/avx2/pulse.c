@@ -182,7 +182,9 @@ INLINE unsigned byte_at(const uint64_t *plane, size_t j) {
 
 /* The word of 32 bits that bit j is in, in all lanes. */
 INLINE __m256i word_at(const uint64_t *plane, size_t j) {
-    return _mm256_set1_epi32((int)((const uint32_t *)(const void *)plane)[j / 32]);
+    int word;
+    memcpy(&word, (const unsigned char *)plane + j / 8, sizeof word);
+    return _mm256_set1_epi32(word);
 }
 
 /* Inputs j .. j + 7, the bits from `first` on in the words, appended to a list of k. Writes whole vectors. */
