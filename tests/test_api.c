@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "small_network.h"
 
 #include <rpu/train.h>
 
@@ -24,9 +25,7 @@ static struct rpu_config config;
 
 static int set_up(void **state) {
     static const struct rpu_assignment list[] = {
-        {"network={layers: [{type: conv, outputs: 4, kernel: 3}, {type: tanh}, {type: fc, outputs: 5}, {type: tanh}, "
-         "{type: fc, outputs: 3}, {type: softmax}]}",
-         NULL},
+        SMALL_NETWORK,
         {"training.epochs=2", NULL},
         {"training.batch=4", NULL},
     };

@@ -14,6 +14,7 @@
 
 #include "array.h"
 #include "range.h"
+#include "small_network.h"
 
 #include <rpu/network.h>
 
@@ -285,21 +286,13 @@ static void weights_across_tiles(void **state) {
 /* ---- networks ---- */
 
 static uint64_t digest_of(const struct rpu_config *c, int threads, uint32_t *tiles, uint64_t *columns) {
-    enum { IMAGES = 6, SIDE = 9 };
-    static uint8_t pixels[IMAGES * SIDE * SIDE], labels[IMAGES] = {0, 1, 2, 0, 1, 2};
-    const struct rpu_images images = {IMAGES, SIDE, SIDE, 1, 3, pixels, labels};
-    const uint32_t order[IMAGES] = {3, 1, 0, 2, 5, 4};
     struct rpu_engine *e;
     struct rpu_network *n;
     struct rpu_array_info info;
     struct rpu_array_stats stats;
     uint64_t digest = 0;
-    for (size_t i = 0; i < sizeof pixels; i++)
-        pixels[i] = (uint8_t)(i * 37 % 251);
     assert_int_equal(rpu_engine_create(&e, NULL, threads, NULL), RPU_OK);
-    assert_int_equal(rpu_network_create(&n, e, c, SIDE, SIDE, 1, 3, NULL), RPU_OK);
-    for (uint32_t i = 0; i < IMAGES; i += c->batch)
-        assert_int_equal(rpu_network_train(n, &images, order + i, c->batch, i, NULL), RPU_OK);
+    n = trained_on_six(e, c, NULL);
     assert_int_equal(rpu_network_digest(n, &digest), RPU_OK);
     assert_int_equal(rpu_network_array_info(n, 1, &info), RPU_OK);
     assert_int_equal(rpu_network_array_stats(n, 1, &stats), RPU_OK);

@@ -271,6 +271,10 @@ static void impossible_values_are_refused(void **state) {
         tear_down(&s);
         rpu_checkpoint_free(c);
     }
+    /* what no tile may have does not get as far as that */
+    refuse_file(forge(NULL, NULL, 0, 5, NAN, NULL), RPU_ERR_FORMAT,
+                "tensor K1.0.weight has values that are not finite");
+    refuse_file(forge(NULL, NULL, 3, 5, INFINITY, NULL), RPU_ERR_FORMAT, "values that are not finite");
     /* devices are taken from the file, not drawn again: another step, which the form has, changes the training */
     struct setting other;
     struct rpu_checkpoint *plain = read_checkpoint(with_text(NULL, NULL)), *changed;

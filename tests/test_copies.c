@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "range.h"
+#include "small_network.h"
 #include "tiles.h"
 
 #include <rpu/network.h>
@@ -292,27 +293,18 @@ static struct rpu_config network_of(enum rpu_division division, uint32_t devices
 }
 
 static uint64_t digest_of(const struct rpu_config *c, int threads, double *loss) {
-    enum { IMAGES = 6, SIDE = 9 };
-    static uint8_t pixels[IMAGES * SIDE * SIDE], labels[IMAGES] = {0, 1, 2, 0, 1, 2};
-    const struct rpu_images images = {IMAGES, SIDE, SIDE, 1, 3, pixels, labels};
-    const uint32_t order[IMAGES] = {3, 1, 0, 2, 5, 4};
+    const struct rpu_images images = six_images();
     struct rpu_engine *e;
     struct rpu_network *n;
     struct rpu_array_info info[3];
     uint64_t digest = 0, errors = 0;
-    struct rpu_error err;
-    for (size_t i = 0; i < sizeof pixels; i++)
-        pixels[i] = (uint8_t)(i * 37 % 251);
     assert_int_equal(rpu_engine_create(&e, NULL, threads, NULL), RPU_OK);
-    if (rpu_network_create(&n, e, c, SIDE, SIDE, 1, 3, &err) != RPU_OK)
-        fail_msg("%s", err.message);
     *loss = 0.0;
-    for (uint32_t i = 0; i < IMAGES; i += c->batch)
-        assert_int_equal(rpu_network_train(n, &images, order + i, c->batch, i, loss), RPU_OK);
-    assert_int_equal(rpu_network_evaluate(n, &images, 0, IMAGES, 0, &errors, loss), RPU_OK);
+    n = trained_on_six(e, c, loss);
+    assert_int_equal(rpu_network_evaluate(n, &images, 0, SIX, 0, &errors, loss), RPU_OK);
     assert_int_equal(rpu_network_digest(n, &digest), RPU_OK);
-    for (size_t a = 0; a < 3; a++)
-        assert_int_equal(rpu_network_array_info(n, a, &info[a]), RPU_OK);
+    for (size_t k = 0; k < 3; k++)
+        assert_int_equal(rpu_network_array_info(n, k, &info[k]), RPU_OK);
     assert_int_equal(info[0].copies, c->layers[0].tile.copies);
     assert_int_equal(info[0].devices, c->layers[0].tile.devices);
     assert_int_equal(info[0].tiles, info[0].copies);

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "images.h"
+#include "small_network.h"
 
 #include <rpu/train.h>
 
@@ -24,9 +25,7 @@ static struct rpu_config config;
 static int set_up(void **state) {
     /* outputs that saturate, and bound management that rereads them */
     static const struct rpu_assignment list[] = {
-        {"network={layers: [{type: conv, outputs: 4, kernel: 3}, {type: tanh}, {type: fc, outputs: 5}, {type: tanh}, "
-         "{type: fc, outputs: 3}, {type: softmax}]}",
-         NULL},
+        SMALL_NETWORK,
         {"training={epochs: 3, batch: 4, eta: 0.1}", NULL},
         {"arrays.K1.forward={bound: 0.4, bm: none}", NULL},
         {"arrays.W2.forward={bound: 0.2, bm_limit: 1}", NULL},
