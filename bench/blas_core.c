@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of its cores OpenBLAS takes. It chooses when it is loaded, by the processor or by OPENBLAS_CORETYPE; to have
- * another one the program starts itself again. Like is compared with like: where OpenBLAS would use AVX-512, which no
- * kernel of ours does, it is held to AVX2. */
+ * another one the program starts itself again. Like is compared with like: on a processor with AVX2 it is held to AVX2,
+ * where by itself it would use AVX-512, which no kernel of ours does, or, not knowing the processor, no more than SSE3.
+ */
 #include "bench.h"
 
 #include <cblas.h>
@@ -16,21 +17,14 @@
 /* Set by the first start: the core that OpenBLAS took there. */
 #define FIRST_VARIABLE "RPUBENCH_OPENBLAS_FIRST_CORE"
 
-static int uses_avx512(const char *core) {
-    static const char *const cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
-    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++)
-        if (strcasecmp(core, cores[i]) == 0)
-            return 1;
-    return 0;
-}
-
+/* The core for AVX2 and FMA; null on a processor without them. */
 static const char *avx2_core(void) {
 #ifdef __x86_64__
     __builtin_cpu_init();
-    return __builtin_cpu_is("amd") ? "Zen" : "Haswell";
-#else
-    return NULL;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return __builtin_cpu_is("amd") ? "Zen" : "Haswell";
 #endif
+    return NULL;
 }
 
 const char *blas_core_first(void) {
@@ -42,9 +36,7 @@ const char *blas_core_first(void) {
 static const char *wanted(const char *asked) {
     if (asked)
         return strcmp(asked, "default") == 0 ? NULL : asked;
-    if (getenv(CORE_VARIABLE) || !uses_avx512(openblas_get_corename()))
-        return NULL;
-    return avx2_core();
+    return getenv(CORE_VARIABLE) ? NULL : avx2_core();
 }
 
 static int start_again(char **argv, const char *core) {

@@ -71,11 +71,12 @@ measure "$work/held.json"
 held=$(context "$work/held.json" openblas_core) own=$(context "$work/held.json" openblas_default_core)
 cpu=$(plain "$(context "$work/held.json" cpu)")
 also=()
-if [ "${own,,}" != "${held,,}" ]; then
-    measure "$work/own.json" --blas-core=default
-    mv "$work/own.json" "$out/$cpu-$(plain "$own").json"
-    also=(--also "OpenBLAS $own (AVX-512)=$out/$cpu-$(plain "$own").json")
-fi
+case ${own,,} in
+    skylakex | cooperlake | sapphirerapids)
+        measure "$work/own.json" --blas-core=default
+        mv "$work/own.json" "$out/$cpu-$(plain "$own").json"
+        also=(--also "OpenBLAS $own (AVX-512)=$out/$cpu-$(plain "$own").json") ;;
+esac
 mv "$work/held.json" "$out/$cpu.json"
 tools/perf_table.py --readme "$readme" "${also[@]}" "$out/$cpu.json"
 echo "recorded in $out, table in $readme"
