@@ -45,11 +45,15 @@ INLINE __m256 absmax_lanes(size_t n, const float *x) {
     return _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
 }
 
-/* The same for a column of 8 to 32 values: its vectors stand at 0, `second`, `third` and n - 8, and may overlap. */
+/* The same for a column of 8 to 16 values, whose two vectors may overlap. */
+INLINE __m256 absmax_two(size_t n, const float *x) {
+    return max_ignore(abs_ps(_mm256_loadu_ps(x + n - VEC)), max_ignore(abs_ps(_mm256_loadu_ps(x)), _mm256_setzero_ps()));
+}
+
+/* The same for a column of 16 to 32 values: its vectors stand at 0, `second`, `third` and n - 8, and may overlap. */
 INLINE __m256 absmax_short(size_t n, size_t second, size_t third, const float *x) {
-    const __m256 none = _mm256_setzero_ps();
-    const __m256 a = max_ignore(abs_ps(_mm256_loadu_ps(x + n - VEC)), max_ignore(abs_ps(_mm256_loadu_ps(x)), none));
-    return max_ignore(abs_ps(_mm256_loadu_ps(x + third)), max_ignore(abs_ps(_mm256_loadu_ps(x + second)), a));
+    return max_ignore(abs_ps(_mm256_loadu_ps(x + third)),
+                      max_ignore(abs_ps(_mm256_loadu_ps(x + second)), absmax_two(n, x)));
 }
 
 void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out) {
@@ -59,7 +63,7 @@ void K(absmax)(size_t columns, size_t n, const float *x, size_t ldx, float *out)
         __m256 v[8];
         if (n <= 2 * VEC && n >= VEC)
             for (size_t c = 0; c < 8; c++)
-                v[c] = absmax_short(n, 0, 0, x + (p + c) * ldx);
+                v[c] = absmax_two(n, x + (p + c) * ldx);
         else if (n <= 4 * VEC && n > 2 * VEC)
             for (size_t c = 0; c < 8; c++)
                 v[c] = absmax_short(n, second, third, x + (p + c) * ldx);

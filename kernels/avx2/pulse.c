@@ -47,10 +47,19 @@ static struct drawing draw_scratch(const struct rpu_pulse_args *a) {
     return w;
 }
 
+/* How many probabilities exceed 1. */
+INLINE size_t count_over(float gain, const float *v, size_t n) {
+    const __m256 g = _mm256_set1_ps(gain), one = _mm256_set1_ps(1.0f);
+    size_t over = 0;
+    for (size_t i = 0; i < n; i += VEC)
+        over += (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(
+            _mm256_cmp_ps(probability8(g, load_upto(v + i, n - i)), one, _CMP_GT_OQ)));
+    return over;
+}
+
 static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     for (size_t p = 0; p < a->columns; p++)
-        for (size_t i = 0; i < a->m; i++)
-            counts->clipped += a->gain_d[p] * rpu_float(rpu_bits(a->d[p * a->ldd + i]) & 0x7fffffffu) > 1.0f;
+        counts->clipped += count_over(a->gain_d[p], a->d + p * a->ldd, a->m);
 }
 
 /* The flat plane of a slot into the trains. */
@@ -60,9 +69,9 @@ INLINE void divide_rows(const struct rpu_pulse_args *a, const struct drawing *w,
     const uint64_t *plane = w->plane;
     uint64_t *to = rows_of(l, a->trains, slot);
     size_t at = w->skip;
-    if (m <= 64)
+    if (m <= BITS_AT_BYTE)
         for (size_t p = 0; p < columns; p++, at += m, to += l.train)
-            *to = first_bits(bits_at(plane, at), m);
+            *to = first_bits(bits_at_byte(plane, at), m);
     else
         for (size_t p = 0; p < columns; p++, at += m, to += l.train)
             for (size_t i = 0; i < m; i += 64)
@@ -74,11 +83,11 @@ static void draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, s
     const uint64_t first = (uint64_t)a->column * m - w->skip;
     const float *gain = a->gain_d, *d = a->d;
     uint16_t *hi = w->row_hi + w->skip;
-    __m256 over = _mm256_setzero_ps();
+    __m256 top = _mm256_setzero_ps();
     memset(w->row_hi, 0, w->skip * sizeof *hi);
     for (size_t p = 0; p < columns; p++)
-        over = _mm256_or_ps(over, upper_thresholds(gain[p], d + p * ldd, m, hi + p * m));
-    if (_mm256_movemask_ps(over))
+        top = upper_thresholds(gain[p], d + p * ldd, m, hi + p * m, top);
+    if (over_one(top))
         count_row_clips(a, counts);
     memset(hi + flat, 0, 64 * sizeof *hi);
     for (uint32_t s = 0; s < a->bl; s++) {
@@ -91,12 +100,6 @@ static void draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, s
     }
 }
 
-static __attribute__((noinline)) void count_clipped(const struct rpu_pulse_args *a, size_t p,
-                                                    struct rpu_pulse_counts *counts) {
-    for (size_t j = 0; j < a->n; j++)
-        counts->clipped += a->gain_x[p] * rpu_float(rpu_bits(a->x[p * a->ldx + j]) & 0x7fffffffu) > 1.0f;
-}
-
 /* Of every vector that changes anything; few ever reach a probability of 1. */
 static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
@@ -105,8 +108,10 @@ static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts 
         const __m256 top = _mm256_mul_ps(load_upto(a->gain_x + p, n), load_upto(a->peak + p, n));
         const __m256 over = _mm256_and_ps(_mm256_cmp_ps(top, one, _CMP_GT_OQ),
                                           _mm256_cmp_ps(load_upto(a->gain_d + p, n), zero, _CMP_NEQ_UQ));
-        for (unsigned left = (unsigned)_mm256_movemask_ps(over); left; left &= left - 1)
-            count_clipped(a, p + (size_t)__builtin_ctz(left), counts);
+        for (unsigned left = (unsigned)_mm256_movemask_ps(over); left; left &= left - 1) {
+            const size_t q = p + (size_t)__builtin_ctz(left);
+            counts->clipped += count_over(a->gain_x[q], a->x + q * a->ldx, a->n);
+        }
     }
 }
 
@@ -135,7 +140,7 @@ INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w,
         if (!any_bit(rows, l.rows))
             continue;
         if (!begun) {
-            upper_thresholds(a->gain_x[p], x, a->n, w->col_hi);
+            upper_thresholds(a->gain_x[p], x, a->n, w->col_hi, _mm256_setzero_ps());
             memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
             sign_plane(a->d + p * a->ldd, a->m, t);
             sign_plane(x, a->n, t + l.rows);
@@ -221,15 +226,6 @@ INLINE __m256 step8(const struct device *d, __m256 w, __m256i dev0, __m256i dev1
     return clip_ps(v, s.lower, s.upper);
 }
 
-/* Broadcasts and blends: no shuffle. */
-INLINE __m256 gather8(const float *v, const uint32_t *at) {
-    const __m256 a = _mm256_blend_ps(_mm256_broadcast_ss(v + at[0]), _mm256_broadcast_ss(v + at[1]), 0x02);
-    const __m256 b = _mm256_blend_ps(_mm256_broadcast_ss(v + at[2]), _mm256_broadcast_ss(v + at[3]), 0x08);
-    const __m256 c = _mm256_blend_ps(_mm256_broadcast_ss(v + at[4]), _mm256_broadcast_ss(v + at[5]), 0x20);
-    const __m256 d = _mm256_blend_ps(_mm256_broadcast_ss(v + at[6]), _mm256_broadcast_ss(v + at[7]), 0x80);
-    return _mm256_blend_ps(_mm256_blend_ps(a, b, 0x0c), _mm256_blend_ps(c, d, 0xc0), 0xf0);
-}
-
 INLINE void scatter8(float *w, const uint32_t *at, __m256 v) {
     const __m128 lo = _mm256_castps256_ps128(v), hi = _mm256_extractf128_ps(v, 1);
     _mm_store_ss(w + at[0], lo);
@@ -240,16 +236,6 @@ INLINE void scatter8(float *w, const uint32_t *at, __m256 v) {
     _mm_store_ss(w + at[5], _mm_movehdup_ps(hi));
     _mm_store_ss(w + at[6], _mm_unpackhi_ps(hi, hi));
     _mm_store_ss(w + at[7], _mm_shuffle_ps(hi, hi, 0xff));
-}
-
-INLINE __m256d device1(const uint16_t *dev, uint32_t at) {
-    return _mm256_broadcast_sd((const double *)(const void *)(dev + 4 * (size_t)at));
-}
-
-INLINE __m256i devices4(const uint16_t *dev, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-    const __m256d ab = _mm256_blend_pd(device1(dev, a), device1(dev, b), 0x2);
-    const __m256d cd = _mm256_blend_pd(device1(dev, c), device1(dev, d), 0x8);
-    return _mm256_castpd_si256(_mm256_blend_pd(ab, cd, 0xc));
 }
 
 /* Eight crosspoints of a row; the same one may stand there more than once if all it is given is the same. */

@@ -2,9 +2,10 @@
 /* The stochastic pulsed update of narrow arrays (the first convolution).
  *
  * Vectors have a handful of coincidences each, so that nothing is worth doing for one vector alone. Inputs of several
- * vectors are drawn at once; row pulses of many vectors are collected, the noise of their coincidences is drawn sixteen
- * blocks at a time, each with its own counter, and then row by row all of a row's pulses are worked off, while its
- * weights stay in registers. */
+ * vectors are drawn at once, and so is the noise of the coincidences of many vectors, each block with its own counter.
+ * Then, where a row pulse meets many inputs, all pulses of a row are worked off in turn, while its weights stay in
+ * registers; where it meets few, as in a network that has learned, the steps of eight coincidences at a time, whatever
+ * their rows. */
 #include "update.h"
 
 /* A train has a word each for: signs of d, signs of x, and for each slot the rows and the inputs that fire. */
@@ -41,9 +42,21 @@ static __attribute__((noinline)) uint32_t narrow_exact(const struct rpu_pulse_ar
     const struct philox ph = philox_begin(&bits);
     uint16_t hi[128] = {0}; /* whole vectors, whatever n */
     uint64_t plane[2] = {0};
-    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi);
+    upper_thresholds(a->gain_x[u->p], source.v, a->n, hi, _mm256_setzero_ps());
     draw_plane(&ph, &source, a->n, hi, plane);
     return (uint32_t)plane[0];
+}
+
+/* Lanes below n, vector by vector. */
+struct masks {
+    __m256i lanes[NARROW_VECTORS];
+};
+
+INLINE struct masks masks_below(size_t n) {
+    struct masks m;
+    for (size_t v = 0; v < NARROW_VECTORS; v++)
+        m.lanes[v] = lane_mask(n > VEC * v ? n - VEC * v : 0);
+    return m;
 }
 
 /* Inputs of a vector; zeros behind n. */
@@ -51,10 +64,10 @@ struct values {
     __m256 v[NARROW_VECTORS];
 };
 
-INLINE struct values narrow_values(const float *x, size_t n) {
+INLINE struct values narrow_values(const float *x, const struct masks *m) {
     struct values x4;
     for (size_t v = 0; v < NARROW_VECTORS; v++)
-        x4.v[v] = 8 * v < n ? load_upto(x + 8 * v, n - 8 * v) : _mm256_setzero_ps();
+        x4.v[v] = _mm256_maskload_ps(x + VEC * v, m->lanes[v]);
     return x4;
 }
 
@@ -70,16 +83,17 @@ INLINE __m256i narrow_thresholds(const struct values *a, const struct values *b,
 }
 
 /* Column pulses of two units: each has four blocks, one 128-bit half of the registers. */
-INLINE void narrow_pair(const struct rpu_pulse_args *a, const struct unit *u, const struct unit *v,
-                        const struct words *w, struct inputs *of_u, struct inputs *of_v) {
-    const struct values xa = narrow_values(a->x + u->p * a->ldx, a->n), xb = narrow_values(a->x + v->p * a->ldx, a->n);
+INLINE void narrow_pair(const struct rpu_pulse_args *a, const struct masks *m, const struct unit *u,
+                        const struct unit *v, const struct words *w, struct inputs *of_u, struct inputs *of_v) {
+    const struct values xa = narrow_values(a->x + u->p * a->ldx, m), xb = narrow_values(a->x + v->p * a->ldx, m);
     const __m256 ga = scaled(a->gain_x[u->p]), gb = scaled(a->gain_x[v->p]);
     const __m256i t0 = narrow_thresholds(&xa, &xb, ga, gb, 0), t1 = narrow_thresholds(&xa, &xb, ga, gb, 1);
     const __m256i t2 = narrow_thresholds(&xa, &xb, ga, gb, 2), t3 = narrow_thresholds(&xa, &xb, ga, gb, 3);
     const uint32_t low = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w0, t0), silent16(w->w1, t1)));
     const uint32_t high = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(silent16(w->w2, t2), silent16(w->w3, t3)));
-    const __m256i equal = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(w->w0, t0), _mm256_cmpeq_epi16(w->w1, t1)),
-                                          _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, t2), _mm256_cmpeq_epi16(w->w3, t3)));
+    const __m256i equal =
+        _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi16(w->w0, t0), _mm256_cmpeq_epi16(w->w1, t1)),
+                        _mm256_or_si256(_mm256_cmpeq_epi16(w->w2, t2), _mm256_cmpeq_epi16(w->w3, t3)));
     of_u->fires = (low & 0xffffu) | high << 16;
     of_v->fires = low >> 16 | (high & 0xffff0000u);
     of_u->signs = narrow_signs(&xa);
@@ -95,10 +109,24 @@ INLINE __m256i column_words(const struct rpu_pulse_args *a, const struct unit *u
                              _mm_set1_epi32((int)rpu_counter_column(a->column + v->p, v->slot)));
 }
 
+/* Sign bits of up to 64 values. */
+INLINE uint64_t sign_word(const float *v, size_t n) {
+    uint64_t word = 0;
+    size_t i = 0;
+    for (; i + 2 * VEC <= n; i += 2 * VEC)
+        word |= (uint64_t)((unsigned)_mm256_movemask_ps(_mm256_loadu_ps(v + i)) |
+                           (unsigned)_mm256_movemask_ps(_mm256_loadu_ps(v + i + VEC)) << VEC)
+                << i;
+    for (; i < n; i += VEC)
+        word |= (uint64_t)(unsigned)_mm256_movemask_ps(load_upto(v + i, n - i)) << i;
+    return word;
+}
+
 /* Inputs of up to four units, into the trains; room for four. Returns how many fire. */
-INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, struct unit *u, size_t count) {
-    const __m256i blocks = _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]),
-                                            _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
+INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, const struct masks *masks, struct unit *u,
+                            size_t count) {
+    const __m256i blocks =
+        _mm256_add_epi32(_mm256_set1_epi32((int)a->col_bits.ctr[0]), _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
     uint64_t *trains = a->trains;
     const float *d = a->d;
     const size_t ldd = a->ldd, m = a->m;
@@ -108,11 +136,11 @@ INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, st
         u[k] = u[0];
     const struct words2 w =
         philox_lanes16(&a->col_bits, blocks, column_words(a, u, u + 1), blocks, column_words(a, u + 2, u + 3));
-    narrow_pair(a, u, u + 1, &w.a, in, in + 1);
-    narrow_pair(a, u + 2, u + 3, &w.b, in + 2, in + 3);
+    narrow_pair(a, masks, u, u + 1, &w.a, in, in + 1);
+    narrow_pair(a, masks, u + 2, u + 3, &w.b, in + 2, in + 3);
     for (size_t k = 0; k < count; k++) {
         uint64_t *t = trains + u[k].p * l.train;
-        sign_plane(d + u[k].p * ldd, m, t + SIGNS_D);
+        t[SIGNS_D] = sign_word(d + u[k].p * ldd, m);
         t[SIGNS_X] = in[k].signs;
         t[SLOTS + 2 * (size_t)u[k].slot + 1] = in[k].fires;
         pulses += (size_t)__builtin_popcount(in[k].fires);
@@ -120,47 +148,32 @@ INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, st
     return pulses;
 }
 
-void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
-    const struct lengths l = lengths_of(a);
+/* Vectors and slots in which some row fires. Which ones is too random for branches. */
+INLINE size_t list_units(const struct rpu_pulse_args *a, uint32_t bl, struct unit *units) {
+    const size_t train = rpu_train_words(a->m, a->n, bl);
+    const uint32_t columns = (uint32_t)a->columns;
     const uint64_t *t = a->trains;
-    struct unit *units = a->scratch;
-    size_t n = 0, pulses = 0;
-    for (uint32_t p = 0; p < a->columns; p++, t += l.train)
-        for (uint32_t s = 0; s < a->bl; s++) {
+    size_t n = 0;
+    for (uint32_t p = 0; p < columns; p++, t += train)
+        for (uint32_t s = 0; s < bl; s++) {
             units[n] = (struct unit){p, s};
             n += rows_in(t, s) != 0;
         }
+    return n;
+}
+
+void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    const struct lengths l = lengths_of(a);
+    const struct masks masks = masks_below(a->n);
+    struct unit *units = a->scratch;
+    const size_t n = a->bl == 1 ? list_units(a, 1, units) : list_units(a, a->bl, units);
+    size_t pulses = 0;
     for (size_t k = 0; k < n; k += 4)
-        pulses += narrow_inputs(a, l, units + k, n - k < 4 ? n - k : 4);
+        pulses += narrow_inputs(a, l, &masks, units + k, n - k < 4 ? n - k : 4);
     counts->column_pulses += pulses;
 }
 
-/* ---- applying ---- */
-
-/* Row pulses that are worked off together, and the blocks of noise that they may need. */
-enum {
-    STRIP = 256,
-    STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC
-};
-
-/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
-struct strip {
-    uint32_t inputs[STRIP];
-    uint32_t down[STRIP];  /* the step goes down: signs of d and x differ */
-    uint32_t first[STRIP]; /* number of the first noise */
-    uint32_t row[STRIP];
-    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
-    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
-};
-
-/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
- * it has to take vectors that are stored for anything they might point to. */
-struct cursor {
-    size_t count, lanes;
-    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
-    uint32_t base;    /* a multiple of a block, modulo 2^32 */
-    uint64_t row_pulses, coincidences;
-};
+/* ---- applying: noise ---- */
 
 /* The six Gaussians of each of eight blocks, block by block. */
 INLINE void store_blocks(const struct words *w, float *out) {
@@ -180,19 +193,49 @@ INLINE void store_blocks(const struct words *w, float *out) {
     }
 }
 
-static void draw_noise(const struct rpu_pulse_args *a, struct strip *b, size_t lanes) {
+/* The Gaussians of blocks with counters c0 and c2, of which there are `lanes`; writes two vectors behind them. */
+static void draw_noise(const struct rpu_pulse_args *a, uint32_t *c0, uint32_t *c2, size_t lanes, float *xi) {
     for (size_t l = lanes; l < lanes + 2 * VEC; l += VEC) {
-        store_words(b->c0 + l, _mm256_setzero_si256());
-        store_words(b->c2 + l, _mm256_setzero_si256());
+        store_words(c0 + l, _mm256_setzero_si256());
+        store_words(c2 + l, _mm256_setzero_si256());
     }
     for (size_t l = 0; l < lanes; l += 2 * VEC) {
-        const struct words2 w = philox_lanes16(&a->noise, load_words(b->c0 + l), load_words(b->c2 + l),
-                                               load_words(b->c0 + l + VEC), load_words(b->c2 + l + VEC));
-        store_blocks(&w.a, b->xi + RPU_GAUSS_BLOCK * l);
+        const struct words2 w = philox_lanes16(&a->noise, load_words(c0 + l), load_words(c2 + l),
+                                               load_words(c0 + l + VEC), load_words(c2 + l + VEC));
+        store_blocks(&w.a, xi + RPU_GAUSS_BLOCK * l);
         if (l + VEC < lanes)
-            store_blocks(&w.b, b->xi + RPU_GAUSS_BLOCK * (l + VEC));
+            store_blocks(&w.b, xi + RPU_GAUSS_BLOCK * (l + VEC));
     }
 }
+
+/* Rows to change. */
+INLINE uint64_t rows_mine(const struct rpu_pulse_args *a) {
+    return first_bits(~UINT64_C(0), a->row1) & ~first_bits(~UINT64_C(0), a->row0);
+}
+
+/* ---- applying: row by row ---- */
+
+/* Row pulses that are worked off together, and the blocks of noise that they may need. */
+enum { STRIP = 256, STRIP_LANES = STRIP * (RPU_NARROW_INPUTS / RPU_GAUSS_BLOCK + 2) + 2 * VEC };
+
+/* Row pulses in order. What a row meets cannot be foreseen and is little: no branch depends on it. */
+struct strip {
+    uint32_t inputs[STRIP];
+    uint32_t down[STRIP];  /* the step goes down: signs of d and x differ */
+    uint32_t first[STRIP]; /* number of the first noise */
+    uint32_t row[STRIP];
+    uint32_t c0[STRIP_LANES], c2[STRIP_LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * STRIP_LANES];
+};
+
+/* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
+ * it has to take vectors that are stored for anything they might point to. */
+struct cursor {
+    size_t count, lanes;
+    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
+    uint32_t base;    /* a multiple of a block, modulo 2^32 */
+    uint64_t row_pulses, coincidences;
+};
 
 /* Steps and bounds of a whole row, in vectors. */
 struct narrow_row {
@@ -226,7 +269,8 @@ INLINE void narrow_pulse(const struct device *d, const struct strip *b, size_t k
         const __m256 down = _mm256_castsi256_ps(signs_of(word, (int)(VEC * v)));
         const __m256 delta = _mm256_blendv_ps(r->up[v], r->down[v], down);
         const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
-        const __m256 w = noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
+        const __m256 w =
+            noisy ? _mm256_fmadd_ps(delta, noise_factor(d, number), r->w[v]) : _mm256_add_ps(r->w[v], delta);
         r->w[v] = _mm256_blendv_ps(clip_ps(w, r->lower[v], r->upper[v]), r->w[v], _mm256_castsi256_ps(rank));
         xi += __builtin_popcount(byte);
     }
@@ -245,7 +289,8 @@ INLINE void narrow_row(const struct rpu_pulse_args *a, const struct device *d, c
 }
 
 /* Rows share no weight: each in turn, its pulses in order. */
-INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t count, size_t vectors, int noisy) {
+INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, size_t count, size_t vectors,
+                        int noisy) {
     const struct device d = device_make(a);
     uint16_t end[RPU_NARROW_OUTPUTS + 1] = {0}, order[STRIP];
     for (size_t k = 0; k < count; k++)
@@ -262,7 +307,7 @@ INLINE void apply_strip(const struct rpu_pulse_args *a, const struct strip *b, s
 /* Works off the row pulses of a strip. */
 static void work_off(const struct rpu_pulse_args *a, struct strip *b, size_t count, size_t lanes, int noisy) {
     if (noisy)
-        draw_noise(a, b, lanes);
+        draw_noise(a, b->c0, b->c2, lanes, b->xi);
     switch ((a->n + VEC - 1) / VEC) {
     case 0: break;
     case 1: apply_strip(a, b, count, 1, noisy); break;
@@ -312,36 +357,37 @@ INLINE void end_strip(const struct rpu_pulse_args *a, struct strip *b, const str
     counts->coincidences += c->coincidences;
 }
 
-/* Numbers 64 p + i of the row pulses of single slots, in order. Returns how many; writes whole vectors. */
-INLINE size_t list_pulses(const struct rpu_pulse_args *a, struct lengths l, uint32_t *list) {
-    const size_t columns = a->columns, m = a->m;
-    const uint64_t *t = a->trains;
+/* Numbers 64 p + i of the row pulses of vectors in single slots, in order. Returns how many; writes whole vectors. */
+INLINE size_t list_pulses(const struct rpu_pulse_args *a, const uint32_t *vectors, size_t n, uint32_t *list) {
+    const size_t train = rpu_train_words(a->m, a->n, 1), m = a->m;
     size_t k = 0;
-    for (size_t p = 0; p < columns; p++, t += l.train)
+    for (size_t v = 0; v < n; v++) {
+        const uint64_t rows = rows_in(a->trains + vectors[v] * train, 0);
         for (size_t i = 0; i < m; i += VEC) {
-            const unsigned byte = (unsigned)(rows_in(t, 0) >> i) & 255u;
-            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * p + i))));
+            const unsigned byte = (unsigned)(rows >> i) & 255u;
+            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * vectors[v] + i))));
             k += (size_t)__builtin_popcount(byte);
         }
+    }
     return k;
 }
 
-/* One slot. */
-INLINE void narrow_single(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts, int noisy) {
+/* One slot of vectors; counts nothing. */
+INLINE void narrow_single(const struct rpu_pulse_args *a, const uint32_t *vectors, size_t n, uint32_t *list,
+                          int noisy) {
     const struct lengths length = lengths_of(a);
     const struct rpu_pulse_args l = *a;
-    uint32_t *list = a->scratch;
-    const size_t n = list_pulses(a, length, list);
+    const size_t pulses = list_pulses(a, vectors, n, list);
     struct cursor c = {0};
     struct strip b;
     uint32_t last = 0;
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; k < pulses; k++) {
         const uint32_t p = list[k] / 64;
         next_vector(&c, p != last);
         last = p;
         add_row(a, &l, &b, &c, l.trains + p * length.train, p, 0, list[k] % 64, noisy);
     }
-    end_strip(a, &b, &c, counts, noisy);
+    work_off(a, &b, c.count, c.lanes, noisy);
 }
 
 /* Several slots: vector by vector, row by row. */
@@ -371,11 +417,184 @@ INLINE void narrow_slots(const struct rpu_pulse_args *a, struct rpu_pulse_counts
     end_strip(a, &b, &c, counts, noisy);
 }
 
+/* ---- applying: few coincidences a row pulse, in one slot ---- */
+
+/* Noise that is drawn together. Each coincidence has one; those of a vector begin with a block of their own, which
+ * leaves gaps. Behind it is room for what is written beyond the last of a row pulse. */
+enum { NOISE = 1020, ROOM = NOISE + RPU_NARROW_INPUTS + 2 * VEC, LANES = ROOM / RPU_GAUSS_BLOCK + 2 * VEC };
+
+/* Coincidences in order, and what they come to. */
+struct pending {
+    uint32_t at[ROOM];             /* 32 row + input, then the crosspoint */
+    uint32_t down[ROOM];           /* bit j: a step of input j goes down */
+    uint32_t number[ROOM];         /* of its noise in xi */
+    uint32_t c0[LANES], c2[LANES]; /* counters of the noise's blocks, one a lane */
+    float xi[RPU_GAUSS_BLOCK * LANES];
+    float delta[ROOM], factor[ROOM], upper[ROOM], lower[ROOM];
+};
+
+/* Where they are written. Apart from them, so that the compiler keeps it in registers. */
+struct front {
+    size_t count;
+    uint32_t lanes, block; /* the first lane of the vector at work, and its block */
+    uint32_t number;       /* of the next noise */
+};
+
+INLINE __m256i eight_from(uint32_t first) {
+    return _mm256_add_epi32(_mm256_set1_epi32((int)first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+/* Steps and bounds of coincidences k .. k + 7, and their crosspoints. `gap`: 32 - rpu_padded(n). */
+INLINE void prepare8(const uint16_t *dev, const struct device *d, struct pending *b, size_t k, __m256i gap) {
+    const __m256i at = load_words(b->at + k);
+    const __m256i row = _mm256_srli_epi32(at, 5), input = _mm256_and_si256(at, _mm256_set1_epi32(31));
+    const __m256i down = _mm256_sllv_epi32(load_words(b->down + k), _mm256_sub_epi32(_mm256_set1_epi32(31), input));
+    uint32_t *p = b->at + k;
+    store_words(p, _mm256_sub_epi32(at, _mm256_mullo_epi32(row, gap)));
+    const struct steps s = steps8(d, devices4(dev, p[0], p[1], p[4], p[5]), devices4(dev, p[2], p[3], p[6], p[7]),
+                                  _mm256_and_si256(down, _mm256_set1_epi32((int)0x80000000u)));
+    _mm256_storeu_ps(b->delta + k, s.delta);
+    _mm256_storeu_ps(b->upper + k, s.upper);
+    _mm256_storeu_ps(b->lower + k, s.lower);
+    _mm256_storeu_ps(b->factor + k, noise_factor(d, gather8(b->xi, b->number + k)));
+}
+
+/* Works off what is pending: steps and bounds eight at a time, weights one after the other, since a crosspoint may be
+ * hit more than once. Without noise the factor is 1, and the sum is rounded once all the same. */
+static __attribute__((noinline)) void work_off_few(const struct rpu_pulse_args *a, struct pending *b, size_t count,
+                                                   size_t lanes) {
+    const struct device d = device_make(a);
+    const __m256i gap = _mm256_set1_epi32((int)(RPU_NARROW_INPUTS - rpu_padded(a->n)));
+    float *w = a->w;
+    store_words(b->at + count, _mm256_setzero_si256());
+    store_words(b->number + count, _mm256_setzero_si256());
+    if (a->ctoc > 0.0f)
+        draw_noise(a, b->c0, b->c2, lanes, b->xi);
+    else
+        memset(b->xi, 0, lanes * RPU_GAUSS_BLOCK * sizeof *b->xi);
+    for (size_t k = 0; k < count; k += VEC)
+        prepare8(a->dev, &d, b, k, gap);
+    for (size_t k = 0; k < count; k++) {
+        float *const at = w + b->at[k];
+        const __m128 v = _mm_fmadd_ss(_mm_load_ss(b->delta + k), _mm_load_ss(b->factor + k), _mm_load_ss(at));
+        _mm_store_ss(at, _mm_max_ss(_mm_load_ss(b->lower + k), _mm_min_ss(_mm_load_ss(b->upper + k), v)));
+    }
+}
+
+/* Counters of the noise of the vector at work, as far as it is pending. */
+INLINE void end_noise(const struct rpu_pulse_args *a, struct pending *b, struct front *f, uint32_t p) {
+    const __m256i c2 = _mm256_set1_epi32((int)rpu_counter_column(a->column + p, 0));
+    const uint32_t end = (f->number + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
+    uint32_t block = a->noise.ctr[0] + f->block;
+    for (uint32_t l = f->lanes; l < end; l += VEC, block += VEC) {
+        store_words(b->c0 + l, eight_from(block));
+        store_words(b->c2 + l, c2);
+    }
+    f->lanes = end;
+}
+
+/* `hits` inputs of row i fire, whose numbers are in `list`. Sixteen are written whether there are as many or not: how
+ * many there are cannot be foreseen, but they seldom are more. */
+INLINE void add_hits(struct pending *b, struct front *f, const uint32_t *list, uint32_t hits, size_t i, uint32_t down) {
+    const __m256i row = _mm256_set1_epi32((int)(RPU_NARROW_INPUTS * i)), downs = _mm256_set1_epi32((int)down);
+    uint32_t k = 0;
+    do {
+        const size_t to = f->count + k;
+        store_words(b->at + to, _mm256_add_epi32(load_words(list + k), row));
+        store_words(b->at + to + VEC, _mm256_add_epi32(load_words(list + k + VEC), row));
+        store_words(b->down + to, downs);
+        store_words(b->down + to + VEC, downs);
+        store_words(b->number + to, eight_from(f->number + k));
+        store_words(b->number + to + VEC, eight_from(f->number + k + VEC));
+        k += 2 * VEC;
+    } while (k < hits);
+    f->count += hits;
+    f->number += hits;
+}
+
+/* Vector p, of which a coincidence is in the rows to change, which are the bits of `mine`. */
+INLINE void add_vector(const struct rpu_pulse_args *a, struct pending *b, struct front *f, uint32_t p, uint64_t mine) {
+    const uint64_t *t = a->trains + p * rpu_train_words(a->m, a->n, 1), rows = rows_in(t, 0), signs_d = t[SIGNS_D];
+    const uint32_t inputs = inputs_in(t, 0), signs_x = (uint32_t)t[SIGNS_X];
+    const uint32_t before = (uint32_t)__builtin_popcountll(first_bits(rows, a->row0));
+    uint32_t list[RPU_NARROW_INPUTS + 2 * VEC], hits = 0; /* inputs that fire, ascending */
+    for (unsigned v = 0; v < NARROW_VECTORS; v++) {
+        const unsigned byte = inputs >> (VEC * v) & 255u;
+        store_words(list + hits, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(VEC * v))));
+        hits += (uint32_t)__builtin_popcount(byte);
+    }
+    f->block = before * hits / RPU_GAUSS_BLOCK;
+    f->number = f->lanes * RPU_GAUSS_BLOCK + before * hits % RPU_GAUSS_BLOCK;
+    for (uint64_t left = rows & mine; left; left &= left - 1) {
+        const size_t i = (size_t)__builtin_ctzll(left);
+        if (__builtin_expect(f->number + hits > NOISE, 0)) {
+            const uint32_t drawn = f->number + (f->block - f->lanes) * RPU_GAUSS_BLOCK;
+            end_noise(a, b, f, p);
+            work_off_few(a, b, f->count, f->lanes);
+            *f = (struct front){0, 0, drawn / RPU_GAUSS_BLOCK, drawn % RPU_GAUSS_BLOCK};
+        }
+        add_hits(b, f, list, hits, i, signs_x ^ (0u - ((uint32_t)(signs_d >> i) & 1u)));
+    }
+    end_noise(a, b, f, p);
+}
+
+static void apply_few(const struct rpu_pulse_args *a, const uint32_t *vectors, size_t n) {
+    const struct rpu_pulse_args copy = *a; /* which no vector that is stored can change */
+    const uint64_t mine = rows_mine(a);
+    struct front f = {0, 0, 0, 0};
+    struct pending b;
+    for (size_t k = 0; k < n; k++)
+        add_vector(&copy, &b, &f, vectors[k], mine);
+    work_off_few(&copy, &b, f.count, f.lanes);
+}
+
+/* ---- applying ---- */
+
+/* Vectors with a coincidence in the rows to change, in order; counts. One slot. Which ones is too random for branches.
+ */
+static size_t pick_vectors(const struct rpu_pulse_args *a, uint32_t *list, struct rpu_pulse_counts *counts) {
+    const size_t train = rpu_train_words(a->m, a->n, 1), columns = a->columns;
+    const uint64_t mine = rows_mine(a), *t = a->trains;
+    uint64_t row_pulses = 0, coincidences = 0;
+    size_t firing = 0, n = 0;
+    for (uint32_t p = 0; p < columns; p++, t += train) {
+        list[firing] = p;
+        firing += (rows_in(t, 0) & mine) != 0;
+    }
+    for (size_t k = 0; k < firing; k++) {
+        const uint64_t *of = a->trains + list[k] * train;
+        const uint32_t rows = (uint32_t)__builtin_popcountll(rows_in(of, 0) & mine);
+        const uint32_t hits = rows * (uint32_t)__builtin_popcount(inputs_in(of, 0));
+        row_pulses += rows;
+        coincidences += hits;
+        list[n] = list[k];
+        n += hits > 0;
+    }
+    counts->row_pulses += row_pulses;
+    counts->coincidences += coincidences;
+    return n;
+}
+
+/* Coincidences a row pulse from which on whole rows are cheaper. */
+enum { MANY = 6 };
+
+static void apply_single(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    struct rpu_pulse_counts c = {0, 0, 0, 0};
+    uint32_t *vectors = a->scratch, *list = vectors + a->columns + VEC;
+    const size_t n = pick_vectors(a, vectors, &c);
+    if (c.coincidences < MANY * c.row_pulses)
+        apply_few(a, vectors, n);
+    else if (a->ctoc > 0.0f)
+        narrow_single(a, vectors, n, list, 1);
+    else
+        narrow_single(a, vectors, n, list, 0);
+    counts->row_pulses += c.row_pulses;
+    counts->coincidences += c.coincidences;
+}
+
 void K(pulse_apply_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
-    if (a->bl == 1 && a->ctoc > 0.0f)
-        narrow_single(a, counts, 1);
-    else if (a->bl == 1)
-        narrow_single(a, counts, 0);
+    if (a->bl == 1)
+        apply_single(a, counts);
     else if (a->ctoc > 0.0f)
         narrow_slots(a, counts, 1);
     else

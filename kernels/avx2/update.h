@@ -33,10 +33,10 @@ INLINE struct rpu_stream at_column(const struct rpu_stream *stream, uint32_t col
 
 /* Gains as the thresholds take them. Scaling by a power of two commutes with the product's rounding. */
 INLINE __m256 scaled(float gain) {
-    return _mm256_set1_ps(gain * 0x1p24f);
+    return _mm256_set1_ps(gain * 0x1p16f);
 }
 
-/* Probabilities of eight values, times 2^24. */
+/* Probabilities of eight values, of a gain that is scaled times 2^16. */
 INLINE __m256 probability8(__m256 gain, __m256 v) {
     return _mm256_mul_ps(gain, abs_ps(v));
 }
@@ -44,29 +44,33 @@ INLINE __m256 probability8(__m256 gain, __m256 v) {
 /* Upper parts of the thresholds of eight probabilities. A NaN becomes negative, which packing turns into 0, as it turns
  * the 2^16 of certainty into 2^16 - 1. */
 INLINE __m256i upper8(__m256 p) {
-    return _mm256_srai_epi32(_mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(0x1p24f), p)), 8);
+    return _mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(0x1p16f), p));
 }
 
-/* Upper 16 bits of the thresholds of sixteen values. Returns lanes in which a probability exceeds 1. */
-INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi) {
-    const __m256 p0 = probability8(gain, v0), p1 = probability8(gain, v1), one = _mm256_set1_ps(0x1p24f);
+/* Upper 16 bits of the thresholds of sixteen values. Returns the largest of `top` and the probabilities, lane by lane. */
+INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi, __m256 top) {
+    const __m256 p0 = probability8(gain, v0), p1 = probability8(gain, v1);
     const __m256i h = _mm256_packus_epi32(upper8(p0), upper8(p1));
     _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(h, 0xd8));
-    return _mm256_or_ps(_mm256_cmp_ps(p0, one, _CMP_GT_OQ), _mm256_cmp_ps(p1, one, _CMP_GT_OQ));
+    return _mm256_max_ps(p0, _mm256_max_ps(p1, top)); /* the second operand survives a NaN */
 }
 
-/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns lanes in which a probability
- * exceeds 1. */
-INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi) {
+/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns the largest of `top` and the
+ * probabilities, lane by lane. */
+INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, __m256 top) {
     const __m256 gain = scaled(c);
-    __m256 over = _mm256_setzero_ps();
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
-        over = _mm256_or_ps(over, upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i));
+        top = upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i, top);
     if (i < n)
-        over = _mm256_or_ps(over, upper16(gain, load_upto(v + i, n - i),
-                                          n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(), hi + i));
-    return over;
+        top = upper16(gain, load_upto(v + i, n - i), n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(),
+                      hi + i, top);
+    return top;
+}
+
+/* Whether a probability exceeds 1. */
+INLINE int over_one(__m256 top) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(top, _mm256_set1_ps(0x1p16f), _CMP_GT_OQ));
 }
 
 /* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
@@ -142,6 +146,14 @@ INLINE uint64_t bits_at(const uint64_t *plane, size_t at) {
     return plane[word] >> shift | (plane[word + 1] << 1) << (63 - shift);
 }
 
+/* The same, but that only the first 57 of them are right. */
+enum { BITS_AT_BYTE = 57 };
+INLINE uint64_t bits_at_byte(const uint64_t *plane, size_t at) {
+    uint64_t bits;
+    memcpy(&bits, (const unsigned char *)plane + at / 8, sizeof bits);
+    return bits >> (at % 8);
+}
+
 INLINE uint64_t first_bits(uint64_t bits, size_t n) {
     return n < 64 ? bits & ((UINT64_C(1) << n) - 1) : bits;
 }
@@ -194,6 +206,25 @@ INLINE struct steps steps8(const struct device *d, __m256i dev0, __m256i dev1, _
 
 INLINE __m256 noise_factor(const struct device *d, __m256 xi) {
     return _mm256_fmadd_ps(d->ctoc, xi, _mm256_set1_ps(1.0f));
+}
+
+/* Broadcasts and blends: no shuffle. */
+INLINE __m256 gather8(const float *v, const uint32_t *at) {
+    const __m256 a = _mm256_blend_ps(_mm256_broadcast_ss(v + at[0]), _mm256_broadcast_ss(v + at[1]), 0x02);
+    const __m256 b = _mm256_blend_ps(_mm256_broadcast_ss(v + at[2]), _mm256_broadcast_ss(v + at[3]), 0x08);
+    const __m256 c = _mm256_blend_ps(_mm256_broadcast_ss(v + at[4]), _mm256_broadcast_ss(v + at[5]), 0x20);
+    const __m256 d = _mm256_blend_ps(_mm256_broadcast_ss(v + at[6]), _mm256_broadcast_ss(v + at[7]), 0x80);
+    return _mm256_blend_ps(_mm256_blend_ps(a, b, 0x0c), _mm256_blend_ps(c, d, 0xc0), 0xf0);
+}
+
+INLINE __m256d device1(const uint16_t *dev, uint32_t at) {
+    return _mm256_broadcast_sd((const double *)(const void *)(dev + 4 * (size_t)at));
+}
+
+INLINE __m256i devices4(const uint16_t *dev, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    const __m256d ab = _mm256_blend_pd(device1(dev, a), device1(dev, b), 0x2);
+    const __m256d cd = _mm256_blend_pd(device1(dev, c), device1(dev, d), 0x8);
+    return _mm256_castpd_si256(_mm256_blend_pd(ab, cd, 0xc));
 }
 
 /* ---- bytes of planes ---- */
