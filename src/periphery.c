@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The digital and converter side of a read: noise management, bound management, DAC, ADC.
- * A block is worked off in chunks whose converted inputs and outputs stay in the first-level cache. */
+ * A block is worked off in chunks whose converted inputs and outputs stay in the first-level cache. Where few columns
+ * fit there, they stay in the second-level cache: a product passes all weights for each chunk. */
 #include "tile.h"
 
 #include "rng.h"
@@ -9,7 +10,9 @@
 #include <float.h>
 #include <math.h>
 
-enum { CHUNK_FLOATS = 5200, CHUNK_UNIT = 6 };
+/* Floats of converted inputs and outputs in the first- and in the second-level cache; columns that are worth leaving
+ * the first for; columns that kernels take at once. */
+enum { CHUNK_FLOATS = 5200, CHUNK_FLOATS_L2 = 131072, CHUNK_COLUMNS = 48, CHUNK_UNIT = 6 };
 
 /* Up to so many outputs, the noise is drawn before the product: neither waits for the other. Whole groups beyond the
  * first take less time than parts. */
@@ -32,7 +35,8 @@ struct rpu_read rpu_read_backward(const struct rpu_tile *tile) {
 size_t rpu_read_chunk(const struct rpu_tile *t, size_t count) {
     if (count == 1)
         return 1;
-    const size_t fit = CHUNK_FLOATS / ((size_t)t->m + t->n);
+    const size_t column = (size_t)t->m + t->n, fit_l1 = CHUNK_FLOATS / column, fit_l2 = CHUNK_FLOATS_L2 / column;
+    const size_t least = fit_l2 < CHUNK_COLUMNS ? fit_l2 : CHUNK_COLUMNS, fit = fit_l1 > least ? fit_l1 : least;
     const size_t columns = fit >= CHUNK_UNIT ? fit / CHUNK_UNIT * CHUNK_UNIT : (fit > 0 ? fit : 1);
     return columns < count ? columns : count;
 }
@@ -236,6 +240,13 @@ static void read_chunk(struct reader *r, uint32_t column, size_t columns, const 
     }
 }
 
+/* The next chunk of `left` columns, of up to `most`: a rest that is too few columns for a product gets some more. */
+static size_t next_chunk(size_t left, size_t most) {
+    if (left <= most)
+        return left;
+    return left < most + CHUNK_UNIT && most > CHUNK_UNIT ? most - CHUNK_UNIT : most;
+}
+
 size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count) {
     struct read_work w;
     return divide_scratch(tile, count, NULL, &w);
@@ -260,8 +271,8 @@ void rpu_tile_read(const struct rpu_tile *tile, const struct rpu_read *read, con
     r.stage = &tile->stages[read->transposed];
     r.output = r.stage->output;
     r.output.stream = rpu_tile_stream(tile, read->purpose, where->image);
-    for (size_t c = 0; c < where->count; c += r.w.columns) {
-        const size_t columns = where->count - c < r.w.columns ? where->count - c : r.w.columns;
+    for (size_t c = 0, columns; c < where->count; c += columns) {
+        columns = next_chunk(where->count - c, r.w.columns);
         read_chunk(&r, where->column + (uint32_t)c, columns, in + c * ldin, ldin, out + c * ldout, ldout, counts);
     }
 }

@@ -94,7 +94,7 @@ void rpu_tile_row(const struct rpu_tile *tile, size_t row, float *weights);
 void rpu_tile_put(struct rpu_tile *tile, const float *weights, size_t ld);
 
 /** Columns that a read of `count` takes at a time: a multiple of what product kernels like, so many that converted
- * inputs and outputs stay in the first-level cache. */
+ *  inputs and outputs stay in the first-level cache, or where those are few, in the second-level cache. */
 size_t rpu_read_chunk(const struct rpu_tile *tile, size_t count);
 /** Bytes of scratch (64-byte aligned) that a read of up to `count` columns needs. */
 size_t rpu_read_scratch(const struct rpu_tile *tile, size_t count);

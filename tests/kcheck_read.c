@@ -140,6 +140,17 @@ static void product_sweep(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product_
         }
 }
 
+/* Numbers of columns about those that a variant takes at a time, with fewer and with more outputs. */
+static void product_blocks(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product_fn *run) {
+    static const size_t columns[] = {47, 48, 49, 50, 51, 52, 95, 96, 97, 98, 99, 100, 146, 193};
+    for (size_t k = 0; k < sizeof columns / sizeof columns[0]; k++)
+        for (unsigned v = 0; v < 8; v++) {
+            const struct product_case one = {
+                v & 1 ? 53 : 13, v & 2 ? 340 : 69, columns[k], KC_UNIFORM, v & 4 ? KC_SPECIAL : KC_UNIFORM, 0};
+            product(c, ref, sut, run, &one);
+        }
+}
+
 /* The shapes of LeNet in every cut and pattern, squares of odd sizes, a large one, every number of columns. */
 static void product_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product_fn *run) {
     static const size_t shapes[][3] = {{16, 26, 576},  {32, 401, 64},  {128, 513, 1}, {10, 129, 1}, {128, 513, 8},
@@ -165,6 +176,7 @@ static void product_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product
 void kcheck_forward(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     product_sweep(c, ref, sut, forward_case);
     product_shapes(c, ref, sut, forward_case);
+    product_blocks(c, ref, sut, forward_case);
 }
 
 void kcheck_backward(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {

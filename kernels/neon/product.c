@@ -85,10 +85,10 @@ static void forward_panels(size_t m, size_t n, size_t columns, const float *w, s
 
 /* ---- forward, many inputs: vectors run over inputs ----
  *
- * Eight partial sums are two vectors; a block of 4 outputs x 3 columns keeps 24 of them in registers. The smaller of
- * weights and inputs is read again and again, the larger one once. */
+ * Eight partial sums are two vectors; a block of 4 outputs x 3 columns keeps 24 of them in registers. Columns are taken
+ * some at a time, whose inputs stay in L2. Of these and the weights the smaller is read again and again, the larger once. */
 
-enum { DOT_ROWS = 4, DOT_COLUMNS = 3, SUMS = 8 };
+enum { DOT_ROWS = 4, DOT_COLUMNS = 3, DOT_MOST = 48, SUMS = 8 };
 
 struct product {
     size_t n;
@@ -210,16 +210,25 @@ static void dot_rows(size_t m, const struct product *q, size_t p, size_t end) {
         dot_row_block(1, q, i, p, end);
 }
 
+/* Columns [p, end), few enough to stay in L2. */
+static void dot_columns(size_t m, const struct product *q, size_t p, size_t end) {
+    if (m > end - p)
+        dot_rows(m, q, p, end);
+    else
+        for (; p < end; p += DOT_COLUMNS)
+            dot_rows(m, q, p, p + DOT_COLUMNS < end ? p + DOT_COLUMNS : end);
+}
+
 void K(forward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *x, size_t ldx, float *y,
                 size_t ldy, float *scratch) {
     const struct product q = {n, w, ldw, x, ldx, y, ldy};
     if (n <= RPU_FORWARD_SEQUENTIAL)
         forward_panels(m, n, columns, w, ldw, x, ldx, y, ldy, scratch);
-    else if (m > columns)
-        dot_rows(m, &q, 0, columns);
     else
-        for (size_t p = 0; p < columns; p += DOT_COLUMNS)
-            dot_rows(m, &q, p, p + DOT_COLUMNS < columns ? p + DOT_COLUMNS : columns);
+        for (size_t p = 0, end; p < columns; p = end) {
+            end = columns - p < DOT_MOST + DOT_COLUMNS ? columns : p + DOT_MOST;
+            dot_columns(m, &q, p, end);
+        }
 }
 
 /* ---- backward and outer: sums of scaled rows ----
