@@ -151,6 +151,20 @@ static void product_blocks(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product
         }
 }
 
+/* Arrays whose weights are many: the last row or some rows, whole vectors of inputs or some inputs, on their own. */
+static void product_large(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product_fn *run) {
+    static const size_t shapes[][3] = {{128, 1024, 12}, {129, 1061, 25}, {193, 697, 13}, {300, 449, 4},
+                                       {100, 1409, 3},  {70, 1999, 5},   {641, 257, 14}, {66, 2401, 49}};
+    static const enum kc_pattern patterns[] = {KC_UNIFORM, KC_SPARSE, KC_SPECIAL, KC_ZERO};
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (size_t p = 0; p < sizeof patterns / sizeof patterns[0]; p++) {
+            const struct product_case one = {shapes[k][0], shapes[k][1],
+                                             shapes[k][2], p == 2 ? KC_SPECIAL : KC_WIDE,
+                                             patterns[p],  (unsigned)(p % 3)};
+            product(c, ref, sut, run, &one);
+        }
+}
+
 /* The shapes of LeNet in every cut and pattern, squares of odd sizes, a large one, every number of columns. */
 static void product_shapes(struct kc *c, kc_any_fn *ref, kc_any_fn *sut, product_fn *run) {
     static const size_t shapes[][3] = {{16, 26, 576},  {32, 401, 64},  {128, 513, 1}, {10, 129, 1}, {128, 513, 8},
@@ -177,11 +191,13 @@ void kcheck_forward(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     product_sweep(c, ref, sut, forward_case);
     product_shapes(c, ref, sut, forward_case);
     product_blocks(c, ref, sut, forward_case);
+    product_large(c, ref, sut, forward_case);
 }
 
 void kcheck_backward(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     product_sweep(c, ref, sut, backward_case);
     product_shapes(c, ref, sut, backward_case);
+    product_large(c, ref, sut, backward_case);
 }
 
 /* ---- output stage ---- */

@@ -5,7 +5,8 @@
  * is summed in twelve registers. forward, many inputs: eight partial sums are the eight lanes; a tile of 4 outputs x 3
  * columns keeps twelve of them. backward, small arrays: the first tile again, with the weights as they are. backward, few
  * rows: those with d != 0 meet up to 96 inputs in registers. Many rows stream eight at a time through a result in the
- * first-level cache. */
+ * first-level cache; of large arrays with several columns they are taken as few at a time, and weights serve many
+ * columns. */
 #include "avx2.h"
 
 /* ---- register tiles of plain sums: forward with few inputs, backward of small arrays ----
@@ -389,7 +390,7 @@ struct few {
  * name for each sum: registers, where an array would live in memory. */
 #define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define SUM_PLACE(v) ((v) + 1 == vectors ? last : j + (v)*VEC)
-#define SUM_BEGIN(v) __m256 s##v = _mm256_setzero_ps();
+#define SUM_BEGIN(v) __m256 s##v = (v) < vectors && add ? _mm256_loadu_ps(z + SUM_PLACE(v)) : _mm256_setzero_ps();
 #define SUM_ADD(v)                                                                                                     \
     if ((v) < vectors)                                                                                                 \
         s##v = _mm256_fmadd_ps(_mm256_loadu_ps(row + SUM_PLACE(v)), e, s##v);
@@ -397,7 +398,7 @@ struct few {
     if ((v) < vectors)                                                                                                 \
         _mm256_storeu_ps(z + SUM_PLACE(v), s##v);
 
-INLINE void gather(const size_t vectors, const struct few *f, size_t j, size_t last, float *z) {
+INLINE void gather(const size_t vectors, const struct few *f, size_t j, size_t last, float *z, const int add) {
     const size_t count = f->count;
     EACH_SUM(SUM_BEGIN)
     for (size_t r = 0; r < count; r++) {
@@ -410,21 +411,14 @@ INLINE void gather(const size_t vectors, const struct few *f, size_t j, size_t l
 
 #define GATHER(V)                                                                                                      \
     static void gather_##V(const struct few *f, size_t j, size_t last, float *z) {                                     \
-        gather(V, f, j, last, z);                                                                                      \
+        gather(V, f, j, last, z, 0);                                                                                   \
+    }                                                                                                                  \
+    static void gather_add_##V(const struct few *f, size_t j, size_t last, float *z) {                                 \
+        gather(V, f, j, last, z, 1);                                                                                   \
     }
 
-GATHER(1)
-GATHER(2)
-GATHER(3)
-GATHER(4)
-GATHER(5)
-GATHER(6)
-GATHER(7)
-GATHER(8)
-GATHER(9)
-GATHER(10)
-GATHER(11)
-GATHER(12)
+#define EACH_WIDTH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+EACH_WIDTH(GATHER)
 
 typedef void gather_fn(const struct few *f, size_t j, size_t last, float *z);
 
@@ -442,24 +436,41 @@ static void list_rows(size_t m, const float *w, size_t ldw, const float *d, stru
     }
 }
 
-/* Up to FEW_ROWS rows, n > 8: strips of the weights stay in the first-level cache while some columns pass. */
+/* The n < 8 inputs from j on. */
+static void add_part(const struct few *f, size_t j, size_t n, float *z) {
+    __m256 s = load_part(z + j, n);
+    for (size_t r = 0; r < f->count; r++)
+        s = _mm256_fmadd_ps(load_part(f->row[r] + j, n), _mm256_broadcast_ss(f->value + r), s);
+    store_part(z + j, s, n);
+}
+
+/* Up to FEW_ROWS rows, n > 8: strips of the weights stay in the first-level cache while some columns pass. Where sums are
+ * added to those in z, no vector may overlap another: inputs behind the last whole one come on their own. */
 static void backward_few(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd,
-                         float *z, size_t ldz) {
-    static gather_fn *const gather[STRIP + 1] = {NULL,     gather_1, gather_2, gather_3, gather_4,  gather_5, gather_6,
-                                                 gather_7, gather_8, gather_9, gather_10, gather_11, gather_12};
+                         float *z, size_t ldz, int add) {
+#define NAME(V)     gather_##V,
+#define NAME_ADD(V) gather_add_##V,
+    static gather_fn *const begin[STRIP + 1] = {NULL, EACH_WIDTH(NAME)};
+    static gather_fn *const more[STRIP + 1] = {NULL, EACH_WIDTH(NAME_ADD)};
+#undef NAME
+#undef NAME_ADD
+    gather_fn *const *gather = add ? more : begin;
     enum { COLUMNS = 12 };
     struct few few[COLUMNS];
-    const size_t vectors = (n + VEC - 1) / VEC, strips = (vectors + STRIP - 1) / STRIP;
+    const size_t strip_end = add ? n / VEC * VEC : n, vectors = (strip_end + VEC - 1) / VEC;
+    const size_t strips = (vectors + STRIP - 1) / STRIP;
     const size_t width = (vectors + strips - 1) / strips * VEC;
     for (size_t p = 0; p < columns; p += COLUMNS) {
         const size_t part = columns - p < COLUMNS ? columns - p : COLUMNS;
         for (size_t c = 0; c < part; c++)
             list_rows(m, w, ldw, d + (p + c) * ldd, &few[c]);
-        for (size_t j = 0; j < n; j += width) {
-            const size_t end = n - j < width ? n : j + width;
+        for (size_t j = 0; j < strip_end; j += width) {
+            const size_t end = strip_end - j < width ? strip_end : j + width;
             for (size_t c = 0; c < part; c++)
                 gather[(end - j + VEC - 1) / VEC](&few[c], j, end - VEC, z + (p + c) * ldz);
         }
+        for (size_t c = 0; c < part && strip_end < n; c++)
+            add_part(&few[c], strip_end, n - strip_end, z + (p + c) * ldz);
     }
 }
 
@@ -520,6 +531,10 @@ static void backward_many(size_t n, size_t count, const float *const *row, const
         memset(z, 0, n * sizeof *z);
 }
 
+/* Where weights do not stay in the second-level cache from one column to the next, and columns enough to share them:
+ * crosspoints and columns. */
+enum { LARGE = 1 << 17, SEVERAL = 4 };
+
 void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw, const float *d, size_t ldd, float *z,
                  size_t ldz) {
     const float *row[ROWS];
@@ -529,7 +544,12 @@ void K(backward)(size_t m, size_t n, size_t columns, const float *w, size_t ldw,
         return;
     }
     if (m <= FEW_ROWS) {
-        backward_few(m, n, columns, w, ldw, d, ldd, z, ldz);
+        backward_few(m, n, columns, w, ldw, d, ldd, z, ldz, 0);
+        return;
+    }
+    if (columns >= SEVERAL && m * n >= LARGE) {
+        for (size_t i = 0; i < m; i += FEW_ROWS)
+            backward_few(m - i < FEW_ROWS ? m - i : FEW_ROWS, n, columns, w + i * ldw, ldw, d + i, ldd, z, ldz, i > 0);
         return;
     }
     for (size_t p = 0; p < columns; p++) {
