@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Crosspoints times columns that the oracle does for a check, if that is a column at least. */
-enum { CHECK_WORK = 1 << 24 };
 /* Where an image has more crosspoints times columns, the oracle's own kernels are not measured. */
 enum { GENERIC_MOST = 1 << 20 };
 
@@ -103,25 +101,11 @@ static struct stage *stage_for(const struct entry *e) {
 
 /* ---- amounts ---- */
 
-static struct amount read_amount(const struct entry *e, const struct inputs *in) {
-    const double m = in->m, n = in->n, columns = in->columns;
-    const int back = e->op == RPU_CYCLE_BACKWARD;
-    const double inputs = columns * (back ? m : n), outputs = columns * (back ? n : m);
-    const double products = back ? n * inputs_errors(in) : m * n * columns;
-    struct amount a = {.crosspoints = m * n * columns, .cold = e->cold};
-    a.flops = 2.0 * products + inputs * (FLOPS_CONVERTER + (back ? FLOPS_MANAGED : 0.0)) +
-              outputs * (FLOPS_GAUSSIAN + FLOPS_OUTPUT + back);
-    a.bytes = a.set = sizeof(float) * (m * n + inputs + outputs);
-    return a;
-}
-
-static struct amount update_amount(const struct entry *e, const struct inputs *in, double coincidences) {
-    const double m = in->m, n = in->n, columns = in->columns, crosspoint = 8.0 + 2.0 * sizeof(float);
-    const double hit = coincidences < m * n ? coincidences : m * n;
-    struct amount a = {.crosspoints = m * n * columns, .cold = e->cold, .writes = 1};
-    a.flops = coincidences * FLOPS_COINCIDENCE + columns * (m + n) * (1.0 + FLOPS_THRESHOLD);
-    a.bytes = hit * crosspoint + sizeof(float) * columns * (m + n);
-    a.set = m * n * (8.0 + sizeof(float)) + sizeof(float) * columns * (m + n);
+static struct amount amount_of(const struct entry *e, const struct array_work *w, double coincidences) {
+    const struct inputs *in = w->in;
+    const struct cycle_load load = {in->m, in->n, in->columns, inputs_errors(in), coincidences};
+    struct amount a = cycle_amount(e->op, &w->array->tiles[0]->params, &load);
+    a.cold = e->cold;
     return a;
 }
 
@@ -153,26 +137,18 @@ static enum rpu_status run_cold(void *context) {
 static void report(const struct entry *e, struct gb_state *state, const struct array_work *w, uint32_t checked) {
     const struct array_counts c = array_work_counts(w);
     const double images = w->image;
+    const struct amount a = amount_of(e, w, (double)c.updates.coincidences / images);
     char text[96], level[16];
-    struct amount a;
     if (e->op == RPU_CYCLE_UPDATE) {
         gb_counter(state, "row_pulses", (double)c.updates.row_pulses / images, GB_PLAIN);
         gb_counter(state, "column_pulses", (double)c.updates.column_pulses / images, GB_PLAIN);
         gb_counter(state, "coincidences", (double)c.updates.coincidences / images, GB_PLAIN);
-        a = update_amount(e, w->in, (double)c.updates.coincidences / images);
-    } else {
+    } else
         gb_counter(state, "rereads", (double)c.reads.rereads / images, GB_PLAIN);
-        a = read_amount(e, w->in);
-    }
-    machine_report(e->bench, state, &a, e->team, level);
+    machine_report(e->bench, state, &a, 1, e->team, level);
     snprintf(text, sizeof text, "%s; %s; checked: %u of %u columns", e->cold ? "cold" : "hot", level, checked,
              e->shape.columns);
     gb_label(state, text);
-}
-
-static uint32_t columns_to_check(const struct shape *s) {
-    const uint64_t columns = CHECK_WORK / ((uint64_t)s->out * s->in);
-    return columns < 1 ? 1 : columns < s->columns ? (uint32_t)columns : s->columns;
 }
 
 static void array_row(struct gb_state *state, void *user) {
@@ -187,12 +163,12 @@ static void array_row(struct gb_state *state, void *user) {
         return;
     }
     array_work_make(&w, e->op, s->array, &s->in[sparse ? SPARSE : DENSE], engine);
-    if (!e->checked && !array_work_check(&w, e->bench->oracle, columns_to_check(&e->shape)))
+    if (!e->checked && !array_work_check(&w, e->bench->oracle, shape_checked(&e->shape)))
         bench_fail(e->bench, state, "the result differs from the oracle's");
     else {
         e->checked = 1;
         rpu_sched_team(engine->sched, e->cold ? run_cold : run_hot, &l);
-        report(e, state, &w, columns_to_check(&e->shape));
+        report(e, state, &w, shape_checked(&e->shape));
     }
     array_work_free(&w);
 }
@@ -268,33 +244,32 @@ static int had(const struct shape *shapes, size_t n, const struct shape *s) {
 
 enum { SHAPES_MOST = 256 };
 
-int array_shapes(struct bench *b, void (*fn)(struct bench *b, const struct shape *shape)) {
+size_t array_shapes(const struct bench *b, struct shape **shapes) {
     static const char *const files[] = {"shapes_lenet.txt", "shapes_alexnet.txt", "shapes_square.txt"};
-    struct shape all[SHAPES_MOST];
+    struct shape *all = *shapes = room(SHAPES_MOST * sizeof *all);
     size_t n = 0;
     for (size_t f = 0; f < sizeof files / sizeof files[0]; f++) {
-        struct shape *shapes;
-        const size_t count = bench_shapes(b, files[f], &shapes);
+        struct shape *of;
+        const size_t count = bench_shapes(b, files[f], &of);
         for (size_t s = 0; s < count; s++)
-            if ((!b->quick || array_quick(&shapes[s])) && !had(all, n, &shapes[s]) && n < SHAPES_MOST) {
-                fn(b, &shapes[s]);
-                all[n++] = shapes[s];
-            }
-        free(shapes);
+            if ((!b->quick || array_quick(&of[s])) && !had(all, n, &of[s]) && n < SHAPES_MOST)
+                all[n++] = of[s];
+        free(of);
         if (count == 0)
             return 0;
     }
-    return 1;
-}
-
-static void add_teams(struct bench *b, const struct shape *shape) {
-    for (size_t t = 0; t < b->n_teams; t++)
-        add_shape(b, shape, b->teams[t]);
+    return n;
 }
 
 int array_register(struct bench *b) {
+    struct shape *shapes;
+    const size_t count = array_shapes(b, &shapes);
     b->arrays = room(sizeof *b->arrays);
-    return array_shapes(b, add_teams);
+    for (size_t s = 0; s < count; s++)
+        for (size_t t = 0; t < b->n_teams; t++)
+            add_shape(b, &shapes[s], b->teams[t]);
+    free(shapes);
+    return count > 0;
 }
 
 void array_free(struct bench *b) {

@@ -98,7 +98,7 @@ static void product_row(struct gb_state *state, void *user) {
         bench_fail(p->bench, state, "OpenBLAS gives other numbers than plain sums");
     else {
         run(p, state, y);
-        machine_report(p->bench, state, &a, p->team, level);
+        machine_report(p->bench, state, &a, 1, p->team, level);
         snprintf(text, sizeof text, "%s; %s; %s", p->cold ? "cold" : "hot", level, yardstick_layout(y));
         gb_label(state, text);
     }
@@ -159,7 +159,7 @@ static void words_row(struct gb_state *state, void *user) {
     else {
         gb_loop(state, words_run, w);
         gb_items(state, w->count / 4 * 4);
-        machine_report(w->bench, state, &a, 1, level);
+        machine_report(w->bench, state, &a, 1, 1, level);
         gb_label(state, "hot; philox4x32-10");
     }
     free(right);
@@ -188,8 +188,13 @@ static int add_words(struct bench *b) {
 #endif
 
 int baseline_register(struct bench *b) {
+    struct shape *shapes;
+    const size_t count = array_shapes(b, &shapes);
     b->baseline = room(sizeof *b->baseline);
-    return array_shapes(b, add_shape) && add_words(b);
+    for (size_t s = 0; s < count; s++)
+        add_shape(b, &shapes[s]);
+    free(shapes);
+    return count > 0 && add_words(b);
 }
 
 void baseline_free(struct bench *b) {

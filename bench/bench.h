@@ -29,11 +29,18 @@ double quantile(double *v, size_t n, double q);
 struct shape {
     char name[16];
     uint32_t out, in, columns;
+    uint32_t kernel, stride, padding;  /**< of a convolution; 0: none */
+    uint32_t pool_window, pool_stride; /**< of the pooling behind it; 0: none */
 };
 
-/** Reads a shape file: lines "name outputs inputs columns", # starts a comment. `*shapes` is malloc'd; returns their
+/** Reads a shape file: lines "name outputs inputs columns", of convolutions with "kernel stride padding", then
+ *  "window stride" of the pooling behind, where there is one; # starts a comment. `*shapes` is malloc'd; returns their
  *  number, 0 with a message on stderr when the file cannot be used. */
 size_t shapes_read(const char *path, struct shape **shapes);
+
+/** Columns that a check takes, the first: so many that the oracle, which is slow, does 2^24 crosspoints times columns,
+ *  but one at least. */
+uint32_t shape_checked(const struct shape *shape);
 
 /* ---- inputs.c ---- */
 
@@ -177,11 +184,15 @@ int training_make(struct training *t, const struct rpu_engine *engine, const str
 void training_free(struct training *t);
 /** gb_run_fn: n minibatches. */
 void training_run(void *training, uint64_t n);
+/** Trains on the next images, in minibatches: on `images` of them or, of a network whose steps are long, on fewer. */
+void training_some(struct training *t, uint32_t images);
 /** Trains on, with minibatches of 1, and keeps what the four arrays saw in the last LENET_IMAGES steps. */
 void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]);
-/** Whether some steps give the weights of the oracle. */
+/** Whether some steps give the weights of the oracle: ten of an image, or one of up to 16; of a network whose steps are
+ *  long, of fewer images. `*right` is the digest of the oracle's weights, 0 where they are not known yet; it holds for
+ *  a preset trained one image at a time, or in minibatches of 16 or more. */
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
-                   const char *preset, uint32_t batch);
+                   const char *preset, uint32_t batch, uint64_t *right);
 
 /* ---- slow.c: kernels that are slow on purpose ---- */
 
@@ -216,11 +227,12 @@ struct bench {
     struct bench_team *engines;
     void **kept; /**< what bench_keep gave */
     size_t n_kept;
-    const char *data;       /**< "digits" or a folder */
-    const char *shapes;     /**< folder of the shape files */
-    struct rpu_dataset set; /**< loaded at first use */
-    const char *slow;       /**< a kernel that is slowed down in all engines but the oracle, or null */
-    int no_data;            /**< 1: that failed */
+    const char *data;         /**< "digits" or a folder */
+    const char *shapes;       /**< folder of the shape files */
+    struct rpu_dataset set;   /**< loaded at first use */
+    const char *slow;         /**< a kernel that is slowed down in all engines but the oracle, or null */
+    int no_data;              /**< 1: that failed */
+    struct rpu_images random; /**< made at first use */
     struct inputs trained[LENET_ARRAYS];
     int have_trained;
     struct kernel_bench *kernels;
@@ -233,10 +245,16 @@ struct bench {
 extern const struct shape lenet_shapes[LENET_ARRAYS];
 /** Training images, or null when they cannot be had. */
 const struct rpu_images *bench_images(struct bench *b);
+/** Images of random pixels and labels, all of one size. */
+const struct rpu_images *bench_random_images(struct bench *b, uint32_t height, uint32_t width, uint32_t channels);
 /** What the arrays see after some hundred images of training at BL = 1 with UM; null when it cannot be had. */
 const struct inputs *bench_trained(struct bench *b);
 /** A check that failed: ends the benchmark and, in the end, the program with exit code 1. */
 void bench_fail(struct bench *b, struct gb_state *state, const char *what);
+
+/** Rates of a minibatch and its share of the roof as counters, from the statistics of the loop alone and the last
+ *  minibatch's errors; the label, whose parts are cache state and level. After the loop. */
+void training_report(struct bench *b, struct gb_state *state, const struct training *t, int team, const char *more);
 
 /** Zeroed memory that lives until the end: the users of registered benchmarks. */
 void *bench_keep(struct bench *b, size_t bytes);
@@ -249,8 +267,8 @@ int bench_next_team(const struct bench *b, int team);
 /** The shapes of a file of the folder of shapes; 0 with a message when it cannot be used. */
 size_t bench_shapes(const struct bench *b, const char *file, struct shape **shapes);
 
-/** Calls a function for every shape of an array that is to be measured; 0 as bench_shapes. */
-int array_shapes(struct bench *b, void (*fn)(struct bench *b, const struct shape *shape));
+/** Every shape of an array that is to be measured, once; `*shapes` is malloc'd. 0 as bench_shapes. */
+size_t array_shapes(const struct bench *b, struct shape **shapes);
 /** Whether a shape belongs to the quick choice, and the length of rows of numbers that does. */
 int array_quick(const struct shape *shape);
 enum { QUICK_LENGTH = 3072 };

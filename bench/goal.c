@@ -19,8 +19,10 @@
 #define BATCH      3e-4 /* seconds of a batch */
 #define STEP_BATCH 5e-3 /* the same, of training steps */
 
-const struct shape lenet_shapes[LENET_ARRAYS] = {
-    {"K1", 16, 26, 576}, {"K2", 32, 401, 64}, {"W3", 128, 513, 1}, {"W4", 10, 129, 1}};
+const struct shape lenet_shapes[LENET_ARRAYS] = {{.name = "K1", .out = 16, .in = 26, .columns = 576},
+                                                 {.name = "K2", .out = 32, .in = 401, .columns = 64},
+                                                 {.name = "W3", .out = 128, .in = 513, .columns = 1},
+                                                 {.name = "W4", .out = 10, .in = 129, .columns = 1}};
 
 static const char *const cycle_names[CYCLES] = {"forward", "backward", "update"};
 
@@ -301,6 +303,7 @@ static void step_row(struct gb_state *state, void *user) {
     struct training training = {0};
     struct twelve *t;
     struct between *between = NULL;
+    uint64_t right = 0;
     if (!trained || !images) {
         bench_fail(g->bench, state, "no training images");
         return;
@@ -310,7 +313,7 @@ static void step_row(struct gb_state *state, void *user) {
     t = twelve_make(in);
     if (!t)
         bench_fail(g->bench, state, "OpenBLAS gives other numbers than plain sums");
-    else if (!training_check(g->bench->oracle, g->bench->engine, images, preset, 1))
+    else if (!training_check(g->bench->oracle, g->bench->engine, images, preset, 1, &right))
         bench_fail(g->bench, state, "the weights differ from the oracle's");
     else if (!training_make(&training, g->bench->engine, images, preset, 1) ||
              !(between = between_make(g->bench->engine, images, preset)))
@@ -512,7 +515,7 @@ static void add_squares(struct bench *b) {
     for (uint32_t side = 512; side <= 4096; side *= 2)
         for (int op = RPU_CYCLE_FORWARD; op <= RPU_CYCLE_BACKWARD; op++)
             add_array(b,
-                      (struct goal){.shape = {"square", side, side, 1},
+                      (struct goal){.shape = {.name = "square", .out = side, .in = side, .columns = 1},
                                     .op = (enum rpu_cycle)op,
                                     .bl = 1,
                                     .um = 1,
@@ -521,7 +524,8 @@ static void add_squares(struct bench *b) {
 }
 
 static void add_dense_updates(struct bench *b) {
-    const struct shape middle = {"dense", 1024, 1024, 1}, large = {"dense", 4096, 4096, 1};
+    const struct shape middle = {.name = "dense", .out = 1024, .in = 1024, .columns = 1},
+                       large = {.name = "dense", .out = 4096, .in = 4096, .columns = 1};
     const enum rpu_cycle op = RPU_CYCLE_UPDATE;
     add_array(b, (struct goal){.shape = middle, .op = op, .bl = 1, .um = 1, .goal = 1.5}, "update");
     add_array(b, (struct goal){.shape = middle, .op = op, .recipe = RECIPE_STRONG, .bl = 1, .um = 1, .goal = 1.5},

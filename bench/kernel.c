@@ -2,8 +2,8 @@
 /* Every variant of every kernel alone, hot, over the shape files:
  *   kernel/<operation>/<variant>/<out>x<in>/cols:<n>/team:1/hot
  * Kernels that work on a row of numbers take the lengths of shapes_vector.txt; those of arrays the shapes of LeNet's
- * and square ones; those of images the images around LeNet's convolutions: 5 x 5 windows on the way in, 2 x 2 pooling
- * on the way out. Each is compared with the generic variant, bit for bit, before it is timed. */
+ * and AlexNet's, and square ones; those of images the images around these networks' convolutions: windows on the way
+ * in, pooling on the way out. Each is compared with the generic variant, bit for bit, before it is timed. */
 #include "amount.h"
 #include "bench.h"
 #include "machine.h"
@@ -16,6 +16,7 @@
 /* A kernel with its inputs and outputs. */
 struct work {
     const struct rpu_kernels *k;
+    const struct shape *shape;
     struct inputs in;
     struct rpu_stream stream, ties;
     float *w;
@@ -35,7 +36,7 @@ struct work {
 };
 
 /* Which shapes a kernel takes. */
-enum takes { ROWS, ARRAYS, IMAGES };
+enum takes { ROWS, ARRAYS, WINDOWS, POOLINGS };
 
 struct operation {
     const char *name;
@@ -412,10 +413,13 @@ static double amount_outer(const struct work *w, struct amount *a) {
 
 /* ---- images: the windows before a convolution array, the pooling behind it ---- */
 
-enum { WINDOW = 5, POOL = 2 };
-
 static uint32_t side_of(const struct inputs *in) {
     return (uint32_t)sqrt((double)in->columns);
+}
+
+/* Inputs but for the bias. */
+static uint32_t elements_of(const struct work *w) {
+    return w->conv.kernel * w->conv.kernel * w->conv.channels;
 }
 
 static size_t image_of(const struct work *w) {
@@ -431,8 +435,11 @@ static float *random_values(size_t count) {
 }
 
 static void make_conv(struct work *w) {
-    const uint32_t side = side_of(&w->in), in = side + WINDOW - 1, channels = (w->in.n - 1) / (WINDOW * WINDOW);
-    w->conv = (struct rpu_conv_shape){in, in, channels, WINDOW, 1, 0, side, side, 1};
+    const struct shape *s = w->shape;
+    const uint32_t side = side_of(&w->in), in = (side - 1) * s->stride + s->kernel - 2 * s->padding;
+    const uint32_t window = s->kernel * s->kernel;
+    w->conv =
+        (struct rpu_conv_shape){in, in, s->in / window, s->kernel, s->stride, s->padding, side, side, s->in % window};
 }
 
 static void make_im2col(struct work *w) {
@@ -455,7 +462,7 @@ static void run_col2im(struct work *w) {
 }
 
 static double window_amount(const struct work *w, struct amount *a, double flops) {
-    const double elements = (double)w->in.columns * (w->in.n - 1);
+    const double elements = (double)w->in.columns * elements_of(w);
     a->flops = flops * elements;
     a->bytes = a->set = sizeof(float) * (elements + (double)image_of(w));
     return elements;
@@ -474,8 +481,9 @@ static size_t pooled(const struct work *w) {
 }
 
 static void make_pool(struct work *w) {
-    const uint32_t side = side_of(&w->in);
-    w->pool = (struct rpu_pool_shape){side, side, w->in.m, POOL, POOL, side / POOL, side / POOL};
+    const uint32_t side = side_of(&w->in), window = w->shape->pool_window, stride = w->shape->pool_stride;
+    const uint32_t out = (side - window) / stride + 1;
+    w->pool = (struct rpu_pool_shape){side, side, w->in.m, window, stride, out, out};
     w->values = random_values((size_t)side * side * w->in.m);
     w->where = room(pooled(w));
 }
@@ -496,7 +504,7 @@ static void make_unpool(struct work *w) {
     make_pool(w);
     make_out(w, size * sizeof(float));
     for (size_t i = 0; i < pooled(w); i++)
-        w->where[i] = (uint8_t)(4.0 * random_unit(&rng));
+        w->where[i] = (uint8_t)(w->pool.window * w->pool.window * random_unit(&rng));
 }
 
 static void run_unpool(struct work *w) {
@@ -511,7 +519,7 @@ static double pool_amount(const struct work *w, struct amount *a, double flops) 
 }
 
 static double amount_maxpool(const struct work *w, struct amount *a) {
-    return pool_amount(w, a, POOL * POOL - 1);
+    return pool_amount(w, a, w->pool.window * w->pool.window - 1);
 }
 
 static double amount_unpool(const struct work *w, struct amount *a) {
@@ -539,10 +547,10 @@ static const struct operation operations[] = {
     {"pulse_draw", ARRAYS, make_pulse_draw, run_pulse_draw, amount_pulse_draw, NULL},
     {"pulse_apply", ARRAYS, make_pulse_apply, run_pulse_apply, amount_pulse_apply, NULL},
     {"outer", ARRAYS, make_outer, run_outer, amount_outer, NULL},
-    {"im2col", IMAGES, make_im2col, run_im2col, amount_im2col, NULL},
-    {"col2im", IMAGES, make_col2im, run_col2im, amount_col2im, NULL},
-    {"maxpool", IMAGES, make_maxpool, run_maxpool, amount_maxpool, NULL},
-    {"unpool", IMAGES, make_unpool, run_unpool, amount_unpool, NULL},
+    {"im2col", WINDOWS, make_im2col, run_im2col, amount_im2col, NULL},
+    {"col2im", WINDOWS, make_col2im, run_col2im, amount_col2im, NULL},
+    {"maxpool", POOLINGS, make_maxpool, run_maxpool, amount_maxpool, NULL},
+    {"unpool", POOLINGS, make_unpool, run_unpool, amount_unpool, NULL},
 };
 
 /* ---- making and checking ---- */
@@ -565,13 +573,16 @@ static void free_work(struct work *w) {
 }
 
 static int make_work(struct work *w, const struct entry *e, const struct rpu_engine *engine) {
-    *w = (struct work){.k = &engine->table.k, .stream = {{1, 2}, {0, 3, 4, 5}}, .ties = {{6, 7}, {0, 3, 4, 5}}};
+    *w = (struct work){
+        .k = &engine->table.k, .shape = &e->shape, .stream = {{1, 2}, {0, 3, 4, 5}}, .ties = {{6, 7}, {0, 3, 4, 5}}};
     inputs_make(&w->in, &e->shape, e->shape.columns > 1 ? INPUTS_POOLED : INPUTS_DENSE, 1);
     if (strncmp(e->operation->name, "pulse_", 6) == 0) {
         struct rpu_tile_params params;
         params_make(&params, 1, 1);
-        if (!cycle_make(&w->cycle, engine, &params, RPU_CYCLE_UPDATE, &w->in, 0.01f))
+        /* devices are the same whoever draws them, and the oracle takes long */
+        if (!cycle_make(&w->cycle, e->bench->engine, &params, RPU_CYCLE_UPDATE, &w->in, 0.01f))
             return 0;
+        w->cycle.tile->k = w->k;
     }
     e->operation->make(w);
     return 1;
@@ -581,9 +592,16 @@ static const void *output_of(const struct work *w) {
     return w->cycle.tile ? w->result : w->out;
 }
 
+/* Columns of a check. */
+static uint32_t checked(const struct entry *e) {
+    return e->operation->takes == ARRAYS ? shape_checked(&e->shape) : e->shape.columns;
+}
+
 static int same_after_a_call(const struct entry *e, struct work *right, struct work *w) {
+    right->in.columns = w->in.columns = checked(e);
     e->operation->run(right);
     e->operation->run(w);
+    right->in.columns = w->in.columns = e->shape.columns;
     return right->returned == w->returned && memcmp(output_of(right), output_of(w), w->out_bytes) == 0;
 }
 
@@ -605,6 +623,8 @@ static int ready(struct entry *e) {
         w->stage.steps = right.stage.steps = steps;
         good = good && same_after_a_call(e, &right, w);
         free_work(&right);
+        w->cycle.image = 0;
+        w->cycle.updates = (struct rpu_update_counts){0, 0, 0, 0};
     }
     if (good && e->operation->settle)
         e->operation->settle(w);
@@ -632,17 +652,20 @@ static void kernel_row(struct gb_state *state, void *user) {
     struct entry *e = user;
     struct loop l = {&e->all->work, e->operation->run};
     struct amount amount = {.flops = 0.0};
-    char level[16], text[32];
+    char level[16], text[96];
+    int at;
     if (!ready(e)) {
         bench_fail(e->bench, state, "the result differs from the oracle's");
         return;
     }
     gb_loop(state, loop_run, &l);
     gb_items(state, e->operation->amount(l.work, &amount));
-    if (l.work->cycle.tile)
+    if (l.work->cycle.updates.coincidences > 0)
         gb_counter(state, "coincidences", (double)l.work->cycle.updates.coincidences / l.work->cycle.image, GB_PLAIN);
-    machine_report(e->bench, state, &amount, 1, level);
-    snprintf(text, sizeof text, "hot; %s", level);
+    machine_report(e->bench, state, &amount, 1, 1, level);
+    at = snprintf(text, sizeof text, "hot; %s", level);
+    if (e->operation->takes == ARRAYS)
+        snprintf(text + at, sizeof text - (size_t)at, "; checked: %u of %u columns", checked(e), e->shape.columns);
     gb_label(state, text);
 }
 
@@ -673,22 +696,24 @@ static int quick(const struct operation *o, const struct shape *s) {
     return o->takes == ROWS ? s->in == QUICK_LENGTH : strcmp(s->name, "K2") == 0;
 }
 
-static int add_file(struct bench *b, const char *file, enum takes takes) {
-    struct shape *shapes;
-    const size_t count = bench_shapes(b, file, &shapes);
-    for (size_t o = 0; o < sizeof operations / sizeof operations[0]; o++)
-        for (size_t s = 0; s < count && operations[o].takes == takes; s++)
-            for (size_t v = 0; v < b->n_isas; v++)
-                if ((takes != IMAGES || shapes[s].columns > 1) && (!b->quick || quick(&operations[o], &shapes[s])))
-                    add(b, &operations[o], bench_engine(b, b->isas[v], 1), &shapes[s]);
-    free(shapes);
-    return count > 0;
+static int fits(const struct operation *o, const struct shape *s) {
+    return o->takes == WINDOWS ? s->kernel > 0 : o->takes == POOLINGS ? s->pool_window > 0 : 1;
 }
 
 int kernel_register(struct bench *b) {
+    struct shape *shapes[2]; /* of arrays; of rows of numbers */
+    const size_t counts[] = {array_shapes(b, &shapes[0]), bench_shapes(b, "shapes_vector.txt", &shapes[1])};
     b->kernels = room(sizeof *b->kernels);
-    return add_file(b, "shapes_vector.txt", ROWS) && add_file(b, "shapes_lenet.txt", ARRAYS) &&
-           add_file(b, "shapes_lenet.txt", IMAGES) && add_file(b, "shapes_square.txt", ARRAYS);
+    for (size_t o = 0; o < sizeof operations / sizeof operations[0]; o++) {
+        const int rows = operations[o].takes == ROWS;
+        for (size_t s = 0; s < counts[rows]; s++)
+            for (size_t v = 0; v < b->n_isas; v++)
+                if (fits(&operations[o], &shapes[rows][s]) && (!b->quick || quick(&operations[o], &shapes[rows][s])))
+                    add(b, &operations[o], bench_engine(b, b->isas[v], 1), &shapes[rows][s]);
+    }
+    free(shapes[0]);
+    free(shapes[1]);
+    return counts[0] > 0 && counts[1] > 0;
 }
 
 void kernel_free(struct bench *b) {

@@ -344,28 +344,45 @@ static double bandwidth_of(struct bench *b, enum machine_what what, double set, 
     return set / seconds;
 }
 
-void machine_report(struct bench *b, struct gb_state *state, const struct amount *a, int team, char level[16]) {
-    const struct machine *m = machine_of(b);
+/* Level that most of the traffic comes from. */
+static size_t level_at(const struct machine *m, const struct amount *a, int team) {
+    return a->cold ? m->n_levels - 1 : level_of(m, a->set, team);
+}
+
+/* Seconds at the roof. */
+static double least_seconds(struct bench *b, const struct amount *a, int team) {
     const enum machine_what what = a->writes ? MACHINE_UPDATE : MACHINE_READ;
-    const size_t memory = m->n_levels - 1, at = a->cold ? memory : level_of(m, a->set, team);
-    const double bandwidth = a->cold ? machine_limit(b, what, memory, team) : bandwidth_of(b, what, a->set, team);
+    const double moving = a->bytes / (a->cold ? machine_limit(b, what, machine_of(b)->n_levels - 1, team)
+                                              : bandwidth_of(b, what, a->set, team));
+    const double computing = a->flops > 0 ? a->flops / machine_limit(b, MACHINE_FMA, 0, team) : 0.0;
+    return moving > computing ? moving : computing;
+}
+
+void machine_report(struct bench *b, struct gb_state *state, const struct amount *a, size_t count, int team,
+                    char level[16]) {
+    const struct machine *m = machine_of(b);
     const unsigned rate = GB_EACH_ITERATION | GB_RATE;
-    double roof = bandwidth, done = a->bytes;
-    snprintf(level, 16, "%s", m->levels[at].name);
-    if (a->crosspoints > 0)
-        gb_counter(state, "crosspoints_per_second", a->crosspoints, rate);
-    gb_bytes(state, a->bytes);
-    if (a->flops > 0) {
-        const double peak = machine_limit(b, MACHINE_FMA, 0, team), intensity = a->flops / a->bytes;
-        roof = intensity * bandwidth < peak ? intensity * bandwidth : peak;
-        done = a->flops;
-        gb_counter(state, "flops_per_second", a->flops, rate);
-        gb_counter(state, "flops_per_byte", intensity, GB_PLAIN);
-        gb_counter(state, "roof_flops_per_second", roof, GB_PLAIN);
+    struct amount sum = {.set = 0.0};
+    double seconds = 0.0;
+    for (size_t k = 0; k < count; k++) {
+        sum.crosspoints += a[k].crosspoints;
+        sum.flops += a[k].flops;
+        sum.bytes += a[k].bytes;
+        sum.set = a[k].set > sum.set ? a[k].set : sum.set;
+        seconds += least_seconds(b, &a[k], team);
+    }
+    snprintf(level, 16, "%s", m->levels[level_at(m, a, team)].name);
+    if (sum.crosspoints > 0)
+        gb_counter(state, "crosspoints_per_second", sum.crosspoints, rate);
+    gb_bytes(state, sum.bytes);
+    if (sum.flops > 0) {
+        gb_counter(state, "flops_per_second", sum.flops, rate);
+        gb_counter(state, "flops_per_byte", sum.flops / sum.bytes, GB_PLAIN);
+        gb_counter(state, "roof_flops_per_second", sum.flops / seconds, GB_PLAIN);
     } else
-        gb_counter(state, "roof_bytes_per_second", roof, GB_PLAIN);
-    gb_counter(state, "percent_of_roof", 100.0 * done / roof, rate);
-    gb_counter(state, "working_set", a->set, GB_PLAIN);
+        gb_counter(state, "roof_bytes_per_second", sum.bytes / seconds, GB_PLAIN);
+    gb_counter(state, "percent_of_roof", 100.0 * seconds, rate);
+    gb_counter(state, "working_set", sum.set, GB_PLAIN);
 }
 
 /* ---- the rows ---- */
@@ -385,12 +402,14 @@ static void machine_row(struct gb_state *state, void *user) {
     make_crew(&c, r->bench, r->what, r->level, r->team);
     c.state = state;
     rpu_sched_team(c.sched, measure_row, &c);
+    const double done = (double)c.passes * worth(&c);
+    gb_counter(state, "percent_of_roof", 100.0 * done / best, GB_EACH_ITERATION | GB_RATE);
     if (r->what == MACHINE_FMA) {
-        gb_counter(state, "flops_per_second", (double)c.passes * worth(&c), GB_EACH_ITERATION | GB_RATE);
+        gb_counter(state, "flops_per_second", done, GB_EACH_ITERATION | GB_RATE);
         gb_counter(state, "best_flops_per_second", best, GB_PLAIN);
-        gb_label(state, "registers");
+        gb_label(state, "hot; registers");
     } else {
-        gb_bytes(state, (double)c.passes * worth(&c));
+        gb_bytes(state, done);
         gb_counter(state, "best_bytes_per_second", best, GB_PLAIN);
         snprintf(text, sizeof text, "%s; %zu KiB each thread", c.flush ? "cold" : "hot",
                  c.floats * sizeof(float) * (size_t)buffers_used(c.what) / 1024);

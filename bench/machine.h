@@ -53,8 +53,10 @@ struct amount {
     int cold;           /**< 1: everything comes from memory */
 };
 
-/** Rates, intensity, roof and share of it as counters; the name of the level into `level`. After the loop. */
-void machine_report(struct bench *b, struct gb_state *state, const struct amount *a, int team, char level[16]);
+/** Rates, intensity, roof and share of it as counters, of an iteration that is `count` such works one after the other;
+ *  the name of the level of the first into `level`. After the loop. */
+void machine_report(struct bench *b, struct gb_state *state, const struct amount *a, size_t count, int team,
+                    char level[16]);
 
 /** Takes memory out of all caches. */
 void machine_flush(const void *memory, size_t bytes);

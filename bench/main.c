@@ -19,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TRAINING_IMAGES = 8000, WARM_UP = 400 }; /* no benchmark trains on an image twice */
+enum { TRAINING_IMAGES = 8000, WARM_UP = 400 }; /* no benchmark trains on one of these twice */
+enum { RANDOM_IMAGES = 64 };
 
 const struct rpu_images *bench_images(struct bench *b) {
     struct rpu_error err = {0};
@@ -33,6 +34,23 @@ const struct rpu_images *bench_images(struct bench *b) {
         fprintf(stderr, "rpubench-bench: --data: %s\n", err.message);
     b->no_data = status != RPU_OK;
     return status == RPU_OK ? &b->set.train : NULL;
+}
+
+const struct rpu_images *bench_random_images(struct bench *b, uint32_t height, uint32_t width, uint32_t channels) {
+    struct rpu_images *r = &b->random;
+    const size_t size = (size_t)height * width * channels;
+    uint64_t rng = 1;
+    if (r->height != height || r->width != width || r->channels != channels) {
+        rpu_images_free(r);
+        *r = (struct rpu_images){RANDOM_IMAGES, height, width, channels, UINT8_MAX + 1, NULL, NULL};
+        r->pixels = room(RANDOM_IMAGES * size);
+        r->labels = room(RANDOM_IMAGES);
+        for (size_t i = 0; i < RANDOM_IMAGES * size; i++)
+            r->pixels[i] = (uint8_t)(256.0 * random_unit(&rng));
+        for (size_t i = 0; i < RANDOM_IMAGES; i++)
+            r->labels[i] = (uint8_t)(256.0 * random_unit(&rng));
+    }
+    return r;
 }
 
 const struct inputs *bench_trained(struct bench *b) {
@@ -143,6 +161,7 @@ static void clean_up(struct bench *b) {
     for (size_t a = 0; a < LENET_ARRAYS; a++)
         inputs_free(&b->trained[a]);
     rpu_dataset_free(&b->set);
+    rpu_images_free(&b->random);
     rpu_engine_destroy(b->autovec);
     rpu_engine_destroy(b->oracle);
     rpu_engine_destroy(b->engine);

@@ -75,9 +75,10 @@ static void report(const struct entry *e, struct gb_state *state, struct workloa
         gb_counter(state, "seconds_to_2_percent", w->goal_seconds, GB_PLAIN);
     }
     if (digest == digest_expected)
-        snprintf(text, sizeof text, "digest %016" PRIx64 " PASS", digest);
+        snprintf(text, sizeof text, "hot; in training; digest %016" PRIx64 " PASS", digest);
     else
-        snprintf(text, sizeof text, "digest %016" PRIx64 ", expected %016" PRIx64 ": FAIL", digest, digest_expected);
+        snprintf(text, sizeof text, "hot; in training; digest %016" PRIx64 ", expected %016" PRIx64 ": FAIL", digest,
+                 digest_expected);
     gb_label(state, text);
     if (digest != digest_expected)
         bench_fail(e->bench, state, text);

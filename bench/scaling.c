@@ -174,7 +174,8 @@ struct loop {
 
 static enum rpu_status run(void *context) {
     const struct loop *l = context;
-    training_run(l->training, WARM_UP / l->training->batch + 1);
+    training_some(l->training, WARM_UP);
+    rpu_network_clear_stats(l->training->network);
     gb_loop(l->state, training_run, l->training);
     return RPU_OK;
 }
@@ -195,10 +196,8 @@ static void predict(struct gb_state *state, const struct timed *one, const struc
 
 static void report(struct gb_state *state, const struct entry *e, const struct timed *one, const struct timed *all) {
     const double team = e->team, speedup = one->seconds / all->seconds;
-    gb_counter(state, "images_per_second", e->batch, GB_EACH_ITERATION | GB_RATE);
     gb_counter(state, "speedup", speedup, GB_PLAIN);
     gb_counter(state, "percent_efficiency", 100.0 * speedup / team, GB_PLAIN);
-    gb_label(state, e->last && !e->weak ? "hot; in training; predicted_*: a prediction" : "hot; in training");
     if (e->weak)
         return;
     const double wait = seconds_of_wait(e->bench, e->team);
@@ -221,9 +220,10 @@ static void scaling_row(struct gb_state *state, void *user) {
     const struct timed *one, *all;
     struct training training = {0};
     struct loop l = {state, &training};
+    uint64_t right = 0;
     if (!images)
         bench_fail(e->bench, state, "no training images");
-    else if (!e->checked && !training_check(e->bench->oracle, engine, images, "lenet-rpu", e->batch))
+    else if (!e->checked && !training_check(e->bench->oracle, engine, images, "lenet-rpu", e->batch, &right))
         bench_fail(e->bench, state, "the weights differ from the oracle's");
     else if (!(one = time_of(e->bench, e->weak ? e->batch / (uint32_t)e->team : e->batch, 1)) ||
              !(all = time_of(e->bench, e->batch, e->team)) ||
@@ -233,6 +233,7 @@ static void scaling_row(struct gb_state *state, void *user) {
         e->checked = 1;
         rpu_sched_team(engine->sched, run, &l);
         report(state, e, one, all);
+        training_report(e->bench, state, &training, e->team, e->last && !e->weak ? "; predicted_*: a prediction" : "");
     }
     training_free(&training);
 }
@@ -250,7 +251,7 @@ static void wait_row(struct gb_state *state, void *user) {
     c.state = state;
     rpu_sched_team(c.sched, run_chain, &c);
     gb_counter(state, "wait_ns", 1e9 * seconds_of_wait(e->bench, e->team), GB_PLAIN);
-    gb_label(state, "a list of 16 entries, one after the other, whose items are busy for 2 us");
+    gb_label(state, "hot; a list of 16 entries, one after the other, whose items are busy for 2 us");
 }
 
 /* ---- the list ---- */

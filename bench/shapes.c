@@ -5,14 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SHAPES = 64 };
+enum { MAX_SHAPES = 64, CHECK_WORK = 1 << 24 };
 
+/* 1: a shape; 0: an empty line; -1: anything else. */
 static int parse(char *line, struct shape *s) {
     line[strcspn(line, "#\r\n")] = '\0';
     if (line[strspn(line, " \t")] == '\0')
         return 0;
-    return sscanf(line, "%15s %u %u %u", s->name, &s->out, &s->in, &s->columns) == 4 && s->out > 0 && s->in > 0 &&
-                   s->columns > 0
+    *s = (struct shape){.name = ""};
+    const int found = sscanf(line, "%15s %u %u %u %u %u %u %u %u", s->name, &s->out, &s->in, &s->columns, &s->kernel,
+                             &s->stride, &s->padding, &s->pool_window, &s->pool_stride);
+    const int array = s->out > 0 && s->in > 0 && s->columns > 0, conv = s->kernel > 0 && s->stride > 0;
+    return array && (found == 4 || (conv && (found == 7 || (found == 9 && s->pool_window > 0 && s->pool_stride > 0))))
                ? 1
                : -1;
 }
@@ -27,7 +31,10 @@ size_t shapes_read(const char *path, struct shape **shapes) {
     for (long number = 1; file && count < MAX_SHAPES && fgets(line, sizeof line, file); number++) {
         const int found = parse(line, &(*shapes)[count]);
         if (found < 0) {
-            fprintf(stderr, "rpubench-bench: %s:%ld: expected 'name outputs inputs columns'\n", path, number);
+            fprintf(stderr,
+                    "rpubench-bench: %s:%ld: expected 'name outputs inputs columns [kernel stride padding [window "
+                    "stride]]'\n",
+                    path, number);
             count = 0;
             break;
         }
@@ -36,4 +43,9 @@ size_t shapes_read(const char *path, struct shape **shapes) {
     if (file)
         fclose(file);
     return count;
+}
+
+uint32_t shape_checked(const struct shape *s) {
+    const uint64_t columns = CHECK_WORK / ((uint64_t)s->out * s->in);
+    return columns < 1 ? 1 : columns < s->columns ? (uint32_t)columns : s->columns;
 }

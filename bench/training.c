@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The network of the paper in training: real inputs and errors, and the whole step. */
+#include "amount.h"
+#include "array.h"
 #include "bench.h"
-
 #include "network_inside.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CHECK_MOST = 16 }; /* images of a check */
+#define SOME_WORK 2.6e9   /* crosspoints times columns of training_some: two images of AlexNet */
 
 int training_make(struct training *t, const struct rpu_engine *engine, const struct rpu_images *images,
                   const char *preset, uint32_t batch) {
@@ -45,6 +48,27 @@ void training_run(void *training, uint64_t n) {
         train(t, t->batch);
 }
 
+/* Crosspoints times columns of an image. */
+static double work_of(const struct rpu_network *network) {
+    double work = 0.0;
+    for (size_t a = 0; a < rpu_network_array_count(network); a++) {
+        struct rpu_array_info info;
+        rpu_network_array_info(network, a, &info);
+        work += (double)info.outputs * info.inputs * info.columns;
+    }
+    return work;
+}
+
+void training_some(struct training *t, uint32_t images) {
+    const double most = SOME_WORK / work_of(t->network);
+    uint32_t left = images < most ? images : most > 1.0 ? (uint32_t)most : 1;
+    while (left > 0) {
+        const uint32_t count = t->batch < left ? t->batch : left;
+        train(t, count);
+        left -= count;
+    }
+}
+
 static void keep(struct inputs *in, const struct rpu_array_signals *s, const struct rpu_array_info *info,
                  uint32_t image) {
     if (image == 0) {
@@ -77,26 +101,75 @@ void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]) {
     }
 }
 
-/* Ten steps of an image, or one minibatch: the oracle is slow. */
-static void train_to_check(struct training *t) {
-    if (t->batch == 1)
-        training_run(t, 10);
-    else
-        train(t, t->batch < CHECK_MOST ? t->batch : CHECK_MOST);
+/* ---- against the oracle ---- */
+
+/* Ten steps of an image, or one minibatch: the oracle is slow. Returns the weights' digest, 0 without a network. */
+static uint64_t digest_after(const struct rpu_engine *engine, const struct rpu_images *images, const char *preset,
+                             uint32_t batch) {
+    struct training t = {0};
+    uint64_t digest = 0;
+    if (training_make(&t, engine, images, preset, batch)) {
+        training_some(&t, batch == 1 ? 10 : batch < CHECK_MOST ? batch : CHECK_MOST);
+        rpu_network_digest(t.network, &digest);
+    }
+    training_free(&t);
+    return digest;
 }
 
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
-                   const char *preset, uint32_t batch) {
-    struct training a = {0}, b = {0};
-    uint64_t digest_a = 0, digest_b = 1;
-    int good = training_make(&a, oracle, images, preset, batch) && training_make(&b, engine, images, preset, batch);
-    if (good) {
-        train_to_check(&a);
-        train_to_check(&b);
-        good = rpu_network_digest(a.network, &digest_a) == RPU_OK &&
-               rpu_network_digest(b.network, &digest_b) == RPU_OK && digest_a == digest_b;
+                   const char *preset, uint32_t batch, uint64_t *right) {
+    if (*right == 0)
+        *right = digest_after(oracle, images, preset, batch);
+    return *right != 0 && digest_after(engine, images, preset, batch) == *right;
+}
+
+/* ---- what a minibatch amounts to ---- */
+
+/* Errors of an array that are not 0, in the last minibatch. */
+static double errors_of(const struct training *t, size_t array, uint32_t outputs) {
+    double count = 0.0;
+    for (uint32_t image = 0; image < t->batch; image++) {
+        struct rpu_array_signals s;
+        rpu_network_array_signals(t->network, array, image, &s);
+        for (size_t p = 0; p < s.columns; p++)
+            for (size_t i = 0; i < outputs; i++)
+                count += s.d[p * s.ldd + i] != 0.0f;
     }
-    training_free(&a);
-    training_free(&b);
-    return good;
+    return count;
+}
+
+/* The cycles of an array; returns their number. */
+static size_t cycles_of(const struct training *t, size_t array, struct amount cycles[CYCLES]) {
+    const struct rpu_tile_params *params = &rpu_network_array(t->network, array)->tiles[0]->params;
+    struct rpu_array_info info;
+    struct rpu_array_stats stats;
+    size_t n = 0;
+    rpu_network_array_info(t->network, array, &info);
+    rpu_network_array_stats(t->network, array, &stats);
+    const struct cycle_load load = {info.outputs, info.inputs, (double)info.columns * t->batch,
+                                    errors_of(t, array, info.outputs),
+                                    (double)stats.update.coincidences / (double)stats.images * t->batch};
+    for (int c = 0; c < CYCLES; c++)
+        if (c != RPU_CYCLE_BACKWARD || info.has_backward)
+            cycles[n++] = cycle_amount((enum rpu_cycle)c, params, &load);
+    return n;
+}
+
+void training_report(struct bench *b, struct gb_state *state, const struct training *t, int team, const char *more) {
+    const size_t arrays = rpu_network_array_count(t->network);
+    struct amount *all = room(arrays * CYCLES * sizeof *all);
+    double set = 0.0;
+    size_t n = 0;
+    char level[16], text[96];
+    for (size_t a = 0; a < arrays; a++) {
+        n += cycles_of(t, a, all + n);
+        set += all[n - 1].set; /* of the update, which touches all that the reads do */
+    }
+    for (size_t c = 0; c < n; c++)
+        all[c].set = set;
+    gb_counter(state, "images_per_second", t->batch, GB_EACH_ITERATION | GB_RATE);
+    machine_report(b, state, all, n, team, level);
+    snprintf(text, sizeof text, "hot; %s; in training%s", level, more);
+    gb_label(state, text);
+    free(all);
 }

@@ -23,20 +23,21 @@ NAMES = {
     "kernel": rf"kernel/\w+/\w+/{SIZE}/hot",
     "cycle": rf"cycle/((forward|backward)/\w+/{SIZE}|update/\w+/{SIZE}/bl:(1|10|31)/d:(sparse|dense))/(hot|cold)",
     "baseline": rf"baseline/((forward|backward|update)/openblas|philox/random123)/{SIZE}/(hot|cold)",
-    "step": r"step/[\w-]+/\w+/28x28/batch:\d+/team:\d+",
+    "step": r"step/[\w-]+/\w+/\d+x\d+/batch:\d+/team:\d+",
     "scaling": r"scaling/((strong|weak)/\w+/28x28/batch:\d+|wait/\w+/list/items:\d+)/team:\d+",
     "goal": r"goal/.+",
 }
 COUNTERS = {
-    "machine": ["best_flops_per_second|best_bytes_per_second"],
+    "machine": ["best_flops_per_second|best_bytes_per_second", "percent_of_roof"],
     "kernel": ["items_per_second", "bytes_per_second", "percent_of_roof", "roof_flops_per_second|roof_bytes_per_second",
                "working_set"],
     "cycle": ["crosspoints_per_second", "flops_per_second", "bytes_per_second", "flops_per_byte", "percent_of_roof",
               "roof_flops_per_second", "working_set"],
     "baseline": ["crosspoints_per_second|items_per_second", "bytes_per_second", "percent_of_roof"],
     "step": ["images_per_second", "crosspoints_per_second", "percent_forward_K1", "percent_update_K1",
-             "percent_backward_K2", "percent_rest"],
-    "scaling": ["speedup|wait_ns"],
+             "percent_backward_K2", "percent_rest", "percent_of_roof", "flops_per_second", "bytes_per_second"],
+    "scaling": ["speedup", "percent_of_roof"],
+    "scaling/wait": ["wait_ns"],
     "goal": ["goal", "reached"],
 }
 _quick = {}
@@ -93,11 +94,19 @@ def test_every_kernel_and_variant_is_there():
 
 def test_counters():
     for row in quick()["benchmarks"]:
-        for names in COUNTERS[row["name"].split("/")[0]]:
+        group, what = row["name"].split("/")[:2]
+        for names in COUNTERS.get(f"{group}/{what}", COUNTERS[group]):
             assert any(row.get(name, -1) >= 0 for name in names.split("|")), (row["name"], names)
         if "percent_of_roof" in row and "roof_flops_per_second" in row:
             share = 100 * row["flops_per_second"] / row["roof_flops_per_second"]
             assert abs(share / row["percent_of_roof"] - 1) < 1e-3, row
+
+
+def test_labels_state_the_cache():
+    for row in quick()["benchmarks"]:
+        if not row["name"].startswith("goal/"):
+            cold = re.match("machine/.*/memory/|.*/cold", row["name"])
+            assert row["label"].split("; ")[0] == ("cold" if cold else "hot"), (row["name"], row["label"])
 
 
 def test_rates_follow_from_the_shape():
@@ -114,7 +123,7 @@ def test_rates_follow_from_the_shape():
 def test_shares_make_a_whole():
     for row in quick()["benchmarks"]:
         if row["name"].startswith("step/"):
-            shares = [v for k, v in row.items() if k.startswith("percent_")]
+            shares = [v for k, v in row.items() if k.startswith("percent_") and k != "percent_of_roof"]
             assert all(v >= 0 for v in shares) and abs(sum(shares) - 100) < 1, row
 
 
@@ -164,10 +173,15 @@ def names_of(*args):
     return [plain(row) for row in parse(succeed("bench", "--json", "-", *BRIEF, *args).stdout)["benchmarks"]]
 
 
-def test_names_are_unique():
+def test_names_of_the_full_choice():
     program = os.path.join(os.path.dirname(e2e.PROGRAM), "bench", "rpubench-bench")
     names = subprocess.run([program, "--benchmark_list_tests"], capture_output=True, text=True, check=True).stdout.split()
     assert len(names) > 500 and len(names) == len(set(names)), [n for n in set(names) if names.count(n) > 1]
+    for preset, size in (("lenet-rpu", "28x28"), ("alexnet", "227x227")):
+        for batch in (1, 16, 64):
+            assert any(re.match(rf"step/{preset}/\w+/{size}/batch:{batch}/team:1/", n) for n in names), (preset, batch)
+    for kernel, size in (("forward", "4096x9216/cols:1"), ("im2col", "96x363/cols:3025"), ("maxpool", "96x363/cols:3025")):
+        assert any(re.match(rf"kernel/{kernel}/\w+/{size}/team:1/hot", n) for n in names), (kernel, size)
 
 
 def test_csv():

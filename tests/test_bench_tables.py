@@ -64,16 +64,22 @@ def test_medians_count_and_failures_do_not():
 
 def test_steps_scaling_and_the_fixed_workload():
     more = [row("step/lenet-rpu/avx2/28x28/batch:1/team:1", 146.0, images_per_second=6850.0, percent_forward_K1=20.0,
-                percent_forward_K2=5.0, percent_update_K1=60.0, percent_rest=15.0),
+                percent_forward_K2=5.0, percent_update_K1=60.0, percent_rest=15.0, percent_of_roof=31.0),
+            row("step/alexnet/avx2/227x227/batch:1/team:1", 250.0, "ms", images_per_second=4.0, percent_rest=2.0),
+            row("machine/fma/avx2/registers/team:1", 1.0, "us", flops_per_second=9e10, best_flops_per_second=1e11,
+                percent_of_roof=90.0),
             row("scaling/strong/avx2/28x28/batch:64/team:2", 5.0, "ms", images_per_second=12800.0, speedup=1.9,
-                percent_efficiency=95.0, percent_serial=5.3, waits_per_image=0.08, wait_ns=330.0,
+                percent_efficiency=95.0, percent_serial=5.3, percent_of_roof=40.0, waits_per_image=0.08, wait_ns=330.0,
                 predicted_speedup_8=5.8, predicted_speedup_32=12.1, predicted_speedup_64=14.7),
             row("official/lenet-rpu/avx2/28x28/batch:1/team:1", 6.3, "s", images_per_second=9496.7,
-                seconds_to_2_percent=5.31, test_error_percent=1.8, label="digest 0123456789abcdef PASS")]
+                seconds_to_2_percent=5.31, test_error_percent=1.8, label="hot; in training; digest 0123456789abcdef PASS")]
     text = tables(write("a.json", *more))
-    assert cells(text, "lenet-rpu")[2:] == ["6,850", "", "25 %", "0 %", "60 %", "15 %"]
-    assert cells(text, "strong")[-1] == "5.8x, 12.1x, 14.7x" and "prediction, not measured" in text
-    assert cells(text, "1 | avx2")[2:4] == ["9,496.7", "5.31 s"] and "PASS" in text
+    assert cells(text, "lenet-rpu")[2:] == ["6,850", "", "25 %", "0 %", "60 %", "15 %", "31.0 %"]
+    assert cells(text, "alexnet")[2] == "4.0" and cells(text, "alexnet")[-2:] == ["2 %", ""]
+    assert cells(text, "fma")[3:] == ["90 Gflop/s", "100 Gflop/s", "90.0 %"]
+    assert cells(text, "strong")[5] == "40.0 %" and cells(text, "strong")[-1] == "5.8x, 12.1x, 14.7x" and "prediction, not measured" in text
+    assert cells(text, "1 | avx2")[2:4] == ["9,496.7", "5.31 s"] 
+    assert cells(text, "1 | avx2")[-1] == "digest 0123456789abcdef PASS"
 
 
 def test_the_table_in_a_document():

@@ -74,6 +74,11 @@ static void print_rate(FILE *out, double per_second, const char *unit) {
         fprintf(out, " %*s", CELL - 4 + 2 + (int)strlen(unit), "-");
 }
 
+static void print_images(FILE *out, const struct bench_row *r) {
+    const double rate = bench_value(r, "images_per_second");
+    fprintf(out, " %*.*f", CELL - 1, rate < 99.95 ? 1 : 0, rate);
+}
+
 static void print_head(FILE *out, const char *what, const char *const *cells, size_t count) {
     fprintf(out, "\n%-*s", NAME, what);
     for (size_t i = 0; i < count; i++)
@@ -150,7 +155,7 @@ static void print_group(FILE *out, const struct bench_rows *rows, const char *gr
 /* ---- the machine ---- */
 
 static void print_machine(FILE *out, const struct bench_rows *rows) {
-    fprintf(out, "\n%-*s %*s %*s\n", NAME, "machine", CELL + 2, "average", CELL + 2, "best");
+    fprintf(out, "\n%-*s %*s %*s %*s\n", NAME, "machine", CELL + 2, "average", CELL + 2, "best", CELL + 3, "of best");
     for (size_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->rows[i];
         const int flops = strcmp(r->what, "fma") == 0;
@@ -162,6 +167,7 @@ static void print_machine(FILE *out, const struct bench_rows *rows) {
         print_rate(out, bench_value(r, flops ? "flops_per_second" : "bytes_per_second"), flops ? "flop/s" : "B/s");
         print_rate(out, bench_value(r, flops ? "best_flops_per_second" : "best_bytes_per_second"),
                    flops ? "flop/s" : "B/s");
+        print_percent(out, bench_value(r, "percent_of_roof"));
         fputc('\n', out);
     }
 }
@@ -202,7 +208,7 @@ static void print_arrays(FILE *out, const struct bench_row *r) {
 }
 
 static void print_steps(FILE *out, const struct bench_rows *rows) {
-    static const char *const cells[] = {"images/s", "/autovec", "forward", "backward", "update", "rest"};
+    static const char *const cells[] = {"images/s", "/autovec", "forward", "backward", "update", "rest", "of roof"};
     print_head(out, "step", cells, sizeof cells / sizeof cells[0]);
     for (size_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->rows[i];
@@ -211,12 +217,14 @@ static void print_steps(FILE *out, const struct bench_rows *rows) {
         if (!is_group(r, "step") || r->failed)
             continue;
         snprintf(name, sizeof name, "%s %s, %s", r->what, r->rest, r->variant);
-        fprintf(out, "%-*s %*.0f", NAME, name, CELL - 1, bench_value(r, "images_per_second"));
+        fprintf(out, "%-*s", NAME, name);
+        print_images(out, r);
         print_ratio(out, autovec && autovec != r ? autovec->ns / r->ns : 0.0);
         print_percent(out, share(r, "forward"));
         print_percent(out, share(r, "backward"));
         print_percent(out, share(r, "update"));
         print_percent(out, bench_value(r, "percent_rest"));
+        print_percent(out, bench_value(r, "percent_of_roof"));
         print_arrays(out, r);
         fputc('\n', out);
     }
@@ -232,7 +240,7 @@ static void print_prediction(FILE *out, const struct bench_row *r) {
 }
 
 static void print_scaling(FILE *out, const struct bench_rows *rows) {
-    static const char *const cells[] = {"images/s", "speed-up", "efficient", "serial", "waits", "ns each"};
+    static const char *const cells[] = {"images/s", "speed-up", "efficient", "serial", "of roof", "waits", "ns each"};
     print_head(out, "scaling of lenet-rpu", cells, sizeof cells / sizeof cells[0]);
     for (size_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->rows[i];
@@ -240,10 +248,12 @@ static void print_scaling(FILE *out, const struct bench_rows *rows) {
         if (!is_group(r, "scaling") || r->failed || strcmp(r->what, "wait") == 0)
             continue;
         snprintf(name, sizeof name, "%s %s, %s", r->what, r->rest, r->variant);
-        fprintf(out, "%-*s %*.0f", NAME, name, CELL - 1, bench_value(r, "images_per_second"));
+        fprintf(out, "%-*s", NAME, name);
+        print_images(out, r);
         print_ratio(out, bench_value(r, "speedup"));
         print_percent(out, bench_value(r, "percent_efficiency"));
         print_percent(out, bench_value(r, "percent_serial"));
+        print_percent(out, bench_value(r, "percent_of_roof"));
         if (strcmp(r->what, "strong") == 0)
             fprintf(out, " %*.2f %*.0f", CELL - 1, bench_value(r, "waits_per_image"), CELL - 1,
                     bench_value(r, "wait_ns"));
@@ -282,7 +292,7 @@ static void print_official(FILE *out, const struct bench_rows *rows) {
     for (size_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->rows[i];
         const char *label = json_string_value(json_object_get(r->values, "label"));
-        const char *team = strstr(r->rest, "/team:");
+        const char *team = strstr(r->rest, "/team:"), *digest = label ? strstr(label, "digest") : NULL;
         const double seconds = bench_value(r, "seconds_to_2_percent");
         if (!is_group(r, "official") || r->failed || !team)
             continue;
@@ -291,7 +301,7 @@ static void print_official(FILE *out, const struct bench_rows *rows) {
         if (seconds > 0.0)
             fprintf(out, "2 %% test error after %.2f s (%.0f images), ", seconds,
                     bench_value(r, "images_to_2_percent"));
-        fprintf(out, "%s\n", label ? label : "");
+        fprintf(out, "%s\n", digest ? digest : "");
     }
 }
 

@@ -66,8 +66,17 @@ def number_text(value, form, unit=""):
     return "" if value is None else form.format(value) + unit
 
 
+def images_text(row):
+    rate = row.get("images_per_second")
+    return number_text(rate, "{:,.0f}" if rate and rate >= 99.95 else "{:.1f}")
+
+
 def giga_text(value, unit=""):
     return "" if value is None else f"{value / 1e9:.3g} G{unit}"
+
+
+def roof_text(row):
+    return number_text(row.get("percent_of_roof"), "{:.1f}", " %")
 
 
 def table(head, lines):
@@ -108,7 +117,7 @@ def works(found, group, names, wanted=lambda row: True):
         lines.append([f"{row.what} {row.rest}", *(time_text(of[v]) for v in names),
                       ratio_text(of.get("autovec"), best), ratio_text(baseline(found, best), best),
                       giga_text(best.get("crosspoints_per_second")),
-                      number_text(best.get("percent_of_roof"), "{:.1f}", " %")])
+                      roof_text(best)])
     return lines
 
 
@@ -125,13 +134,13 @@ def machine_table(found):
             flops = row.what == "fma"
             key, unit = ("flops_per_second", "flop/s") if flops else ("bytes_per_second", "B/s")
             lines.append([row.what, row.variant, row.rest, giga_text(row.get(key), unit),
-                          giga_text(row.get("best_" + key), unit)])
-    return table(["machine", "vectors", "level", "average", "best"], lines)
+                          giga_text(row.get("best_" + key), unit), roof_text(row)])
+    return table(["machine", "vectors", "level", "average", "best", "of best"], lines)
 
 
 def baseline_table(found):
     lines = [[f"{r.what} {r.rest}", r.variant, time_text(r), giga_text(r.get("crosspoints_per_second")),
-              number_text(r.get("percent_of_roof"), "{:.1f}", " %")] for r in found.values() if r.group == "baseline"]
+              roof_text(r)] for r in found.values() if r.group == "baseline"]
     return table(["baseline", "by", "time", "crosspoints/s", "of roof"], lines)
 
 
@@ -144,10 +153,11 @@ def step_table(found):
     for row in found.values():
         if row.group == "step":
             autovec = found.get(f"step/{row.what}/autovec/{row.rest}")
-            lines.append([f"{row.what} {row.rest}", row.variant, number_text(row.get("images_per_second"), "{:,.0f}"),
+            lines.append([f"{row.what} {row.rest}", row.variant, images_text(row),
                           ratio_text(autovec, row), *(f"{share(row, c):.0f} %" for c in ("forward", "backward", "update")),
-                          number_text(row.get("percent_rest"), "{:.0f}", " %")])
-    return table(["step", "variant", "images/s", "over autovec", "forward", "backward", "update", "rest"], lines)
+                          number_text(row.get("percent_rest"), "{:.0f}", " %"), roof_text(row)])
+    return table(["step", "variant", "images/s", "over autovec", "forward", "backward", "update", "rest", "of roof"],
+                 lines)
 
 
 def scaling_table(found):
@@ -155,20 +165,20 @@ def scaling_table(found):
     for row in found.values():
         if row.group == "scaling" and row.what != "wait":
             predicted = [row.get(f"predicted_speedup_{n}") for n in (8, 32, 64)]
-            lines.append([f"{row.what} {row.rest}", number_text(row.get("images_per_second"), "{:,.0f}"),
+            lines.append([f"{row.what} {row.rest}", images_text(row),
                           number_text(row.get("speedup"), "{:.2f}", "x"),
                           number_text(row.get("percent_efficiency"), "{:.0f}", " %"),
-                          number_text(row.get("percent_serial"), "{:.1f}", " %"),
+                          number_text(row.get("percent_serial"), "{:.1f}", " %"), roof_text(row),
                           number_text(row.get("waits_per_image"), "{:.2f}"), number_text(row.get("wait_ns"), "{:.0f}", " ns"),
                           ", ".join(f"{p:.1f}x" for p in predicted) if all(predicted) else ""])
-    return table(["scaling", "images/s", "speed-up", "efficiency", "serial", "waits an image", "each",
+    return table(["scaling", "images/s", "speed-up", "efficiency", "serial", "of roof", "waits an image", "each",
                   "prediction, not measured: 8, 32, 64 threads"], lines)
 
 
 def official_table(found):
     lines = [[r.rest.split("team:")[1], r.variant, number_text(r.get("images_per_second"), "{:,.1f}"),
               number_text(r.get("seconds_to_2_percent"), "{:.2f}", " s"),
-              number_text(r.get("test_error_percent"), "{:.2f}", " %"), r.get("label") or ""]
+              number_text(r.get("test_error_percent"), "{:.2f}", " %"), (r.get("label") or "").split("; ")[-1]]
              for r in found.values() if r.group == "official"]
     return table(["threads", "kernels", "images/s", "to 2 % test error", "test error in the end", "weights"], lines)
 

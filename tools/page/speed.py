@@ -259,11 +259,11 @@ def step_bars(rows, ident):
 
 def share_bars(rows, ident):
     """What a step's time goes to."""
-    steps = [r for r in measured(rows, "step") if any(k.startswith("percent_") for k in r.counters)]
+    steps = [r for r in measured(rows, "step") if "percent_rest" in r.counters]
     if not steps:
         return None
     order = {"forward": 0, "backward": 1, "update": 2}
-    parts = sorted({k for r in steps for k in r.counters if k.startswith("percent_")},
+    parts = sorted({k for r in steps for k in r.counters if k.startswith("percent_") and k != "percent_of_roof"},
                    key=lambda k: (order.get(k.split("_")[1], 3), k))
     figure, axes = canvas(9.2, 1.6 + 0.32 * len(steps))
     tips, names = {}, [f"{r.what}, {r.variant}, {case_text(r)}" for r in steps]
