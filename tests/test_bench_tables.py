@@ -18,7 +18,7 @@ def row(name, time, unit="us", **counters):
 
 
 def document(*rows):
-    return {"context": {"cpu": "Some CPU", "topology": "1 packages", "isa": "avx2", "compiler": "gcc 12.2.0",
+    return {"context": {"cpu": "Some CPU", "topology": "1 packages", "num_cpus": 2, "isa": "avx2", "compiler": "gcc 12.2.0",
                         "openblas_core": "Haswell", "commit": "0123456789abcdef", "date": "2026-01-02T03:04:05+00:00"},
             "benchmarks": list(rows)}
 
@@ -77,7 +77,8 @@ def test_steps_scaling_and_the_fixed_workload():
     assert cells(text, "lenet-rpu")[2:] == ["6,850", "", "25 %", "0 %", "60 %", "15 %", "31.0 %"]
     assert cells(text, "alexnet")[2] == "4.0" and cells(text, "alexnet")[-2:] == ["2 %", ""]
     assert cells(text, "fma")[3:] == ["90 Gflop/s", "100 Gflop/s", "90.0 %"]
-    assert cells(text, "strong")[5] == "40.0 %" and cells(text, "strong")[-1] == "5.8x, 12.1x, 14.7x" and "prediction, not measured" in text
+    assert cells(text, "strong")[5] == "40.0 %"
+    assert cells(text, "strong")[-1] == "5.8x, 12.1x, 14.7x" and "prediction, not measured" in text
     assert cells(text, "1 | avx2")[2:4] == ["9,496.7", "5.31 s"] 
     assert cells(text, "1 | avx2")[-1] == "digest 0123456789abcdef PASS"
 
@@ -98,6 +99,34 @@ def test_the_table_in_a_document():
     with open("README.md", "w", encoding="utf-8") as file:
         file.write(text.replace("0.50x", "0.05x"))
     tables("--check", "README.md", code=1)
+
+
+def goals(code, *args):
+    result = subprocess.run([sys.executable, os.path.join(e2e.ROOT, "tools", "perf_table.py"), *args], capture_output=True,
+                            text=True, check=False)
+    assert result.returncode == code, (args, result.returncode, result.stderr)
+
+
+def test_the_table_of_goals():
+    os.mkdir("results")
+    goal = {"ours_ns": 2000.0, "theirs_ns": 1000.0, "goal": 1.0, "at_least": 0, "bound": 1.0, "of_bound": 1.5}
+    for name, reached in (("results/a.json", 1.5), ("results/b.json", 2.5)):
+        write(name, row("goal/forward/W3/128x513/cols:1", 2.0, reached=reached, **goal))
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write("before\n<!-- performance:begin -->\nold\n<!-- performance:end -->\nafter\n")
+    goals(1, "--check", "README.md")
+    goals(0, "--readme", "README.md", "--also", "another core=results/b.json", "results/a.json")
+    goals(0, "--check", "README.md")
+    with open("README.md", encoding="utf-8") as file:
+        text = file.read()
+    assert "| reached against another core |" in text and "2.50x" in text and text.endswith("-->\nafter\n"), text
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write(text.replace("2.50x", "0.25x"))
+    goals(1, "--check", "README.md")
+
+
+def test_the_goals_of_this_tree():
+    goals(0, "--check", os.path.join(e2e.ROOT, "README.md"))
 
 
 def test_the_tables_of_this_tree():

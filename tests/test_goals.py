@@ -85,7 +85,7 @@ def test_the_table_in_a_document():
     table("--readme", "README.md", write("one.json", document("goal/gaussian", goal=2.0, at_least=0, reached=1.5)))
     with open("README.md", encoding="utf-8") as file:
         text = file.read()
-    assert text.startswith("before\n<!-- performance:begin -->\n"), text
+    assert text.startswith("before\n<!-- performance:begin one.json -->\n"), text
     assert text.endswith("<!-- performance:end -->\nafter\n"), text
     assert "old" not in text and "1.50 cycles each" in text, text
 

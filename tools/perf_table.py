@@ -3,18 +3,23 @@
 """Prints the table of goals from a run of the benchmarks, or puts it into a README.
 
 usage: perf_table.py [--readme FILE] [--also NAME=RESULT.json]... RESULT.json
+       perf_table.py --check FILE       whether the table in FILE is the one of the documents it names
 
 RESULT.json is what `build/bench/rpubench-bench --benchmark_filter=^goal/ --benchmark_out=RESULT.json` wrote. With
---readme the text between the lines <!-- performance:begin --> and <!-- performance:end --> of FILE is replaced (and
-appended where they are missing). --also adds a column with what another run (another OpenBLAS core, say) reached.
+--readme the text from the line <!-- performance:begin RESULT.json... --> to <!-- performance:end --> of FILE is replaced
+(and appended where it is missing); that line names the documents, with paths relative to FILE. --also adds a column with
+what another run (another OpenBLAS core, say) reached.
 
 Verdicts: "met"; "at its bound" when the goal is missed, but the figure lies within 15 % of the bound that was measured
 beside it; else "missed"."""
 import argparse
 import json
+import os
+import re
+import shlex
 import sys
 
-BEGIN, END = "<!-- performance:begin -->", "<!-- performance:end -->"
+BLOCK = re.compile(r"<!-- performance:begin(.*?) -->\n(.*?)<!-- performance:end -->", re.S)
 NEAR = 1.15  # of the bound
 UNITS = {
     "gaussian": "{:.2f} cycles each",
@@ -124,16 +129,24 @@ def table(document, also):
     return "\n".join(text + [line(n, r, others) for n, r in found.items()]) + "\n"
 
 
-def put(path, text):
-    block = f"{BEGIN}\n{text}{END}\n"
+def put(path, text, names):
+    block = f"<!-- performance:begin {shlex.join(names)} -->\n{text}<!-- performance:end -->"
     with open(path, encoding="utf-8") as file:
         old = file.read()
-    if BEGIN in old and END in old:
-        new = old[:old.index(BEGIN)] + block.rstrip("\n") + old[old.index(END) + len(END):]
-    else:
-        new = old.rstrip("\n") + "\n\n" + block
+    new = BLOCK.sub(lambda _: block, old, count=1) if BLOCK.search(old) else f"{old.rstrip()}\n\n{block}\n"
     with open(path, "w", encoding="utf-8") as file:
         file.write(new)
+
+
+def check(path):
+    with open(path, encoding="utf-8") as file:
+        found = BLOCK.search(file.read())
+    names = shlex.split(found.group(1)) if found else []
+    if not names:
+        sys.exit(f"{path} has no table of goals that names its documents")
+    if found.group(2) != table_of(names, os.path.dirname(os.path.abspath(path))):
+        sys.exit(f"{path}: the table of goals is not that of {found.group(1).strip()}; make it again with --readme")
+    print(f"{path}: the table is that of {found.group(1).strip()}")
 
 
 def load(path):
@@ -141,19 +154,33 @@ def load(path):
         return json.load(file)
 
 
+def table_of(names, folder):
+    """The table of RESULT.json, NAME=RESULT.json...; paths are relative to the folder."""
+    also = [name.split("=", 1) for name in names[1:]]
+    document = load(os.path.join(folder, names[0]))
+    if not rows(document):
+        sys.exit(f"{names[0]} holds no benchmark goal/...")
+    return table(document, [(name, load(os.path.join(folder, path))) for name, path in also])
+
+
 def main():
     parser = argparse.ArgumentParser(description="The table of goals from a run of the benchmarks.")
-    parser.add_argument("result")
+    parser.add_argument("result", nargs="?", metavar="RESULT.json")
     parser.add_argument("--readme", metavar="FILE")
     parser.add_argument("--also", metavar="NAME=RESULT.json", action="append", default=[])
+    parser.add_argument("--check", metavar="FILE")
     args = parser.parse_args()
-    also = [(a.split("=", 1)[0], load(a.split("=", 1)[1])) for a in args.also]
-    document = load(args.result)
-    if not rows(document):
-        sys.exit(f"{args.result} holds no benchmark goal/...")
-    text = table(document, also)
+    if args.check:
+        check(args.check)
+        return
+    if not args.result:
+        parser.error("no RESULT.json")
+    text = table_of([args.result, *args.also], ".")
     if args.readme:
-        put(args.readme, text)
+        folder = os.path.dirname(os.path.abspath(args.readme))
+        also = [name.split("=", 1) for name in args.also]
+        put(args.readme, text, [os.path.relpath(args.result, folder),
+                                *(f"{name}={os.path.relpath(path, folder)}" for name, path in also)])
     else:
         print(text, end="")
 
