@@ -7,6 +7,11 @@
 
 enum { MAX_SHAPES = 64, CHECK_WORK = 1 << 24 };
 
+/* Whether a window of so many pixels a side has no more elements than there are. */
+static int fits(uint32_t window, uint32_t elements) {
+    return window > 0 && (uint64_t)window * window <= elements;
+}
+
 /* 1: a shape; 0: an empty line; -1: anything else. */
 static int parse(char *line, struct shape *s) {
     line[strcspn(line, "#\r\n")] = '\0';
@@ -15,10 +20,10 @@ static int parse(char *line, struct shape *s) {
     *s = (struct shape){.name = ""};
     const int found = sscanf(line, "%15s %u %u %u %u %u %u %u %u", s->name, &s->out, &s->in, &s->columns, &s->kernel,
                              &s->stride, &s->padding, &s->pool_window, &s->pool_stride);
-    const int array = s->out > 0 && s->in > 0 && s->columns > 0, conv = s->kernel > 0 && s->stride > 0;
-    return array && (found == 4 || (conv && (found == 7 || (found == 9 && s->pool_window > 0 && s->pool_stride > 0))))
-               ? 1
-               : -1;
+    const int array = s->out > 0 && s->in > 0 && s->columns > 0;
+    const int conv = fits(s->kernel, s->in) && s->stride > 0 && s->padding < s->kernel;
+    const int pool = fits(s->pool_window, s->columns) && s->pool_stride > 0;
+    return array && (found == 4 || (found == 7 && conv) || (found == 9 && conv && pool)) ? 1 : -1;
 }
 
 size_t shapes_read(const char *path, struct shape **shapes) {

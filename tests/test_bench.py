@@ -261,6 +261,16 @@ def test_wrong_options():
     assert "no training images" in result.stdout, result.stdout
 
 
+def test_wrong_shapes():
+    program = os.path.join(os.path.dirname(e2e.PROGRAM), "bench", "rpubench-bench")
+    for line in ("K1 16 26", "K1 16 0 576", "K1 16 26 576 5 1", "K1 16 26 576 6 1 0", "K1 16 26 576 5 1 0 25 2"):
+        with open("shapes_lenet.txt", "w", encoding="utf-8") as file:
+            file.write(f"# a comment\n{line}\n")
+        result = subprocess.run([program, "--shapes=.", "--benchmark_list_tests"], capture_output=True, text=True,
+                                check=False)
+        assert result.returncode == 2 and "shapes_lenet.txt:2: expected" in result.stderr, (line, result.stderr)
+
+
 def test_isa_of_the_environment():
     document = parse(succeed("bench", "--json", "-", "--filter", "^kernel/relu/.*1x129/", *BRIEF,
                              env={"RPU_ISA": "autovec"}).stdout)
