@@ -9,8 +9,8 @@
 #   --readme FILE  document with the table (default: README.md)
 #   BUILD          build folder (default: build; made as a release when it is not there)
 #
-# Writes DIR/CPU.json with OpenBLAS held to AVX2 and, where OpenBLAS would take another core by itself, DIR/CPU-CORE.json
-# with that one. Some minutes; leave the machine alone meanwhile.
+# Writes DIR/CPU.json with OpenBLAS held to AVX2 and, where OpenBLAS would take a core with AVX-512 by itself,
+# DIR/CPU-CORE.json with that one. Some minutes; leave the machine alone meanwhile.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."
@@ -68,7 +68,7 @@ PYTHON
 }
 
 measure "$work/held.json"
-held=$(context "$work/held.json" openblas_core) own=$(context "$work/held.json" openblas_default_core)
+own=$(context "$work/held.json" openblas_default_core)
 cpu=$(plain "$(context "$work/held.json" cpu)")
 also=()
 case ${own,,} in
