@@ -294,4 +294,14 @@ void baseline_free(struct bench *b);
 /** What this program and this machine are, for the heads of the reports (context.c). */
 void context_describe(struct bench *b);
 
+/* ---- sharing.c: threads that share each step of an image ---- */
+
+/** What such threads cannot do without, beside their shares of the work: seconds of an image. */
+struct sharing {
+    double undivided; /**< cycles of passes that only one thread can do while no other has anything to do */
+    double moved;     /**< a thread's part of the convolutions' weights that others have changed to come to its cache */
+};
+/** Measures a team's; 0 when there is no network. */
+int sharing_measure(struct bench *b, int team, struct sharing *s);
+
 #endif

@@ -3,7 +3,8 @@
  *   scaling/strong/<variant>/28x28/batch:<n>/team:<t>    the same minibatch by more threads
  *   scaling/weak/<variant>/28x28/batch:<n t>/team:<t>    n images for each thread
  *   scaling/wait/<variant>/list/items:<t>/team:<t>       what it costs to wait for each other
- * Speed-ups are of the best of several runs. What is said of more threads than were measured is a prediction. */
+ * Speed-ups are of the best of several runs. Of one image at a time, which threads share step by step, the bound is
+ * measured, too (sharing.c). What is said of more threads than were measured is a prediction. */
 #include "bench.h"
 #include "engine.h"
 #include "pass.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRONG = 64, STRONG_QUICK = 16, WEAK = 16, WEAK_QUICK = 8, WARM_UP = 128, RUNS = 8 };
+enum { STRONG_QUICK = 16, WEAK = 16, WEAK_QUICK = 8, WARM_UP = 128, RUNS = 8 };
 #define RUN_SECONDS 0.02
 /* A chain of entries, the items of each busy for a while. */
 enum { CHAIN = 16 };
@@ -194,6 +195,22 @@ static void predict(struct gb_state *state, const struct timed *one, const struc
     }
 }
 
+/* The most that sharing an image can gain: each its part of what can be divided, the rest, the waits, the weights. */
+static void report_bound(struct gb_state *state, const struct entry *e, const struct timed *one,
+                         const struct timed *all, double wait) {
+    struct sharing s;
+    if (!sharing_measure(e->bench, e->team, &s)) {
+        bench_fail(e->bench, state, "no network");
+        return;
+    }
+    const double least =
+        s.undivided + fmax(0.0, one->seconds - s.undivided) / e->team + all->waits * wait + fmax(0.0, s.moved);
+    gb_counter(state, "undivided_ns", 1e9 * s.undivided, GB_PLAIN);
+    gb_counter(state, "moved_ns", 1e9 * s.moved, GB_PLAIN);
+    gb_counter(state, "bound_speedup", one->seconds / least, GB_PLAIN);
+    gb_counter(state, "of_bound", all->seconds / least, GB_PLAIN);
+}
+
 static void report(struct gb_state *state, const struct entry *e, const struct timed *one, const struct timed *all) {
     const double team = e->team, speedup = one->seconds / all->seconds;
     gb_counter(state, "speedup", speedup, GB_PLAIN);
@@ -209,6 +226,8 @@ static void report(struct gb_state *state, const struct entry *e, const struct t
     const double serial = (busy / one->seconds - 1.0 / team) / (1.0 - 1.0 / team);
     gb_counter(state, "percent_serial", 100.0 * serial, GB_PLAIN);
     gb_counter(state, "percent_chain", 100.0 * all->chain / one->seconds, GB_PLAIN);
+    if (e->batch == 1)
+        report_bound(state, e, one, all, wait);
     if (e->last)
         predict(state, one, all, serial, wait);
 }
@@ -278,13 +297,16 @@ static void add(struct bench *b, const char *what, const struct entry *row, gb_f
 }
 
 void scaling_register(struct bench *b) {
-    const uint32_t strong = b->quick ? STRONG_QUICK : STRONG, weak = b->quick ? WEAK_QUICK : WEAK;
+    static const uint32_t strong[] = {1, 16, 64};
+    const uint32_t weak = b->quick ? WEAK_QUICK : WEAK;
     size_t rows = 0;
     for (int t = bench_next_team(b, 0); t; t = bench_next_team(b, t)) {
         add(b, "wait", &(struct entry){.team = t}, wait_row);
-        add(b, "strong", &(struct entry){.batch = strong, .team = t}, scaling_row);
+        for (size_t k = 0; k < sizeof strong / sizeof *strong; k++)
+            if (!b->quick || strong[k] == STRONG_QUICK)
+                add(b, "strong", &(struct entry){.batch = strong[k], .team = t}, scaling_row);
         add(b, "weak", &(struct entry){.batch = weak * (uint32_t)t, .team = t, .weak = 1}, scaling_row);
         rows++;
     }
-    b->timed = bench_keep(b, (4 * rows + 4) * sizeof *b->timed);
+    b->timed = bench_keep(b, (6 * rows + 4) * sizeof *b->timed);
 }
