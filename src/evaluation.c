@@ -3,6 +3,7 @@
 #include "config_json.h"
 #include "document.h"
 #include "error.h"
+#include "pass.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -115,8 +116,8 @@ enum rpu_status rpu_evaluate(struct rpu_evaluation *evaluation, const struct rpu
     if (status == RPU_OK) {
         evaluation->perfect = perfect;
         evaluation->epoch = info.epochs && info.epoch_images == 0 ? info.epochs - 1 : info.epochs;
-        evaluation->classes = info.classes;
-        evaluation->matrix = calloc((size_t)info.classes * info.classes, sizeof *evaluation->matrix);
+        evaluation->classes = (uint32_t)rpu_shape_size(analog->layers[analog->n_layers - 1].out);
+        evaluation->matrix = calloc((size_t)evaluation->classes * evaluation->classes, sizeof *evaluation->matrix);
         status = evaluation->matrix && rpu_network_digest(analog, &digest) == RPU_OK
                      ? test(evaluation, perfect ? exact : analog, images, err)
                      : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");

@@ -13,7 +13,7 @@
 struct rpu_evaluation {
     int perfect;      /**< 1: exact products of the weights; 0: reads with the arrays' converters and noise */
     uint32_t epoch;   /**< whose test's random numbers were drawn, from 0 */
-    uint32_t classes; /**< sides of the confusion matrix */
+    uint32_t classes; /**< sides of the confusion matrix: outputs of the network, of which the data may use fewer */
     uint64_t *matrix; /**< images of each class (row) taken for each class (column); malloc'd */
     uint64_t images, errors;
     double loss;     /**< mean */

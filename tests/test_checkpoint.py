@@ -323,6 +323,17 @@ def test_eval_is_the_test_of_the_training():
         assert len(re.findall(r"^ *\d( +\d+){10}$", text, re.M)) == 10, text
 
 
+def test_eval_of_fewer_classes_than_outputs():
+    write_images("images", False)
+    for name, count in (("train", 60), ("t10k", 20)):
+        with open(f"images/{name}-labels-idx1-ubyte", "wb") as file:
+            file.write(struct.pack(">II", 0x801, count) + bytes(i % 2 for i in range(count)))
+    train("a", "--data", "images", "--checkpoint-every", "1epoch", "--set", "training.eta=0.0001")  # taken for any of the ten
+    e = evaluation(f"a/{NAME}")
+    assert [len(row) for row in e["confusion"]] == [10] * 10
+    assert sum(map(sum, e["confusion"][:2])) == 20 and not any(map(sum, e["confusion"][2:])), e["confusion"]
+
+
 def test_eval_on_other_images():
     train("a", "--checkpoint-every", "1epoch")
     write_images("images", False)
