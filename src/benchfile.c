@@ -2,6 +2,8 @@
 #include "benchfile.h"
 
 #include "error.h"
+#include "json_text.h"
+#include "small.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,6 +21,10 @@ struct reader {
     size_t row; /* of benchmarks[] */
     struct rpu_error *err;
 };
+
+static enum rpu_status no_memory(const struct reader *r) {
+    return rpu_fail_at(r->err, RPU_ERR_NOMEM, r->path, 0, NULL, "out of memory");
+}
 
 /* ---- the text ---- */
 
@@ -49,7 +55,7 @@ static enum rpu_status read_bytes(const struct reader *r, char **bytes, size_t *
     char *text = malloc(room), *larger;
     FILE *in = fopen(r->path, "rb");
     errno = in ? 0 : errno;
-    while (in && text && (n += fread(text + n, 1, room - n, in)) == room && room <= RPU_BENCH_MAX_BYTES) {
+    while (in && text && (n += rpu_read_stream(text + n, room - n, in)) == room && room <= RPU_BENCH_MAX_BYTES) {
         larger = realloc(text, room *= 2);
         if (!larger)
             free(text);
@@ -60,10 +66,11 @@ static enum rpu_status read_bytes(const struct reader *r, char **bytes, size_t *
         fclose(in);
     *bytes = text;
     *size = n;
-    if (!in || failed)
-        return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "cannot be read: %s", strerror(failed));
+    errno = failed;
+    if (failed)
+        return rpu_fail_system(r->err, r->path, "cannot be read");
     if (!text)
-        return rpu_fail_at(r->err, RPU_ERR_NOMEM, r->path, 0, NULL, "out of memory");
+        return no_memory(r);
     if (n > RPU_BENCH_MAX_BYTES)
         return rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, 0, NULL, "is larger than %d MiB, the most that is read",
                            RPU_BENCH_MAX_BYTES >> 20);
@@ -72,13 +79,16 @@ static enum rpu_status read_bytes(const struct reader *r, char **bytes, size_t *
 
 static enum rpu_status parse(const struct reader *r) {
     json_error_t reason;
+    int without_memory;
     char *text = NULL;
     size_t size = 0;
     enum rpu_status status = read_bytes(r, &text, &size);
     if (status == RPU_OK) {
         replace_non_finite(text, size);
-        r->file->root = json_loadb(text, size, 0, &reason);
-        if (!r->file->root)
+        r->file->root = rpu_json_parse(text, size, 0, &reason, &without_memory);
+        if (without_memory)
+            status = no_memory(r);
+        else if (!r->file->root)
             status = rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, reason.line > 0 ? reason.line : 0, NULL,
                                  "is not JSON: %s", reason.text);
     }
@@ -98,10 +108,6 @@ static enum rpu_status wrong(const struct reader *r, const char *key, const char
     char place[96];
     snprintf(place, sizeof place, "benchmarks[%zu]%s%s", r->row, *key ? "." : "", key);
     return rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, 0, place, "found %s, allowed is %s", found, allowed);
-}
-
-static enum rpu_status no_memory(const struct reader *r) {
-    return rpu_fail_at(r->err, RPU_ERR_NOMEM, r->path, 0, NULL, "out of memory");
 }
 
 /* A key that is text, or is not there (null). */

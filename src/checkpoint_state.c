@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 #include "config_json.h"
 #include "error.h"
+#include "json_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,8 +44,18 @@ struct making {
     int failed;
 };
 
+/* What could not be put somewhere is freed, but the caller may go on filling it: after a failure nothing is touched. */
 static void put(struct making *m, json_t *object, const char *key, json_t *value) {
-    if (json_object_set_new(object, key, value) != 0)
+    if (m->failed)
+        json_decref(value);
+    else if (json_object_set_new(object, key, value) != 0)
+        m->failed = 1;
+}
+
+static void append(struct making *m, json_t *list, json_t *value) {
+    if (m->failed)
+        json_decref(value);
+    else if (json_array_append_new(list, value) != 0)
         m->failed = 1;
 }
 
@@ -65,7 +76,7 @@ static json_t *stats_of(struct making *m, const struct rpu_array_stats *s) {
     put(m, object, "images", rpu_json_integer(s->images));
     put(m, object, "seconds", seconds);
     for (int c = 0; c < 3; c++)
-        m->failed |= json_array_append_new(seconds, json_real(s->seconds[c])) != 0;
+        append(m, seconds, json_real(s->seconds[c]));
     return object;
 }
 
@@ -91,7 +102,7 @@ static json_t *epoch_of(struct making *m, const struct rpu_checkpoint_state *s, 
 static json_t *history_of(struct making *m, const struct rpu_checkpoint_state *s) {
     json_t *list = json_array();
     for (uint32_t e = 0; e < s->info.epochs; e++)
-        m->failed |= json_array_append_new(list, epoch_of(m, s, &s->epochs[e])) != 0;
+        append(m, list, epoch_of(m, s, &s->epochs[e]));
     return list;
 }
 
@@ -119,7 +130,7 @@ static json_t *data_of(const struct rpu_checkpoint_info *i) {
 
 /* A value as a text of the metadata; the value is freed. */
 static void put_json(struct making *m, json_t *metadata, const char *key, json_t *value, size_t flags) {
-    char *text = json_dumps(value, flags);
+    char *text = rpu_json_text(value, flags);
     json_decref(value);
     put(m, metadata, key, text ? json_string(text) : NULL);
     free(text);
@@ -167,25 +178,35 @@ static void refuse(struct parsing *p, const char *key, const char *what) {
         p->status = rpu_fail_at(p->err, RPU_ERR_FORMAT, p->path, 0, NULL, "metadata %s: %s", key, what);
 }
 
-/* An integer as rpu_json_integer writes it. */
-static uint64_t integer(struct parsing *p, const json_t *object, const char *key, uint64_t most) {
-    const json_t *value = json_object_get(object, key);
-    const char *text = json_string_value(value);
-    uint64_t number = 0;
-    char *end;
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        number = (uint64_t)json_integer_value(value);
-    } else if (text && *text && strspn(text, "0123456789") == strlen(text)) {
+static void out_of_memory(struct parsing *p) {
+    if (p->status == RPU_OK)
+        p->status = rpu_fail_at(p->err, RPU_ERR_NOMEM, p->path, 0, NULL, "out of memory");
+}
+
+/* A text of decimal digits. */
+static uint64_t number(struct parsing *p, const char *text, const char *key, uint64_t most) {
+    uint64_t value = 0;
+    if (text && *text && strspn(text, "0123456789") == strlen(text)) {
         errno = 0;
-        number = strtoull(text, &end, 10);
+        value = strtoull(text, NULL, 10);
         if (errno)
             refuse(p, key, "a number beyond 64 bits");
     } else {
         refuse(p, key, "missing, or no whole number");
     }
-    if (number > most)
+    if (value > most)
         refuse(p, key, "a number that is too large");
-    return number;
+    return value;
+}
+
+/* An integer as rpu_json_integer writes it. */
+static uint64_t integer(struct parsing *p, const json_t *object, const char *key, uint64_t most) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return number(p, json_string_value(value), key, most);
+    if ((uint64_t)json_integer_value(value) > most)
+        refuse(p, key, "a number that is too large");
+    return (uint64_t)json_integer_value(value);
 }
 
 static double real(struct parsing *p, const json_t *value, const char *key) {
@@ -234,19 +255,19 @@ static void epoch_from(struct parsing *p, const json_t *object, struct rpu_epoch
 /* A text of the metadata as JSON; null after an error. */
 static json_t *load(struct parsing *p, const char *key) {
     const char *text = rpu_safetensors_text(p->c->file, key);
+    int without_memory = 0;
     json_error_t reason;
-    json_t *value = text ? json_loads(text, JSON_REJECT_DUPLICATES, &reason) : NULL;
-    if (!value)
+    json_t *value = text ? rpu_json_parse(text, strlen(text), JSON_REJECT_DUPLICATES, &reason, &without_memory) : NULL;
+    if (without_memory)
+        out_of_memory(p);
+    else if (!value)
         refuse(p, key, text ? "no JSON" : "missing");
     return value;
 }
 
-static uint64_t number(struct parsing *p, const char *key, uint64_t most) {
-    const char *text = rpu_safetensors_text(p->c->file, key);
-    json_t *object = json_pack("{s:s?}", key, text);
-    const uint64_t value = object ? integer(p, object, key, most) : 0;
-    json_decref(object);
-    return value;
+/* A number of the metadata itself. */
+static uint64_t stated(struct parsing *p, const char *key, uint64_t most) {
+    return number(p, rpu_safetensors_text(p->c->file, key), key, most);
 }
 
 static void parse_history(struct parsing *p) {
@@ -261,7 +282,7 @@ static void parse_history(struct parsing *p) {
         arrays = calloc(n * c->state.n_arrays + 1, sizeof *arrays);
         if (!c->epochs || !arrays) {
             free(arrays);
-            p->status = rpu_fail_at(p->err, RPU_ERR_NOMEM, p->path, 0, NULL, "out of memory");
+            out_of_memory(p);
         } else {
             c->epochs[0].arrays = arrays; /* of all epochs */
             c->state.epochs = c->epochs;
@@ -327,7 +348,7 @@ static void parse_format(struct parsing *p) {
                *version = rpu_safetensors_text(p->c->file, "format_version");
     if (!format || strcmp(format, RPU_CHECKPOINT_FORMAT) != 0) {
         refuse(p, "format", "not " RPU_CHECKPOINT_FORMAT);
-    } else if (number(p, "format_version", UINT32_MAX) != RPU_CHECKPOINT_VERSION && p->status == RPU_OK) {
+    } else if (stated(p, "format_version", UINT32_MAX) != RPU_CHECKPOINT_VERSION && p->status == RPU_OK) {
         p->status = rpu_fail_at(p->err, RPU_ERR_UNSUPPORTED, p->path, 0, NULL,
                                 "format %.20s of checkpoints; this version of rpubench reads %d", version,
                                 RPU_CHECKPOINT_VERSION);
@@ -360,10 +381,10 @@ enum rpu_status rpu_checkpoint_parse(struct rpu_checkpoint *checkpoint, const ch
     if (p.status != RPU_OK)
         return p.status;
     rpu_checkpoint_names(&checkpoint->state, &checkpoint->config);
-    info->images = number(&p, "step", UINT64_MAX);
-    info->epochs = (uint32_t)number(&p, "epoch", UINT32_MAX);
-    info->training_set_xxh3 = number(&p, "training_set_xxh3", UINT64_MAX);
-    info->test_set_xxh3 = number(&p, "test_set_xxh3", UINT64_MAX);
+    info->images = stated(&p, "step", UINT64_MAX);
+    info->epochs = (uint32_t)stated(&p, "epoch", UINT32_MAX);
+    info->training_set_xxh3 = stated(&p, "training_set_xxh3", UINT64_MAX);
+    info->test_set_xxh3 = stated(&p, "test_set_xxh3", UINT64_MAX);
     for (size_t i = 0; i < sizeof rest / sizeof rest[0] && p.status == RPU_OK; i++)
         rest[i](&p);
     return p.status;

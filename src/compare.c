@@ -4,6 +4,7 @@
 #include "benchfile.h"
 #include "document.h"
 #include "error.h"
+#include "json_text.h"
 #include "ranks.h"
 
 #include <math.h>
@@ -168,7 +169,8 @@ static enum rpu_compare_kind kind_of_key(const char *key) {
 }
 
 static char *value_text(const json_t *value) {
-    return json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    return json_is_string(value) ? strdup(json_string_value(value))
+                                 : rpu_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT);
 }
 
 static enum rpu_status add_difference(struct rpu_compare *c, const char *key, const json_t *old, const json_t *new) {

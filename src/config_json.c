@@ -4,6 +4,7 @@
 #include "config_check.h"
 #include "config_visit.h"
 #include "error.h"
+#include "json_text.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -129,7 +130,7 @@ static int may_change(const char *path) {
 }
 
 static void tell_value(struct rpu_text *list, const json_t *value, const char *when) {
-    char *text = json_dumps(value, JSON_ENCODE_ANY | RPU_JSON_CONFIG);
+    char *text = rpu_json_text(value, JSON_ENCODE_ANY | RPU_JSON_CONFIG);
     rpu_text_format(list, "%.60s %s", json_is_string(value) ? json_string_value(value) : text ? text : "nothing", when);
     free(text);
 }

@@ -3,8 +3,8 @@
 #include "config_nodes.h"
 
 #include "error.h"
+#include "small.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,15 +220,15 @@ enum rpu_status rpu_yaml_read(struct rpu_node **root, const char *path, const st
     char *text;
     FILE *f = fopen(path, "rb");
     if (!f)
-        return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be opened: %s", strerror(errno));
+        return rpu_fail_system(err, path, "cannot be opened");
     text = malloc(RPU_YAML_MAX_BYTES + 1);
     if (!text) {
         fclose(f);
         return rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
     }
-    size = fread(text, 1, RPU_YAML_MAX_BYTES + 1, f);
+    size = rpu_read_stream(text, RPU_YAML_MAX_BYTES + 1, f);
     if (ferror(f))
-        status = rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be read: %s", strerror(errno));
+        status = rpu_fail_system(err, path, "cannot be read");
     else
         status = rpu_yaml_parse(root, text, size, source, err);
     free(text);

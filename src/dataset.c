@@ -2,7 +2,6 @@
 /* Data sets: freeing, and the directory with the four standard names. */
 #include <rpu/data.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +62,7 @@ static enum rpu_status find_file(const char *directory, const char *const *names
 static enum rpu_status check_directory(const char *directory, struct rpu_error *err) {
     struct stat st;
     if (stat(directory, &st) != 0)
-        return rpu_fail_at(err, RPU_ERR_IO, directory, 0, NULL, "cannot open the data directory: %s", strerror(errno));
+        return rpu_fail_system(err, directory, "cannot open the data directory");
     if (!S_ISDIR(st.st_mode))
         return rpu_fail_at(err, RPU_ERR_IO, directory, 0, NULL, "is not a directory; one with IDX files is needed");
     return RPU_OK;

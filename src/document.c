@@ -3,6 +3,7 @@
 
 #include "app.h"
 #include "error.h"
+#include "json_text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,13 +15,18 @@ enum {
     REAL_DIGITS = 15 /* a decimal of up to so many digits is written as it was read */
 };
 
+/* What could not be put somewhere is freed, but the caller may go on filling it: after a failure nothing is touched. */
 void rpu_doc_put(struct rpu_document *doc, json_t *object, const char *key, json_t *value) {
-    if (json_object_set_new(object, key, value) != 0)
+    if (doc->failed)
+        json_decref(value);
+    else if (json_object_set_new(object, key, value) != 0)
         doc->failed = 1;
 }
 
 void rpu_doc_append(struct rpu_document *doc, json_t *list, json_t *value) {
-    if (json_array_append_new(list, value) != 0)
+    if (doc->failed)
+        json_decref(value);
+    else if (json_array_append_new(list, value) != 0)
         doc->failed = 1;
 }
 
@@ -62,8 +68,8 @@ static json_t *words(struct rpu_document *doc, const char *text) {
     json_t *array = json_array();
     while (*text) {
         const size_t length = strcspn(text, " ");
-        if (length > 0 && json_array_append_new(array, json_stringn(text, length)) != 0)
-            doc->failed = 1;
+        if (length > 0)
+            rpu_doc_append(doc, array, json_stringn(text, length));
         text += length + strspn(text + length, " ");
     }
     return array;
@@ -84,11 +90,8 @@ static void put_machine(struct rpu_document *doc, const struct rpu_engine *engin
     rpu_doc_put(doc, machine, "time_limit", m.time_limit > 0.0 ? rpu_doc_number(m.time_limit) : json_null());
     rpu_doc_put(doc, doc->root, "bind", json_string(rpu_bind_name(rpu_engine_bind(engine))));
     rpu_doc_put(doc, doc->root, "places", places);
-    for (int t = 0; t < rpu_engine_threads(engine); t++) {
-        json_t *processor = rpu_engine_place(engine, t, &place) ? json_integer(place.processor) : json_null();
-        if (json_array_append_new(places, processor) != 0)
-            doc->failed = 1;
-    }
+    for (int t = 0; t < rpu_engine_threads(engine); t++)
+        rpu_doc_append(doc, places, rpu_engine_place(engine, t, &place) ? json_integer(place.processor) : json_null());
 }
 
 void rpu_doc_provenance(struct rpu_document *doc, const struct rpu_engine *engine) {
@@ -108,7 +111,7 @@ void rpu_doc_provenance(struct rpu_document *doc, const struct rpu_engine *engin
 }
 
 enum rpu_status rpu_doc_finish(struct rpu_document *doc, char **text, struct rpu_error *err) {
-    char *body = doc->failed ? NULL : json_dumps(doc->root, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
+    char *body = doc->failed ? NULL : rpu_json_text(doc->root, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
     char *whole = NULL;
     if (body) {
         const size_t length = strlen(body);

@@ -3,6 +3,7 @@
 
 #include <rpu/version.h>
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,4 +79,10 @@ enum rpu_status rpu_fail_at(struct rpu_error *err, enum rpu_status status, const
         make_plain(err->message);
     }
     return status;
+}
+
+enum rpu_status rpu_fail_system(struct rpu_error *err, const char *file, const char *what) {
+    const int reason = errno;
+    return rpu_fail_at(err, reason == ENOMEM ? RPU_ERR_NOMEM : RPU_ERR_IO, file, 0, NULL, "%s: %s", what,
+                       strerror(reason));
 }

@@ -16,4 +16,8 @@ enum rpu_status rpu_fail(struct rpu_error *err, enum rpu_status status, const ch
 enum rpu_status rpu_fail_at(struct rpu_error *err, enum rpu_status status, const char *file, long line, const char *key,
                             const char *format, ...) RPU_PRINTF(6, 7);
 
+/** What the operating system refused, with its reason (errno): RPU_ERR_NOMEM where that is a lack of memory, else
+ *  RPU_ERR_IO. `what` is "cannot be opened", for example. */
+enum rpu_status rpu_fail_system(struct rpu_error *err, const char *file, const char *what);
+
 #endif

@@ -4,7 +4,6 @@
  * than twice what has been unpacked so far. */
 #include "idx.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <zlib.h>
 
 #include "error.h"
+#include "small.h"
 
 #define CHUNK      16384
 #define GROW_FROM  (1u << 20) /* first allocation for data of unverified length */
@@ -34,10 +34,6 @@ struct reader {
 
 /* ---- bytes ---- */
 
-static enum rpu_status fail_io(struct reader *r, const char *what) {
-    return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "cannot %s: %s", what, strerror(errno));
-}
-
 static enum rpu_status fail_damaged(struct reader *r, const char *why) {
     return rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, 0, NULL, "damaged gzip data: %s", why);
 }
@@ -53,7 +49,7 @@ static void reader_close(struct reader *r) {
 static enum rpu_status reader_stat(struct reader *r) {
     struct stat st;
     if (fstat(fileno(r->file), &st) != 0)
-        return fail_io(r, "examine");
+        return rpu_fail_system(r->err, r->path, "cannot examine");
     if (S_ISDIR(st.st_mode))
         return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "is a directory; a file is needed");
     r->length = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
@@ -62,10 +58,10 @@ static enum rpu_status reader_stat(struct reader *r) {
 
 /* Looks at the first bytes and sets up decompression if they are those of gzip. */
 static enum rpu_status reader_sniff(struct reader *r) {
-    r->z.avail_in = (uInt)fread(r->in, 1, CHUNK, r->file);
+    r->z.avail_in = (uInt)rpu_read_stream(r->in, CHUNK, r->file);
     r->z.next_in = r->in;
     if (ferror(r->file))
-        return fail_io(r, "read");
+        return rpu_fail_system(r->err, r->path, "cannot read");
     if (r->z.avail_in < 2 || r->in[0] != 0x1f || r->in[1] != 0x8b)
         return RPU_OK;
     if (inflateInit2(&r->z, 15 + 16) != Z_OK)
@@ -81,7 +77,7 @@ static enum rpu_status reader_open(struct reader *r, const char *path, struct rp
     r->err = err;
     r->file = fopen(path, "rb");
     if (!r->file)
-        return fail_io(r, "open");
+        return rpu_fail_system(r->err, r->path, "cannot open");
     const enum rpu_status status = reader_stat(r);
     return status == RPU_OK ? reader_sniff(r) : status;
 }
@@ -89,10 +85,10 @@ static enum rpu_status reader_open(struct reader *r, const char *path, struct rp
 /* Refills the input when it is used up; at the end of the file avail_in stays 0. */
 static enum rpu_status refill(struct reader *r) {
     if (r->z.avail_in == 0) {
-        r->z.avail_in = (uInt)fread(r->in, 1, CHUNK, r->file);
+        r->z.avail_in = (uInt)rpu_read_stream(r->in, CHUNK, r->file);
         r->z.next_in = r->in;
     }
-    return ferror(r->file) ? fail_io(r, "read") : RPU_OK;
+    return ferror(r->file) ? rpu_fail_system(r->err, r->path, "cannot read") : RPU_OK;
 }
 
 /* After a complete gzip member: another may follow (files may be concatenated), anything else is not gzip. */
@@ -145,8 +141,8 @@ static enum rpu_status read_some(struct reader *r, uint8_t *to, size_t size, siz
     memcpy(to, r->z.next_in, head);
     r->z.next_in += head;
     r->z.avail_in -= (uInt)head;
-    *got = head + (head < size ? fread(to + head, 1, size - head, r->file) : 0);
-    return ferror(r->file) ? fail_io(r, "read") : RPU_OK;
+    *got = head + (head < size ? rpu_read_stream(to + head, size - head, r->file) : 0);
+    return ferror(r->file) ? rpu_fail_system(r->err, r->path, "cannot read") : RPU_OK;
 }
 
 /* ---- header ---- */

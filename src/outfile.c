@@ -19,10 +19,6 @@ struct rpu_outfile {
     char temporary[PATH_MAX];
 };
 
-static enum rpu_status fail(struct rpu_error *err, const char *path, const char *what) {
-    return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "%s: %s", what, strerror(errno));
-}
-
 /* Length of the folder part of a path with its slash; 0 when there is none. */
 static size_t folder_length(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -45,22 +41,22 @@ static enum rpu_status open_temporary(struct rpu_outfile *f, mode_t mode, struct
         if (errno != EEXIST)
             break;
     }
-    return fail(err, f->path, "cannot create the file");
+    return rpu_fail_system(err, f->path, "cannot create the file");
 }
 
 static enum rpu_status open_existing(struct rpu_outfile *f, const struct stat *st, struct rpu_error *err) {
     char resolved[PATH_MAX];
     if (S_ISDIR(st->st_mode)) {
         errno = EISDIR;
-        return fail(err, f->path, "cannot write the file");
+        return rpu_fail_system(err, f->path, "cannot write the file");
     }
     if (!S_ISREG(st->st_mode)) {
         f->direct = 1;
         f->fd = open(f->path, O_WRONLY | O_CLOEXEC);
-        return f->fd >= 0 ? RPU_OK : fail(err, f->path, "cannot open for writing");
+        return f->fd >= 0 ? RPU_OK : rpu_fail_system(err, f->path, "cannot open for writing");
     }
     if (access(f->path, W_OK) != 0 || !realpath(f->path, resolved))
-        return fail(err, f->path, "cannot write the file");
+        return rpu_fail_system(err, f->path, "cannot write the file");
     memcpy(f->path, resolved, sizeof f->path);
     return open_temporary(f, st->st_mode & 07777, err);
 }
@@ -101,6 +97,14 @@ static int write_all(int fd, const void *bytes, size_t size) {
     return 0;
 }
 
+static int sync_all(int fd) {
+    int result;
+    do
+        result = fsync(fd);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
 /* Makes the new name durable. */
 static int sync_folder(const char *path) {
     char folder[PATH_MAX];
@@ -110,7 +114,7 @@ static int sync_folder(const char *path) {
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    result = fsync(fd);
+    result = sync_all(fd);
     /* A file system without this operation on folders says EINVAL; there is nothing more to do then. */
     if (result != 0 && (errno == EINVAL || errno == ENOTSUP))
         result = 0;
@@ -120,23 +124,23 @@ static int sync_folder(const char *path) {
 
 /* Closes the descriptor; a failure to write may only show here. */
 static int finish(struct rpu_outfile *f) {
-    const int synced = f->direct ? 0 : fsync(f->fd), fd = f->fd;
+    const int synced = f->direct ? 0 : sync_all(f->fd), fd = f->fd;
     f->fd = -1;
-    return close(fd) == 0 && synced == 0 ? 0 : -1;
+    return (close(fd) == 0 || errno == EINTR) && synced == 0 ? 0 : -1;
 }
 
 enum rpu_status rpu_outfile_write(struct rpu_outfile *file, const void *bytes, size_t size, struct rpu_error *err) {
-    return write_all(file->fd, bytes, size) == 0 ? RPU_OK : fail(err, file->path, "cannot write the file");
+    return write_all(file->fd, bytes, size) == 0 ? RPU_OK : rpu_fail_system(err, file->path, "cannot write the file");
 }
 
 enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err) {
     enum rpu_status status = RPU_OK;
     if (write_all(file->fd, text, size) != 0 || finish(file) != 0)
-        status = fail(err, file->path, "cannot write the file");
+        status = rpu_fail_system(err, file->path, "cannot write the file");
     else if (!file->direct && rename(file->temporary, file->path) != 0)
-        status = fail(err, file->path, "cannot give the file its name");
+        status = rpu_fail_system(err, file->path, "cannot give the file its name");
     else if (!file->direct && sync_folder(file->path) != 0)
-        status = fail(err, file->path, "cannot sync the file's folder");
+        status = rpu_fail_system(err, file->path, "cannot sync the file's folder");
     rpu_outfile_abandon(file);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "result_read.h"
 
 #include "error.h"
+#include "json_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,17 +17,20 @@ static int is_result(const json_t *root) {
 enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err) {
     json_error_t reason;
     json_t *read;
+    int failed;
     FILE *file = fopen(path, "rb");
     *root = NULL;
     if (!file)
-        return rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "cannot be opened: %s", strerror(errno));
-    read = json_loadf(file, JSON_REJECT_DUPLICATES, &reason);
+        return rpu_fail_system(err, path, "cannot be opened");
+    read = rpu_json_read(file, JSON_REJECT_DUPLICATES, &reason, &failed);
     fclose(file);
     if (read && is_result(read)) {
         *root = read;
         return RPU_OK;
     }
-    rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, read ? "is no results document" : "is not JSON");
     json_decref(read);
-    return RPU_ERR_FORMAT;
+    errno = failed;
+    if (failed)
+        return rpu_fail_system(err, path, "cannot be read");
+    return rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, read ? "is no results document" : "is not JSON");
 }

@@ -72,8 +72,7 @@ static void put_epochs(struct rpu_document *doc, const struct rpu_results *r) {
     json_t *epochs = json_array();
     rpu_doc_put(doc, doc->root, "epochs", epochs);
     for (size_t i = 0; i < n; i++)
-        if (json_array_append_new(epochs, epoch_record(doc, network, rpu_training_epoch(r->run, i))) != 0)
-            doc->failed = 1;
+        rpu_doc_append(doc, epochs, epoch_record(doc, network, rpu_training_epoch(r->run, i)));
     rpu_doc_put(doc, doc->root, "test_error",
                 n ? rpu_doc_number(rpu_training_epoch(r->run, n - 1)->test_error) : json_null());
 }
@@ -112,12 +111,9 @@ static void put_arrays(struct rpu_document *doc, const struct rpu_network *netwo
         struct rpu_array_info info;
         struct rpu_array_stats s;
         json_t *of = json_object();
-        if (rpu_network_array_info(network, a, &info) != RPU_OK || rpu_network_array_stats(network, a, &s) != RPU_OK ||
-            json_array_append_new(arrays, array_shape(doc, &info)) != 0) {
-            doc->failed = 1;
-            json_decref(of);
-            continue;
-        }
+        rpu_network_array_info(network, a, &info);
+        rpu_network_array_stats(network, a, &s);
+        rpu_doc_append(doc, arrays, array_shape(doc, &info));
         rpu_doc_put(doc, cycles, info.name, of);
         rpu_doc_put(doc, of, "forward", cycle(doc, &info, &s, RPU_CYCLE_FORWARD));
         rpu_doc_put(doc, of, "backward", cycle(doc, &info, &s, RPU_CYCLE_BACKWARD));
@@ -167,8 +163,7 @@ enum rpu_status rpu_results_json(char **text, const struct rpu_results *r, struc
 static json_t *names(struct rpu_document *doc, const char *(*name)(size_t)) {
     json_t *array = json_array();
     for (size_t i = 0; name(i); i++)
-        if (json_array_append_new(array, json_string(name(i))) != 0)
-            doc->failed = 1;
+        rpu_doc_append(doc, array, json_string(name(i)));
     return array;
 }
 

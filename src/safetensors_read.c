@@ -2,6 +2,7 @@
 #include "safetensors.h"
 
 #include "error.h"
+#include "json_text.h"
 #include "safetensors_inside.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ static enum rpu_status read_all(const struct reading *r, unsigned char *to, size
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "cannot be read: %s", strerror(errno));
+            return rpu_fail_system(r->err, r->path, "cannot be read");
         if (n == 0)
             return BAD(r, "ends early: it was shortened while it was read");
         to += n;
@@ -60,7 +61,7 @@ static enum rpu_status open_file(struct reading *r, uint64_t *size) {
     struct stat st;
     r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (r->fd < 0 || fstat(r->fd, &st) != 0)
-        return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "cannot be opened: %s", strerror(errno));
+        return rpu_fail_system(r->err, r->path, "cannot be opened");
     if (!S_ISREG(st.st_mode))
         return rpu_fail_at(r->err, RPU_ERR_IO, r->path, 0, NULL, "is no regular file");
     *size = (uint64_t)st.st_size;
@@ -193,10 +194,12 @@ static enum rpu_status take_entries(const struct reading *r) {
 
 static enum rpu_status parse_header(const struct reading *r) {
     json_error_t reason;
+    int without_memory;
     const char *key;
     json_t *value, *metadata;
-    r->file->header = json_loadb((const char *)r->text, r->length, JSON_REJECT_DUPLICATES, &reason);
-    if (!r->file->header && json_error_code(&reason) == json_error_out_of_memory)
+    r->file->header =
+        rpu_json_parse((const char *)r->text, r->length, JSON_REJECT_DUPLICATES, &reason, &without_memory);
+    if (without_memory)
         return no_memory(r);
     if (!json_is_object(r->file->header))
         return BAD(r, "the header is no JSON object: %s", r->file->header ? "another value" : reason.text);

@@ -2,6 +2,7 @@
 #include "safetensors.h"
 
 #include "error.h"
+#include "json_text.h"
 #include "safetensors_inside.h"
 #include "small.h"
 
@@ -100,10 +101,10 @@ static enum rpu_status make_header(const struct writing *w, json_t *metadata, un
     /* the seal comes first, so that no text of the metadata can stand before it that looks like it */
     if (put_number(metadata, "tensors_xxh3", XXH3_64bits_digest(w->hash)) && header &&
         json_object_set_new(header, "__metadata__", json_pack("{s:s}", "header_xxh3", RPU_SAFETENSORS_ZEROS)) == 0 &&
-        json_object_update_missing(json_object_get(header, "__metadata__"), metadata) == 0)
+        rpu_json_add_missing(json_object_get(header, "__metadata__"), metadata) == 0)
         status = describe(header, w->tensors, w->count, w->err);
     if (status == RPU_OK) {
-        text = json_dumps(header, 0);
+        text = rpu_json_text(header, 0);
         *bytes = text ? frame(text, size) : NULL;
         status = *bytes ? RPU_OK : rpu_fail(w->err, RPU_ERR_NOMEM, "out of memory");
     }

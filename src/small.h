@@ -3,9 +3,11 @@
 #ifndef RPU_SRC_SMALL_H
 #define RPU_SRC_SMALL_H
 
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +16,17 @@ static inline double rpu_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/** As fread of bytes, but a signal that a handler took does not end it. */
+static inline size_t rpu_read_stream(void *to, size_t size, FILE *file) {
+    size_t got = 0;
+    for (;;) {
+        got += fread((unsigned char *)to + got, 1, size - got, file);
+        if (got == size || !ferror(file) || errno != EINTR)
+            return got;
+        clearerr(file);
+    }
 }
 
 /** Bytes rounded up to whole cache lines. */

@@ -35,25 +35,25 @@ static double real_of(const json_t *object, const char *key) {
 }
 
 /* Whether the document's configuration is this one; the preset's name says nothing that the rest does not. */
-static int same_config(const json_t *root, const struct rpu_config *config) {
-    json_t *ours = rpu_config_to_json(config), *theirs = json_copy(json_object_get(root, "config"));
-    int same = 0;
-    if (ours && json_is_object(theirs)) {
-        json_object_del(ours, "preset");
-        json_object_del(theirs, "preset");
-        same = json_equal(ours, theirs);
-    }
+static enum rpu_status check_config(const json_t *root, const struct rpu_config *config, const char *path,
+                                    struct rpu_error *err) {
+    json_t *ours = rpu_config_to_json(config), *theirs = json_object_get(root, "config");
+    int same;
+    if (!ours)
+        return rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
+    json_object_del(ours, "preset");
+    json_object_del(theirs, "preset");
+    same = json_equal(ours, theirs);
     json_decref(ours);
-    json_decref(theirs);
-    return same;
+    return same ? RPU_OK : rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "is of another configuration");
 }
 
-/* What is wrong with a results document, or null. */
-static const char *unfit(const json_t *root, const struct rpu_config *config) {
+static enum rpu_status check_result(const json_t *root, const struct rpu_config *config, const char *path,
+                                    struct rpu_error *err) {
     if (!json_is_false(json_object_get(root, "interrupted")) ||
         json_array_size(json_object_get(root, "epochs")) != config->epochs)
-        return "is of a training that did not end";
-    return same_config(root, config) ? NULL : "is of another configuration";
+        return rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "is of a training that did not end");
+    return check_config(root, config, path, err);
 }
 
 static void summarize(struct rpu_summary *s, const json_t *root) {
@@ -72,26 +72,25 @@ enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, 
                                  struct rpu_error *err) {
     json_t *root = NULL;
     enum rpu_status status = rpu_result_read(&root, path, err);
-    const char *wrong = status == RPU_OK ? unfit(root, config) : NULL;
-    if (status == RPU_OK && wrong)
-        status = rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "%s", wrong);
+    if (status == RPU_OK)
+        status = check_result(root, config, path, err);
     if (status == RPU_OK)
         summarize(summary, root);
     json_decref(root);
     return status;
 }
 
-int rpu_checkpoint_fits(const char *path, const struct rpu_config *config) {
+enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *config, int *fits,
+                                    struct rpu_error *err) {
     struct rpu_checkpoint *checkpoint = NULL;
-    struct rpu_error err;
-    int fits = rpu_checkpoint_read(&checkpoint, path, &err) == RPU_OK &&
-               rpu_config_same(rpu_checkpoint_config(checkpoint), config, path, &err) == RPU_OK;
     struct rpu_checkpoint_info info;
-    if (fits)
-        fits = rpu_checkpoint_describe(checkpoint, &info) == RPU_OK &&
-               (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
+    enum rpu_status status = rpu_checkpoint_read(&checkpoint, path, err);
+    if (status == RPU_OK)
+        status = rpu_config_same(rpu_checkpoint_config(checkpoint), config, path, err);
+    *fits = status == RPU_OK && rpu_checkpoint_describe(checkpoint, &info) == RPU_OK &&
+            (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
     rpu_checkpoint_free(checkpoint);
-    return fits;
+    return status == RPU_ERR_NOMEM || status == RPU_ERR_IO ? status : RPU_OK;
 }
 
 /* ---- spread over the seeds ---- */

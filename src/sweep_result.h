@@ -36,12 +36,15 @@ struct rpu_run {
 const char *rpu_run_state_name(enum rpu_run_state state);
 
 /** Reads a results document. RPU_ERR_IO when it cannot be read; RPU_ERR_FORMAT when it is not the document of a
- *  finished training of exactly this configuration (the preset's name is not compared, what it says is). */
+ *  finished training of exactly this configuration (the preset's name is not compared, what it says is); RPU_ERR_NOMEM.
+ */
 enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, const struct rpu_config *config,
                                  struct rpu_error *err);
 
-/** Whether a training of this configuration can go on from that checkpoint. */
-int rpu_checkpoint_fits(const char *path, const struct rpu_config *config);
+/** Whether a training of this configuration can go on from that checkpoint. RPU_ERR_NOMEM and RPU_ERR_IO: not known; a
+ *  file that is damaged or of another configuration does not fit. */
+enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *config, int *fits,
+                                    struct rpu_error *err);
 
 /** Mean and spread of the test error over the seeds of one setting. */
 struct rpu_spread {

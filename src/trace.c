@@ -57,7 +57,7 @@ static void put_thread(struct text *t, const struct rpu_engine *engine, int thre
 }
 
 enum rpu_status rpu_trace_json(char **text, const struct rpu_engine *engine, struct rpu_error *err) {
-    struct text t = {malloc(65536), 0, 65536};
+    struct text t = {malloc(4096), 0, 4096};
     char *to = more(&t);
     if (to)
         advance(&t, snprintf(to, EVENT_BYTES,

@@ -133,8 +133,24 @@ static void remove_checkpoint(const struct sweep_work *work, size_t run) {
         unlink(path);
 }
 
-/* Folder and configuration of a run. A checkpoint of this configuration is where it goes on, another is removed; what
- * else lay there is overwritten when the training ends. */
+/* A checkpoint of this configuration is where the run goes on, another is removed; one that cannot be read now stays.
+ */
+static int check_checkpoint(const struct sweep_work *work, size_t run, const struct rpu_config *config) {
+    char path[RPU_PATH_MAX];
+    struct rpu_error err;
+    int fits = 0;
+    if (!sweep_path(work, run, RPU_CHECKPOINT_NAME, path) || access(path, F_OK) != 0)
+        return 1;
+    if (rpu_checkpoint_fits(path, config, &fits, &err) != RPU_OK) {
+        fprintf(work->errors, CLI_PROGRAM " sweep: %s\n", err.message);
+        return 0;
+    }
+    if (!fits)
+        remove_checkpoint(work, run);
+    return 1;
+}
+
+/* Folder and configuration of a run; what else lay there is overwritten when the training ends. */
 static int prepare(const struct sweep_work *work, size_t run) {
     struct rpu_config *config = malloc(sizeof *config);
     char path[RPU_PATH_MAX], folder[RPU_PATH_MAX], *yaml = NULL;
@@ -151,10 +167,7 @@ static int prepare(const struct sweep_work *work, size_t run) {
                 config ? err.message : "out of memory");
     if (ok) {
         remove_leftovers(folder);
-        ok = write_file(path, yaml, work->errors);
-        if (sweep_resumes(folder) && sweep_path(work, run, RPU_CHECKPOINT_NAME, path) &&
-            !rpu_checkpoint_fits(path, config))
-            remove_checkpoint(work, run);
+        ok = write_file(path, yaml, work->errors) && check_checkpoint(work, run, config);
     }
     free(yaml);
     free(config);
@@ -311,7 +324,7 @@ static int check_isa(const struct rpu_config *config, char last[sizeof config->i
 /* Looks at every run: whether it can be trained here, and whether it already was. */
 static int find_finished(struct sweep_work *work, const struct cli_args *args) {
     struct rpu_config *config = calloc(1, sizeof *config);
-    struct rpu_error err;
+    struct rpu_error err = {.status = RPU_OK};
     char isa[sizeof config->isa] = "";
     int code = CLI_EXIT_OK;
     work->count = rpu_sweep_count(work->sweep);
@@ -330,6 +343,8 @@ static int find_finished(struct sweep_work *work, const struct cli_args *args) {
         if (!code && read_result(work, i, config, &err)) {
             work->runs[i].state = RPU_RUN_KEPT;
             work->kept++;
+        } else if (!code && err.status == RPU_ERR_NOMEM) {
+            code = report_error("sweep", &err); /* else a run that is finished would be trained again */
         }
     }
     work->waiting = work->count - work->kept;
