@@ -19,8 +19,8 @@ enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, st
 enum rpu_status rpu_outfile_write(struct rpu_outfile *file, const void *bytes, size_t size, struct rpu_error *err);
 
 /** Appends the rest, syncs the file, gives it its name, and syncs the folder. The object is freed, whether this
- *  works or not; if it does not, an old file of that name is still there, or the new one as a whole where only the folder
- *  could not be synced. */
+ *  works or not; if it does not, an old file of that name is still there, or the new one as a whole where only the
+ * folder could not be synced. */
 enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, size_t size, struct rpu_error *err);
 
 /** Gives up: removes the temporary file and frees the object. Null is allowed. */

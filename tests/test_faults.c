@@ -559,10 +559,23 @@ static enum rpu_status mapping(struct rpu_error *err) {
 SCENARIOS(SCENARIO)
 #undef SCENARIO
 
+/* The runtime libraries of threads and of the machine's layout, which end the process where there is no memory for
+ * them, have what they need once a first training has begun. */
+static void test_others_are_ready(void **state) {
+    struct faults_report r;
+    struct rpu_error err;
+    (void)state;
+    assert_int_equal(training(&err), RPU_OK);
+    faults_begin(0, 0);
+    assert_int_equal(training(&err), RPU_OK);
+    faults_end(&r);
+    assert_int_equal(r.foreign, 0);
+}
+
 #define SCENARIO(name) cmocka_unit_test(test_##name),
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {SCENARIOS(SCENARIO)};
+    const struct CMUnitTest tests[] = {SCENARIOS(SCENARIO) cmocka_unit_test(test_others_are_ready)};
     int failed;
     every = argc > 1 && strcmp(argv[1], "all") == 0;
     failed = cmocka_run_group_tests(tests, make_world, remove_world);

@@ -370,7 +370,7 @@ int command_bench(const struct cli_args *args) {
         return CLI_EXIT_FAILURE;
     }
     s->report = s->errors = -1;
-    interrupts_catch();
+    interrupts_catch(0); /* what is waited for ends at once */
     code = open_outputs(s, args);
     if (!code)
         code = choose_options(s, args);

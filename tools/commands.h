@@ -109,8 +109,9 @@ int progress_report(const struct rpu_progress *p, void *user);
 /** Takes the rewritten line away. */
 void progress_clear(struct progress *progress);
 
-/** SIGINT and SIGTERM ask for a stop; a second one ends the program. */
-void interrupts_catch(void);
+/** SIGINT and SIGTERM ask for a stop; a second one ends the program. With SA_RESTART in `flags` system calls go on: a
+ *  stream would lose what it could not write. */
+void interrupts_catch(int flags);
 int interrupts_pending(void);
 
 /* ---- report.c ---- */

@@ -4,8 +4,11 @@
 #include "../src/app.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int exit_code(enum rpu_status status) {
     switch (status) {
@@ -91,10 +94,24 @@ static int close_stdout(int code) {
     return code;
 }
 
+/* No file that is opened later may take the place of a stream that is closed; what is written to it still fails. And a
+ * reader that has gone does not end what is written to files. */
+static void keep_streams(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 int main(int argc, char **argv) {
     struct cli_args args;
     char message[640];
-    int code = cli_parse(&args, argc, argv, message, sizeof message);
+    int code;
+    keep_streams();
+    code = cli_parse(&args, argc, argv, message, sizeof message);
     if (code && rpu_dist_speaks())
         fprintf(stderr, "%s\n", message);
     if (!code)

@@ -13,11 +13,11 @@ static void on_signal(int number) {
     stop_asked = 1;
 }
 
-void interrupts_catch(void) {
+void interrupts_catch(int flags) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
+    action.sa_flags = (int)SA_RESETHAND | flags;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -7,6 +7,7 @@
 #include "sweep.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,7 @@ int sweep_serve_rank(const struct rpu_dist *dist) {
         char block[RPU_DIST_MESSAGE];
     } in;
     struct rpu_error err;
-    interrupts_catch();
+    interrupts_catch(SA_RESTART);
     unsetenv("RPU_ISA"); /* the configurations have it */
     for (;;) {
         size_t bytes = 0;
@@ -201,7 +202,7 @@ int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
         free(own);
         return CLI_EXIT_FAILURE;
     }
-    interrupts_catch();
+    interrupts_catch(SA_RESTART);
     work->errors = own->errors = errors;
     if (work->human && work->waiting) {
         fprintf(work->human, "%zu run%s, %zu kept from before; %d ranks, %zu thread%s each\n", work->count,

@@ -4,6 +4,7 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -308,7 +309,7 @@ static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
     if (status != RPU_OK)
         return status;
     /* Caught before temporary files are there, so that an interrupt leaves none behind. */
-    interrupts_catch();
+    interrupts_catch(SA_RESTART);
     return rpu_dist_agree(s->dist, open_outputs(s, args), &s->error);
 }
 

@@ -178,10 +178,13 @@ static int fails(void *caller, int *counts) {
     inside = 1;
     owner = owner_of(caller);
     inside = 0;
-    if (owner >= FAULTS_OWNERS)
-        return 0;
-    *counts = 1;
     pthread_mutex_lock(&lock);
+    report.foreign += owner >= FAULTS_OWNERS;
+    if (owner >= FAULTS_OWNERS) {
+        pthread_mutex_unlock(&lock);
+        return 0;
+    }
+    *counts = 1;
     report.seen++;
     refused = fail_at > 0 && (fail_after ? report.seen >= fail_at : report.seen == fail_at);
     if (refused) {

@@ -39,6 +39,7 @@ struct faults_report {
     long live;                  /**< those that were made and not freed since */
     void *first_live;           /**< where the oldest of those was called from */
     void *frames[16];           /**< calls that led to the first that failed, innermost first */
+    long foreign;               /**< allocations of others: libgomp, hwloc, ... */
     int n_frames;               /**< 0: none failed */
 };
 
