@@ -12,8 +12,9 @@
  *  free(). A constructor that fails leaves nothing behind and sets the place for the handle to null. Sizes are checked
  *  for overflow before anything is allocated. What is needed for training and evaluation is allocated at construction;
  *  an array of its own (tile.h) enlarges its scratch memory when a block is larger than any before. An allocation that
- *  fails is RPU_ERR_NOMEM. The runtime libraries of OpenMP and hwloc are excepted: they allocate when an engine is made
- *  and when its threads first start, and may end the process where there is no memory for them.
+ *  fails is RPU_ERR_NOMEM, but for the state of a work list: without it one thread does the work, to the same bits. The
+ *  runtime libraries of OpenMP and hwloc are excepted: they allocate when an engine is made and when its threads first
+ *  start, and may end the process where there is no memory for them.
  *
  *  **Threads.** A handle may be used by any thread, by one at a time. Handles that have nothing in common may be used
  * at once. What was built on an engine (tiles, networks, trainings) has that engine in common: calls that take any of
