@@ -9,8 +9,8 @@
 #   --readme FILE  document with the table (default: README.md)
 #   BUILD          build folder (default: build; made as a release when it is not there)
 #
-# Writes DIR/CPU.json with OpenBLAS held to AVX2 and, where OpenBLAS would take a core with AVX-512 by itself,
-# DIR/CPU-CORE.json with that one. Some minutes; leave the machine alone meanwhile.
+# Writes DIR/CPU.json with OpenBLAS held to AVX2 and, on a processor with AVX-512, DIR/CPU-CORE.json with OpenBLAS's core
+# for that. Some minutes; leave the machine alone meanwhile.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."
@@ -68,15 +68,19 @@ PYTHON
 }
 
 measure "$work/held.json"
+# On a processor with AVX-512 the core for that: its own choice, or the oldest where OpenBLAS does not know the processor.
 own=$(context "$work/held.json" openblas_default_core)
+case ${own,,} in
+    skylakex | cooperlake | sapphirerapids) ;;
+    *) [[ " $(context "$work/held.json" cpu_flags) " == *" avx512vl "* ]] && own=SkylakeX || own='' ;;
+esac
 cpu=$(plain "$(context "$work/held.json" cpu)")
 also=()
-case ${own,,} in
-    skylakex | cooperlake | sapphirerapids)
-        measure "$work/own.json" --blas-core=default
-        mv "$work/own.json" "$out/$cpu-$(plain "$own").json"
-        also=(--also "OpenBLAS $own (AVX-512)=$out/$cpu-$(plain "$own").json") ;;
-esac
+if [ -n "$own" ]; then
+    measure "$work/own.json" --blas-core="$own"
+    mv "$work/own.json" "$out/$cpu-$(plain "$own").json"
+    also=(--also "OpenBLAS $own (AVX-512)=$out/$cpu-$(plain "$own").json")
+fi
 mv "$work/held.json" "$out/$cpu.json"
 tools/perf_table.py --readme "$readme" "${also[@]}" "$out/$cpu.json"
 echo "recorded in $out, table in $readme"
