@@ -116,7 +116,7 @@ def test_what_cases_set():
 
 def test_what_is_refused():
     for args, says in ((["--only", "z", "--data", "x"], "allowed are letters from a, b, c, d, e, f, g, h, s"),
-                       (["--only", "a", "--rpubench", "nowhere"], "no program"),
+                       (["--only", "a", "--data", "digits", "--rpubench", "nowhere"], "no program"),
                        (["--quick", "--only", "a"], "--quick goes with")):
         result = paper(*args)
         assert result.returncode == 2 and says in result.stderr, (args, result.stderr)

@@ -7,6 +7,7 @@
 #include "sweep_result.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { ASSIGNMENTS_MOST = 16, TABLE_MOST = 64 };
 
@@ -46,6 +47,15 @@ static void check_sweep(const struct rpu_sweep *sweep) {
     check_run(sweep, n - 1);
     if (n <= TABLE_MOST)
         check_table(sweep);
+}
+
+/* A sweep file names its base beside itself, which is here among this process's open files. One that was handed down
+ * may be a pipe, for which it would wait. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    close_range(3, ~0u, 0);
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
