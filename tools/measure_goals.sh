@@ -4,7 +4,7 @@
 #
 # usage: tools/measure_goals.sh [--data DIR] [--out DIR] [--readme FILE] [BUILD]
 #
-#   --data DIR     training images: a folder of IDX files (default: ../shared/data/mnist if it is there, else digits)
+#   --data DIR     training images: a folder of IDX files (default: digits)
 #   --out DIR      where the recorded runs go (default: results/goals)
 #   --readme FILE  document with the table (default: README.md)
 #   BUILD          build folder (default: build; made as a release when it is not there)
@@ -23,7 +23,7 @@ usage() {
 # A path of the caller's.
 from_here() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 
-data='' out=results/goals readme=README.md build=build
+data=digits out=results/goals readme=README.md build=build
 while [ $# -gt 0 ]; do
     case $1 in
         --data | --out | --readme)
@@ -35,7 +35,6 @@ while [ $# -gt 0 ]; do
         *) build=$(from_here "$1"); shift ;;
     esac
 done
-[ -n "$data" ] || data=$([ -d ../shared/data/mnist ] && echo ../shared/data/mnist || echo digits)
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dbench=enabled
 ninja -C "$build" bench/rpubench-bench
 mkdir -p "$out"

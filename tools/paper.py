@@ -21,7 +21,6 @@ import sys
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(TOOLS, "paper")
-MNIST = os.path.join(os.path.dirname(os.path.dirname(TOOLS)), "shared", "data", "mnist")
 # Of --quick: the better, the worse, and how many times as large the error of the worse is at least. Errors are means over
 # the epochs and the seeds. Over 20 seeds (1 to 20) the smallest factor of a single seed was 3.7 for the first two, and the
 # last difference was 0.52 points with a standard deviation of 0.26, the least 0.16; so of four seeds it is 4 standard
@@ -56,12 +55,9 @@ def chosen(only):
 
 
 def data_of(args):
-    if args.data:
-        return args.data
-    for folder in (os.environ.get("RPU_MNIST_DIR"), MNIST):
-        if folder and os.path.isdir(folder):
-            return folder
-    raise Fault("no images: --data DIR names the folder of MNIST's four files, --data digits takes generated digits")
+    if not args.data:
+        raise Fault("no images: --data DIR names the folder of MNIST's four files, --data digits takes generated digits")
+    return args.data
 
 
 def program_of(args):
@@ -186,7 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="a,b,...", help="these experiments only")
     parser.add_argument("--quick", action="store_true", help="the short version, on generated digits")
-    parser.add_argument("--data", metavar="DIR", help="training images; default: $RPU_MNIST_DIR, ../shared/data/mnist")
+    parser.add_argument("--data", metavar="DIR", help="training images: a folder with MNIST's four files, or digits; --quick takes digits")
     parser.add_argument("--out", metavar="DIR", help="where all goes; default: paper-runs, or paper-quick-runs")
     parser.add_argument("--record", metavar="DIR", help="copy results there, as CASE-seedS.json")
     parser.add_argument("--epochs", metavar="N", type=int, help="instead of 30")
