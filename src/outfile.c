@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,6 +154,16 @@ void rpu_outfile_abandon(struct rpu_outfile *file) {
     if (!file->direct)
         unlink(file->temporary); /* after a rename the name is gone, and this does nothing */
     free(file);
+}
+
+int rpu_outfile_lock(const char *folder) {
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        close(fd);
+        errno = EWOULDBLOCK;
+        return -1;
+    }
+    return fd;
 }
 
 /* Whether a name is ".NAME.tmp-..." of one of the names. */

@@ -26,6 +26,10 @@ enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, s
 /** Gives up: removes the temporary file and frees the object. Null is allowed. */
 void rpu_outfile_abandon(struct rpu_outfile *file);
 
+/** Locks a folder against other processes that lock it. Returns a descriptor that holds the lock until it is closed, or
+ *  -1 with errno: EWOULDBLOCK where another has the lock. Where the file system has no locks there is none. */
+int rpu_outfile_lock(const char *folder);
+
 /** Removes what processes that were killed left half written of the files `names` (ends with null) in a folder. No
  *  process may be at work there. */
 void rpu_outfile_clean(const char *folder, const char *const *names);

@@ -140,6 +140,24 @@ def test_interrupts_leave_a_checkpoint():
         assert not [n for n in os.listdir("run") if "tmp" in n]
 
 
+def test_two_trainings_in_one_folder():
+    """The second is refused, with --resume or without, and the first one's files stay, those in the making as well."""
+    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=e2e.environment()) as child:
+        while "epoch 1/500" not in child.stdout.readline():
+            assert child.poll() is None
+        before = sorted(os.listdir("run"))
+        assert len(before) == 2 and all(".tmp-" in name for name in before)
+        for more in ((), ("--resume",)):
+            fails(1, "train", *TRAINING, "--out", "run", *more, says=["--out: another training is at work in the folder run"])
+            assert sorted(os.listdir("run")) == before
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=120)
+    assert child.returncode == 130 and err == "", err
+    assert sorted(os.listdir("run")) == [NAME, "config.yaml", "result.json"]
+
+
 def test_a_second_signal_ends_at_once():
     """The first waits for a minibatch of 2000 images; a machine that is through with it by then gets another try."""
     command = [e2e.PROGRAM, "train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,20 +40,18 @@ static int make_folder(const char *path, FILE *errors) {
 static int lock_folder(struct sweep_work *work) {
     const struct timespec pause = {0, 100000000};
     const int tries = 50;
-    work->lock = open(work->folder, O_RDONLY | O_DIRECTORY);
-    if (work->lock < 0) {
-        fprintf(stderr, CLI_PROGRAM " sweep: cannot open the folder %s: %s\n", work->folder, strerror(errno));
-        return CLI_EXIT_FAILURE;
-    }
-    for (int i = 0; flock(work->lock, LOCK_EX | LOCK_NB) != 0; i++) {
-        if (errno != EWOULDBLOCK)
-            break;
+    for (int i = 0; (work->lock = rpu_outfile_lock(work->folder)) < 0; i++) {
+        if (errno != EWOULDBLOCK) {
+            fprintf(stderr, CLI_PROGRAM " sweep: cannot open the folder %s: %s\n", work->folder, strerror(errno));
+            return CLI_EXIT_FAILURE;
+        }
         if (i == tries) {
             fprintf(stderr, CLI_PROGRAM " sweep: another sweep is at work in %s\n", work->folder);
             return CLI_EXIT_FAILURE;
         }
         nanosleep(&pause, NULL);
     }
+    fcntl(work->lock, F_SETFD, 0); /* trainings inherit it */
     return CLI_EXIT_OK;
 }
 

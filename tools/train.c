@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Files to write at the end; each null when it is not wanted. */
 struct outputs {
@@ -30,6 +31,7 @@ struct session {
     struct rpu_training *run;
     struct outputs outputs;
     struct checkpoints checkpoints;
+    int lock;    /* descriptor of the folder of --out; -1 without */
     FILE *human; /* null with --quiet, and on ranks other than 0 */
     char date[32];
     int interrupted; /* stopped before its end, by a signal... */
@@ -78,6 +80,11 @@ static enum rpu_status open_folder(struct session *s, const char *folder) {
     enum rpu_status status;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
+    s->lock = rpu_outfile_lock(folder);
+    if (s->lock < 0)
+        return errno == EWOULDBLOCK
+                   ? fail(s, RPU_ERR_IO, "--out: another training is at work in the folder %s", folder)
+                   : fail(s, RPU_ERR_IO, "--out: cannot open the folder %s: %s", folder, strerror(errno));
     if (s->checkpoints.resume) /* then what another process left here is nobody's any more */
         rpu_outfile_clean(folder, names);
     status = checkpoints_begin(&s->checkpoints, s->run, &s->error);
@@ -345,11 +352,14 @@ static int train_with(const struct cli_args *args, const struct rpu_dist *dist) 
     }
     s->dist = dist;
     s->hosts = 1;
+    s->lock = -1;
     code = run_session(s, args);
     rpu_outfile_abandon(s->outputs.json);
     rpu_outfile_abandon(s->outputs.result);
     rpu_outfile_abandon(s->outputs.config);
     rpu_outfile_abandon(s->outputs.trace);
+    if (s->lock >= 0)
+        close(s->lock);
     rpu_training_destroy(s->run);
     rpu_dataset_free(&s->data);
     rpu_engine_destroy(s->engine);
