@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct rpu_outfile {
@@ -45,17 +46,33 @@ static enum rpu_status open_temporary(struct rpu_outfile *f, mode_t mode, struct
     return rpu_fail_system(err, f->path, "cannot create the file");
 }
 
+/* Opens what is no regular file. A reader of a pipe that is being started gets a second to open it; without one this
+ * would wait for good. */
+static enum rpu_status open_direct(struct rpu_outfile *f, struct rpu_error *err) {
+    const struct timespec pause = {0, 10000000};
+    f->direct = 1;
+    for (int k = 0; k < 100; k++) {
+        f->fd = open(f->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (f->fd >= 0 || errno != ENXIO)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (f->fd >= 0 && fcntl(f->fd, F_SETFL, 0) == 0)
+        return RPU_OK;
+    if (f->fd >= 0)
+        close(f->fd);
+    return errno == ENXIO ? rpu_fail_at(err, RPU_ERR_IO, f->path, 0, NULL, "cannot open for writing: it has no reader")
+                          : rpu_fail_system(err, f->path, "cannot open for writing");
+}
+
 static enum rpu_status open_existing(struct rpu_outfile *f, const struct stat *st, struct rpu_error *err) {
     char resolved[PATH_MAX];
     if (S_ISDIR(st->st_mode)) {
         errno = EISDIR;
         return rpu_fail_system(err, f->path, "cannot write the file");
     }
-    if (!S_ISREG(st->st_mode)) {
-        f->direct = 1;
-        f->fd = open(f->path, O_WRONLY | O_CLOEXEC);
-        return f->fd >= 0 ? RPU_OK : rpu_fail_system(err, f->path, "cannot open for writing");
-    }
+    if (!S_ISREG(st->st_mode))
+        return open_direct(f, err);
     if (access(f->path, W_OK) != 0 || !realpath(f->path, resolved))
         return rpu_fail_system(err, f->path, "cannot write the file");
     memcpy(f->path, resolved, sizeof f->path);

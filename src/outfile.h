@@ -12,7 +12,7 @@ struct rpu_outfile;
 
 /** Starts writing `path` under a temporary name in the same folder, so that a folder that is missing or not writable
  *  is found out early. A symbolic link is followed; what exists and is no regular file (a device, a pipe) is written
- *  directly. RPU_ERR_IO, RPU_ERR_NOMEM. */
+ *  directly; a pipe that nobody reads is an error. RPU_ERR_IO, RPU_ERR_NOMEM. */
 enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, struct rpu_error *err);
 
 /** Appends bytes, for what is better not held in memory as a whole. */

@@ -280,6 +280,13 @@ def test_an_unwritable_checkpoint_is_found_before_training():
     result = fails(1, "train", *TRAINING, "--out", "taken", "--checkpoint-every", "1epoch", says=[f"taken/{NAME}"])
     assert "epoch" not in result.stdout
     assert os.listdir("taken") == [NAME]
+    for name in (NAME, "result.json", "config.yaml"):
+        os.mkdir(name + "-folder")
+        os.mkfifo(f"{name}-folder/{name}")
+        for more in ((), ("--checkpoint-every", "1epoch"), ("--resume",)):
+            fails(1, "train", *TRAINING, "--out", f"{name}-folder", *more, says=[f"{name}-folder/{name}", "is no regular file"],
+                  timeout=60)
+        assert os.listdir(f"{name}-folder") == [name]
     if os.geteuid() != 0:
         os.mkdir("locked", 0o555)
         fails(1, "train", *TRAINING, "--out", "locked", "--checkpoint-every", "1epoch", says=["locked"])

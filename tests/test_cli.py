@@ -348,6 +348,12 @@ def test_links_and_devices_stay_what_they_are():
     with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
         succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "pipe")
         assert json.loads(reader.communicate(timeout=60)[0])["weights_digest"]
+    fails(1, "train", "lenet-fp", *SMALL, "--quiet", "--json", "pipe", says=["pipe: ", "no reader"], timeout=60)
+    for path in ("/dev/stdout", ">(cat)"):
+        command = f'"$0" train lenet-fp "$@" --quiet --json {path} | cat'
+        result = subprocess.run(["bash", "-c", command, e2e.PROGRAM, *SMALL], capture_output=True, text=True,
+                                env=e2e.environment(), timeout=60, check=False)
+        assert json.loads(result.stdout)["weights_digest"], result.stderr
     assert sorted(os.listdir(".")) == ["link.json", "pipe", "there"]
 
 

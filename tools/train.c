@@ -75,9 +75,19 @@ static enum rpu_status open_output(struct session *s, struct rpu_outfile **file,
     return rpu_outfile_open(file, path, &s->error);
 }
 
+/* What is kept in the folder is read again: it goes to regular files only. */
+static enum rpu_status check_regular(struct session *s, const char *folder, const char *name) {
+    char path[RPU_PATH_MAX];
+    struct stat st;
+    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return fail(s, RPU_ERR_IO, "--out: %s is no regular file", path);
+    return RPU_OK;
+}
+
 static enum rpu_status open_folder(struct session *s, const char *folder) {
     static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
-    enum rpu_status status;
+    enum rpu_status status = RPU_OK;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
     s->lock = rpu_outfile_lock(folder);
@@ -85,6 +95,10 @@ static enum rpu_status open_folder(struct session *s, const char *folder) {
         return errno == EWOULDBLOCK
                    ? fail(s, RPU_ERR_IO, "--out: another training is at work in the folder %s", folder)
                    : fail(s, RPU_ERR_IO, "--out: cannot open the folder %s: %s", folder, strerror(errno));
+    for (const char *const *name = names; *name && status == RPU_OK; name++)
+        status = check_regular(s, folder, *name);
+    if (status != RPU_OK)
+        return status;
     if (s->checkpoints.resume) /* then what another process left here is nobody's any more */
         rpu_outfile_clean(folder, names);
     status = checkpoints_begin(&s->checkpoints, s->run, &s->error);
