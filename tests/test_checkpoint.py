@@ -107,7 +107,8 @@ def test_without_a_checkpoint_it_begins():
 
 def interrupted(number, folder, after, *more):
     """A training that is interrupted; exit code and output."""
-    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", folder, *more]
+    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500",
+               f"--out={folder}", *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           env=e2e.environment()) as child:
         while "epoch 1/500" not in child.stdout.readline():
@@ -128,7 +129,8 @@ def test_interrupts_leave_a_checkpoint():
         images = result["images_trained"]
         assert result["interrupted"] is True and result["diverged"] is False
         assert int(checkpointfile.read(f"run/{NAME}")[0]["step"]) == images
-        says = re.search(r"^to go on +rpubench (train run/config.yaml --out=run --resume)$", out, re.M)
+        every = f" --checkpoint-every={more[1]}" if more[:1] == ("--checkpoint-every",) else ""
+        says = re.search(rf"^to go on +rpubench (train run/config.yaml --out=run --resume{every})$", out, re.M)
         assert says, out
         # what it says works, for a few epochs more
         epochs = str(len(result["epochs"]) + 2)
@@ -138,6 +140,34 @@ def test_interrupts_leave_a_checkpoint():
         alone = e2e.train("--limit-train", "60", "--limit-test", "20", "--epochs", epochs, *batch)
         assert read_json("run/result.json")["weights_digest"] == alone["weights_digest"]
         assert not [n for n in os.listdir("run") if "tmp" in n]
+
+
+def test_how_to_go_on_is_a_command_for_a_shell():
+    for folder in ("a b", "it's $HOME; *", "-x", "~", "\u00e9\nnew"):
+        out = interrupted(signal.SIGTERM, folder, 0.0)
+        epochs = len(read_json(f"{folder}/result.json")["epochs"]) + 1
+        command = re.search(r"^to go on +rpubench (.*)\Z", out, re.M | re.S).group(1).strip()
+        result = subprocess.run(["sh", "-c", f'"$0" {command} --epochs={epochs}', e2e.PROGRAM], capture_output=True,
+                                text=True, env=e2e.environment(), check=False)
+        assert result.returncode == 0 and "resumed after" in result.stdout, (command, result.stderr)
+        assert read_json(f"{folder}/result.json")["interrupted"] is False
+
+
+def test_an_interrupt_without_a_folder_keeps_nothing():
+    for quiet, says in (([], "rpubench train: interrupted, and no checkpoint was kept: that takes --out\n"),
+                        (["--quiet"], "")):
+        command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "100000",
+                   "--json", "a.json", *quiet]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=e2e.environment()) as child:
+            while not os.listdir("."):  # its temporary comes after it catches signals
+                assert child.poll() is None
+                time.sleep(0.01)
+            child.send_signal(signal.SIGTERM)
+            _, err = child.communicate(timeout=120)
+        assert child.returncode == 130 and err == says, (child.returncode, err)
+        assert os.listdir(".") == ["a.json"]
+        os.unlink("a.json")
 
 
 def test_two_trainings_in_one_folder():

@@ -53,7 +53,7 @@ static int parse_times(const char *text, struct rpu_checkpoint_times *times) {
 enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err) {
     const char *out = cli_value(args, "out"), *every = cli_value(args, "checkpoint-every");
     c->resume = cli_value(args, "resume") != NULL;
-    c->every = every != NULL;
+    c->every = every;
     if (!out && (every || c->resume))
         return fail(err, RPU_ERR_CONFIG, "--%s: the checkpoint is in the folder of --out, which is not given",
                     every ? "checkpoint-every" : "resume");

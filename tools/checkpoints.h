@@ -10,9 +10,9 @@ struct checkpoints {
     char folder[RPU_PATH_MAX]; /**< of --out; "" without: there are no checkpoints then */
     char path[RPU_PATH_MAX];
     struct rpu_checkpoint_times times;
-    int every;   /**< --checkpoint-every was given */
-    int resume;  /**< --resume was given */
-    int written; /**< one was, of this many images and epochs */
+    const char *every; /**< the value of --checkpoint-every, or null */
+    int resume;        /**< --resume was given */
+    int written;       /**< one was, of this many images and epochs */
     uint64_t images;
     size_t epochs;
     int failed; /**< one could not be written */

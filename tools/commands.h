@@ -81,6 +81,9 @@ int option_json(const struct cli_args *args, struct json_output *out);
 /** Writes `text` (malloc'd; null: nothing is wanted) unless `code` is an error, and frees it; an exit code. */
 int json_output_end(const struct cli_args *args, struct json_output *out, char *text, int code);
 
+/** Prints a word as a shell takes it: as it is, or in single quotes where a character needs them. */
+void print_shell_word(FILE *out, const char *word);
+
 /* ---- assign.c ---- */
 
 /** What the command line sets in the configuration. */

@@ -48,6 +48,21 @@ int option_engine(struct rpu_engine **engine, const struct cli_args *args) {
     return CLI_EXIT_OK;
 }
 
+void print_shell_word(FILE *out, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:+@%=";
+    if (*word && word[strspn(word, plain)] == '\0') {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
 int option_json(const struct cli_args *args, struct json_output *out) {
     const char *path = cli_value(args, "json");
     struct rpu_error err;

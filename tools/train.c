@@ -306,9 +306,21 @@ static int end_checkpoints(struct session *s) {
 
 /* How to go on after an interrupt; all that it takes was written. */
 static void print_how_to_go_on(const struct session *s) {
-    if (s->interrupted && s->human && *s->checkpoints.folder)
-        fprintf(s->human, "to go on        " CLI_PROGRAM " train %s/config.yaml --out=%s --resume\n",
-                s->checkpoints.folder, s->checkpoints.folder);
+    const char *folder = s->checkpoints.folder, *every = s->checkpoints.every;
+    char config[RPU_PATH_MAX + 16];
+    if (!s->interrupted || !s->human)
+        return;
+    if (!*folder) {
+        fputs(CLI_PROGRAM " train: interrupted, and no checkpoint was kept: that takes --out\n", stderr);
+        return;
+    }
+    /* An argument that begins with a dash would be an option. */
+    snprintf(config, sizeof config, "%s%s/config.yaml", *folder == '-' ? "./" : "", folder);
+    fputs("to go on        " CLI_PROGRAM " train ", s->human);
+    print_shell_word(s->human, config);
+    fputs(" --out=", s->human);
+    print_shell_word(s->human, folder);
+    fprintf(s->human, " --resume%s%s\n", every ? " --checkpoint-every=" : "", every ? every : "");
 }
 
 /* Up to the first image; what fails on one rank ends all, and is said once. */
