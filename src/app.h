@@ -19,6 +19,7 @@
 #include "inspect.h"
 #include "mapping_json.h"
 #include "outfile.h"
+#include "small.h"
 #include "sweep.h"
 #include "sweep_result.h"
 

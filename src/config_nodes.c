@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_nodes.h"
 
+#include "small.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,8 +88,7 @@ const char *rpu_node_show(const struct rpu_node *node, char *buffer, size_t size
     cut = strlen(node->text) > SHOWN;
     snprintf(buffer, size, "'%.*s%s'", cut ? SHOWN - 3 : SHOWN, node->text, cut ? "..." : "");
     for (char *p = buffer; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+        *p = rpu_plain(*p);
     return buffer;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "error.h"
 
+#include "small.h"
+
 #include <rpu/version.h>
 
 #include <errno.h>
@@ -37,8 +39,7 @@ void rpu_error_clear(struct rpu_error *err) {
 /* A message is one line, and what a file or a command line put into it drives no terminal. */
 static void make_plain(char *text) {
     for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
+        *text = rpu_plain(*text);
 }
 
 enum rpu_status rpu_fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) {

@@ -52,6 +52,12 @@ static inline void rpu_little_endian(const float *values, size_t n, unsigned cha
     }
 }
 
+/** A byte of a text from outside as it may stand in what people read: control characters, which would drive a terminal,
+ *  are question marks. */
+static inline char rpu_plain(char byte) {
+    return (unsigned char)byte < 0x20 || byte == 0x7f ? '?' : byte;
+}
+
 /** Whether all of `n` numbers are finite. */
 static inline int rpu_all_finite(const float *values, size_t n) {
     for (size_t i = 0; i < n; i++)

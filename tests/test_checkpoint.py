@@ -285,6 +285,22 @@ def test_damage_is_noticed():
         fails(1, "inspect", "junk", says=["junk: "])
 
 
+# ---- files that are made to do harm ----
+
+def test_texts_of_a_checkpoint_drive_no_terminal():
+    write_images("\x1b[31mred\x07", False)
+    train("a", "--checkpoint-every", "1epoch", "--data", "\x1b[31mred\x07")
+
+    def change(metadata, _):
+        metadata["version"] = "\x1b]0;title\x07"
+
+    checkpointfile.forge(f"a/{NAME}", "bad", change)
+    for command, says in (("inspect", ["written by rpubench ?]0;title?\n", "on ?[31mred? ("]),
+                          ("eval", ["20 test images of ?[31mred?, analog"])):
+        text = succeed(command, "bad").stdout
+        assert all(part in text for part in says) and not re.search("[\x00-\x09\x0b-\x1f\x7f]", text), text
+
+
 # ---- writing fails ----
 
 def limited():

@@ -54,14 +54,6 @@ static int read_options(const struct cli_args *args, struct rpu_compare_options 
 
 /* ---- the table ---- */
 
-/* Text from a document: control characters become question marks. Returns the bytes printed. */
-static int print_plain(FILE *out, const char *text, size_t length) {
-    int n = 0;
-    for (; *text && (size_t)n < length; text++, n++)
-        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
-    return n;
-}
-
 static const char *interval_text(char text[CELL_BYTES], const struct rpu_compare_row *row) {
     if (isfinite(row->low))
         snprintf(text, CELL_BYTES, "%.3f to %.3f", row->low, row->high);

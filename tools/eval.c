@@ -69,9 +69,10 @@ static void print_outcome(FILE *out, const struct work *w) {
     fprintf(out, "%s: %s, seed %" PRIu64 ", %" PRIu64 " images trained, %" PRIu32 " epoch%s finished\n", w->path,
             w->config->preset[0] ? w->config->preset : "network", w->config->seed, info.images, info.epochs,
             info.epochs == 1 ? "" : "s");
-    fprintf(out, "%" PRIu64 " test images of %s, %s reads; kernels %s, %d thread%s\n", e->images, w->source,
-            e->perfect ? "perfect" : "analog", rpu_engine_isa(w->engine), rpu_engine_threads(w->engine),
-            rpu_engine_threads(w->engine) == 1 ? "" : "s");
+    fprintf(out, "%" PRIu64 " test images of ", e->images);
+    print_plain(out, w->source, strlen(w->source));
+    fprintf(out, ", %s reads; kernels %s, %d thread%s\n", e->perfect ? "perfect" : "analog", rpu_engine_isa(w->engine),
+            rpu_engine_threads(w->engine), rpu_engine_threads(w->engine) == 1 ? "" : "s");
     print_matrix(out, e);
     fprintf(out, "\ntest error      %.2f %% (%" PRIu64 " of %" PRIu64 ")\ntest loss       %.4f\nweights digest  %s\n",
             100.0 * (double)e->errors / (double)e->images, e->errors, e->images, e->loss, e->digest);

@@ -64,12 +64,13 @@ static void print_head(FILE *out, const struct rpu_checkpoint *c, const char *pa
     const struct rpu_config *config = rpu_checkpoint_config(c);
     struct rpu_checkpoint_info i = {0};
     rpu_checkpoint_describe(c, &i);
-    fprintf(out, "%s: written by rpubench %s\n", path, i.version);
-    fprintf(out,
-            "%s, seed %" PRIu64 ", eta %g, batch %" PRIu32 ", on %s (%" PRIu32 " images of %" PRIu32 "x%" PRIu32
-            "x%" PRIu32 ", %" PRIu32 " classes)\n",
-            config->preset[0] ? config->preset : "network", config->seed, (double)config->eta, config->batch,
-            config->data, i.train_images, i.height, i.width, i.channels, i.classes);
+    fprintf(out, "%s: written by rpubench ", path);
+    print_plain(out, i.version, strlen(i.version));
+    fprintf(out, "\n%s, seed %" PRIu64 ", eta %g, batch %" PRIu32 ", on ",
+            config->preset[0] ? config->preset : "network", config->seed, (double)config->eta, config->batch);
+    print_plain(out, config->data, strlen(config->data));
+    fprintf(out, " (%" PRIu32 " images of %" PRIu32 "x%" PRIu32 "x%" PRIu32 ", %" PRIu32 " classes)\n", i.train_images,
+            i.height, i.width, i.channels, i.classes);
     fprintf(out, "%" PRIu64 " images trained: %" PRIu32 " of %" PRIu32 " epochs", i.images, i.epochs, config->epochs);
     if (i.epoch_images)
         fprintf(out, ", and %" PRIu32 " images of the next", i.epoch_images);

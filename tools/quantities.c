@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers of options, and times in tables. */
+/* Numbers of options, and times and texts in tables. */
 #include "commands.h"
+
+#include "../src/app.h"
 
 #include <errno.h>
 #include <math.h>
@@ -38,4 +40,11 @@ const char *time_text(char text[32], double ns) {
     if (ns / units[u].ns >= 999.5)
         snprintf(text, 32, "%.0f %s", ns / units[u].ns, units[u].unit);
     return isfinite(ns) ? text : "-";
+}
+
+int print_plain(FILE *out, const char *text, size_t length) {
+    int n = 0;
+    for (; *text && (size_t)n < length; text++, n++)
+        fputc(rpu_plain(*text), out);
+    return n;
 }

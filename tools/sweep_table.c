@@ -41,7 +41,7 @@ static void print_cell(FILE *out, const char *text, size_t width) {
         n += ((unsigned char)*text & 0xc0) != 0x80;
         if (n > shown)
             break;
-        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+        fputc(rpu_plain(*text), out);
     }
     fprintf(out, "%s%*s", length > width ? "..." : "", length > width ? 2 : (int)(width - length) + 2, "");
 }
