@@ -5,6 +5,8 @@
 #include "error.h"
 #include "pass.h"
 
+#include <rpu/mapping.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,33 @@ static enum rpu_status check_images(const struct rpu_checkpoint_info *i, const s
     if (im->classes > i->classes)
         return rpu_fail(err, RPU_ERR_SHAPE, "labels up to %u; the checkpoint's network tells %u classes apart",
                         im->classes - 1, i->classes);
+    return RPU_OK;
+}
+
+/* The tensors have the weights that the configuration speaks of: else a small file would make a network of any size. */
+static enum rpu_status check_weights(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *i,
+                                     struct rpu_error *err) {
+    struct rpu_mapping m;
+    struct rpu_checkpoint_tensor t;
+    uint64_t found[RPU_LAYERS_MAX] = {0};
+    enum rpu_status status =
+        rpu_mapping_of(&m, rpu_checkpoint_config(checkpoint), i->height, i->width, i->channels, err);
+    if (status != RPU_OK)
+        return status;
+    for (size_t k = 0; rpu_checkpoint_tensor(checkpoint, k, &t) == RPU_OK; k++)
+        for (uint32_t a = 0; a < m.n_arrays; a++)
+            if (strcmp(m.arrays[a].name, t.array) == 0 && strcmp(t.quantity, "weight") == 0)
+                found[a] += (uint64_t)t.rows * t.cols;
+    for (uint32_t a = 0; a < m.n_arrays; a++) {
+        const struct rpu_mapped_array *of = &m.arrays[a];
+        /* a double does not wrap around, and is exact wherever a file has so many */
+        if ((double)of->outputs * of->inputs * of->devices * of->copies != (double)found[a])
+            return rpu_fail(
+                err, RPU_ERR_SHAPE,
+                "array %s: the checkpoint's configuration has %u x %u weights, of %u devices, in %u copies; "
+                "its tensors have %" PRIu64 " values",
+                of->name, of->outputs, of->inputs, of->devices, of->copies, found[a]);
+    }
     return RPU_OK;
 }
 
@@ -46,7 +75,12 @@ static enum rpu_status build(struct rpu_network **network, const struct rpu_chec
 /* Its arrays as they were. */
 static enum rpu_status build_analog(struct rpu_network **network, const struct rpu_checkpoint *checkpoint,
                                     const struct rpu_engine *engine, struct rpu_error *err) {
-    enum rpu_status status = build(network, checkpoint, engine, 0, err);
+    struct rpu_checkpoint_info i;
+    enum rpu_status status;
+    rpu_checkpoint_describe(checkpoint, &i);
+    status = check_weights(checkpoint, &i, err);
+    if (status == RPU_OK)
+        status = build(network, checkpoint, engine, 0, err);
     if (status == RPU_OK)
         status = rpu_checkpoint_apply(checkpoint, *network, err);
     if (status == RPU_ERR_RANGE || status == RPU_ERR_SHAPE) /* the file's fault, not the caller's */

@@ -301,6 +301,23 @@ def test_texts_of_a_checkpoint_drive_no_terminal():
         assert all(part in text for part in says) and not re.search("[\x00-\x09\x0b-\x1f\x7f]", text), text
 
 
+def test_a_network_beyond_its_tensors_is_not_made():
+    train("a", "--checkpoint-every", "1epoch")
+    assert os.path.getsize(f"a/{NAME}") < 2000000
+
+    def change(metadata, _):
+        config = json.loads(metadata["config"])
+        config["network"]["layers"][6]["outputs"] = 65536
+        config["arrays"]["W3"]["devices"] = 16
+        metadata["config"] = json.dumps(config)
+
+    checkpointfile.forge(f"a/{NAME}", "bad", change)
+    for read in ("analog", "perfect"):
+        fails(1, "eval", "bad", "--read", read, says=[
+            "array W3: the checkpoint's configuration has 65536 x 513 weights, of 16 devices, in 1 copies; "
+            "its tensors have 65664 values"])
+
+
 # ---- writing fails ----
 
 def limited():
