@@ -18,18 +18,25 @@ static int is_checkpoint(const struct rpu_checkpoint *c) {
 
 /* ---- reading ---- */
 
+/* A tile's number in the digits that a writer makes of it, so that a tile has one name; null where it is none. */
+static const char *split_number(const char *text, uint32_t *number) {
+    const size_t digits = strspn(text, "0123456789");
+    const unsigned long long value = strtoull(text, NULL, 10);
+    *number = (uint32_t)value;
+    return digits > 0 && digits <= 10 && (digits == 1 || *text != '0') && value <= UINT32_MAX ? text + digits : NULL;
+}
+
 /* "A.T.quantity" of an array of this checkpoint. */
 static int split_name(const struct rpu_checkpoint *c, const char *name, struct rpu_checkpoint_tensor *tensor) {
     const char *dot = strchr(name, '.');
-    char *end;
+    const char *end = dot ? split_number(dot + 1, &tensor->tile) : NULL;
     tensor->array = tensor->quantity = NULL;
-    if (!dot || dot[1] < '0' || dot[1] > '9')
+    if (!end)
         return 0;
     for (uint32_t a = 0; a < c->state.n_arrays; a++)
         if (strlen(c->state.names[a]) == (size_t)(dot - name) &&
             strncmp(c->state.names[a], name, (size_t)(dot - name)) == 0)
             tensor->array = c->state.names[a];
-    tensor->tile = (uint32_t)strtoul(dot + 1, &end, 10);
     for (size_t q = 0; *end == '.' && q < RPU_QUANTITIES; q++)
         if (strcmp(end + 1, rpu_quantity_name(q)) == 0)
             tensor->quantity = rpu_quantity_name(q);

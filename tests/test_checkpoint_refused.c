@@ -340,6 +340,11 @@ static void other_tensors_are_refused(void **state) {
     refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K3.0.weight"), RPU_ERR_FORMAT, "belongs to no array");
     refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.0.colour"), RPU_ERR_FORMAT, "belongs to no array");
     refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.x.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.00.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.-0.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.4294967296.weight"), RPU_ERR_FORMAT, "belongs to no array");
+    refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1.18446744073709551616.weight"), RPU_ERR_FORMAT,
+                "belongs to no array");
     refuse_file(forge(NULL, NULL, SIZE_MAX, 0, 0.0f, "K1"), RPU_ERR_FORMAT, "belongs to no array");
     configure(&config, 0);
     set_up(&s, &config, 1, NULL);
