@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- arrays of a configuration ---- */
@@ -72,29 +73,51 @@ static uint64_t measure(struct rpu_quantity_figures *q, const struct rpu_checkpo
     return n;
 }
 
-/* The tensor of that quantity of the same tile, of the same shape. */
-static const float *partner(const struct rpu_checkpoint *c, const struct rpu_checkpoint_tensor *of,
-                            const char *quantity) {
+/* A tile's tensors; one that it lacks is empty. */
+struct tile_tensors {
+    struct rpu_checkpoint_tensor weight, upper, lower;
+};
+
+static void gather(struct tile_tensors *tiles, const struct rpu_checkpoint *c, const char *array) {
     struct rpu_checkpoint_tensor t;
-    for (size_t at = 0; next_tensor(c, of->array, quantity, &at, &t);)
-        if (t.tile == of->tile && t.rows == of->rows && t.cols == of->cols)
-            return t.values;
-    return NULL;
+    for (size_t at = 0; next_tensor(c, array, NULL, &at, &t);) {
+        struct tile_tensors *of = &tiles[t.tile];
+        if (strcmp(t.quantity, "weight") == 0)
+            of->weight = t;
+        else if (strcmp(t.quantity, "bound_upper") == 0)
+            of->upper = t;
+        else if (strcmp(t.quantity, "bound_lower") == 0)
+            of->lower = t;
+    }
 }
 
-/* Weights at their bounds; 0 where a tile lacks them. */
-static int count_saturated(struct rpu_array_figures *f, const struct rpu_checkpoint *c) {
-    struct rpu_checkpoint_tensor w;
-    for (size_t at = 0; next_tensor(c, f->name, "weight", &at, &w);) {
-        const float *upper = partner(c, &w, "bound_upper"), *lower = partner(c, &w, "bound_lower");
-        if (!upper || !lower)
-            return 0;
-        for (size_t i = 0; i < values_of(&w); i++) {
-            f->at_upper += w.values[i] == upper[i];
-            f->at_lower += w.values[i] == -lower[i];
+static int same_shape(const struct rpu_checkpoint_tensor *a, const struct rpu_checkpoint_tensor *b) {
+    return a->rows == b->rows && a->cols == b->cols;
+}
+
+static enum rpu_status lacking(const struct rpu_array_figures *f, struct rpu_error *err) {
+    return rpu_fail(err, RPU_ERR_FORMAT, "array %s: weights or bounds are missing", f->name);
+}
+
+/* Weights at their bounds. */
+static enum rpu_status count_saturated(struct rpu_array_figures *f, const struct rpu_checkpoint *c,
+                                       struct rpu_error *err) {
+    struct tile_tensors *tiles = calloc(f->tiles, sizeof *tiles);
+    enum rpu_status status = RPU_OK;
+    if (!tiles)
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    gather(tiles, c, f->name);
+    for (uint32_t t = 0; status == RPU_OK && t < f->tiles; t++) {
+        const struct rpu_checkpoint_tensor *w = &tiles[t].weight, *upper = &tiles[t].upper, *lower = &tiles[t].lower;
+        if (!same_shape(w, upper) || !same_shape(w, lower))
+            status = lacking(f, err);
+        for (size_t i = 0; status == RPU_OK && i < values_of(w); i++) {
+            f->at_upper += w->values[i] == upper->values[i];
+            f->at_lower += w->values[i] == -lower->values[i];
         }
     }
-    return 1;
+    free(tiles);
+    return status;
 }
 
 enum rpu_status rpu_inspect(struct rpu_array_figures *f, const struct rpu_checkpoint *checkpoint, size_t index,
@@ -106,6 +129,9 @@ enum rpu_status rpu_inspect(struct rpu_array_figures *f, const struct rpu_checkp
         return rpu_fail(err, RPU_ERR_ARG, "there is no array %zu", index);
     /* the first tile has one tensor of each quantity that the array has */
     for (size_t at = 0; next_tensor(checkpoint, f->name, NULL, &at, &t);) {
+        if (t.tile >= rpu_checkpoint_tensor_count(checkpoint)) /* each tile has a tensor */
+            return rpu_fail(err, RPU_ERR_FORMAT, "array %s: tile %" PRIu32 " of a checkpoint of %zu tensors", f->name,
+                            t.tile, rpu_checkpoint_tensor_count(checkpoint));
         f->tiles = t.tile >= f->tiles ? t.tile + 1 : f->tiles;
         if (t.tile == 0 && f->n_quantities < RPU_INSPECT_QUANTITIES)
             f->quantities[f->n_quantities++].name = t.quantity;
@@ -118,10 +144,9 @@ enum rpu_status rpu_inspect(struct rpu_array_figures *f, const struct rpu_checkp
             return rpu_fail(err, RPU_ERR_FORMAT, "array %s: %" PRIu64 " values of %s for %" PRIu64 " crosspoints",
                             f->name, n, f->quantities[q].name, f->crosspoints);
     }
-    if (f->crosspoints == 0 || strcmp(f->quantities[0].name, "weight") != 0 ||
-        (f->n_quantities > 1 && !count_saturated(f, checkpoint)))
-        return rpu_fail(err, RPU_ERR_FORMAT, "array %s: weights or bounds are missing", f->name);
-    return RPU_OK;
+    if (f->crosspoints == 0 || strcmp(f->quantities[0].name, "weight") != 0)
+        return lacking(f, err);
+    return f->n_quantities > 1 ? count_saturated(f, checkpoint, err) : RPU_OK;
 }
 
 /* ---- JSON ---- */

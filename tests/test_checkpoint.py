@@ -318,6 +318,35 @@ def test_a_network_beyond_its_tensors_is_not_made():
             "its tensors have 65664 values"])
 
 
+def test_inspect_of_tiles_in_any_order():
+    """The figures do not depend on where a tile's tensors stand; a tile that lacks some, or has no place, is refused."""
+    train("a", "--checkpoint-every", "1epoch", "--set", "arrays.W3.max_cols=1", "--set", "arrays.default.bound=0.1")
+
+    def figures(path):
+        return json.loads(succeed("inspect", path, "-q", "--json", "-").stdout)["arrays"]
+
+    def renamed(old, new):
+        return lambda _, entries: {new if name == old else name: entry for name, entry in entries.items()}
+
+    def backwards(quantities):
+        return lambda _, entries: {re.sub(rf"^W3\.(\d+)\.(?={quantities})", lambda m: f"W3.{512 - int(m[1])}.", name):
+                                   entry for name, entry in entries.items()}
+
+    whole = figures(f"a/{NAME}")
+    assert whole[2]["tiles"] == 513 and whole[2]["at_upper"] + whole[2]["at_lower"] > 0
+    checkpointfile.forge(f"a/{NAME}", "bad", backwards(""))
+    assert figures("bad") == whole
+    checkpointfile.forge(f"a/{NAME}", "bad", backwards("bound_"))  # weights with the bounds of others
+    other = figures("bad")[2]
+    assert other["at_upper"] + other["at_lower"] < whole[2]["at_upper"] + whole[2]["at_lower"]
+    assert other["quantities"] == whole[2]["quantities"]
+    for old, new, says in (("W3.7.bound_upper", "W3.513.bound_upper", "array W3: weights or bounds are missing"),
+                           ("W3.7.weight", "W3.513.weight", "array W3: weights or bounds are missing"),
+                           ("W3.7.weight", "W3.4294967295.weight", "array W3: tile 4294967295 of a checkpoint of 2580")):
+        checkpointfile.forge(f"a/{NAME}", "bad", renamed(old, new))
+        fails(1, "inspect", "bad", says=[says])
+
+
 # ---- writing fails ----
 
 def limited():
