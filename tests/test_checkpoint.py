@@ -423,7 +423,8 @@ def evaluation(*args):
 
 
 def test_eval_is_the_test_of_the_training():
-    for preset, more in (("lenet-rpu", ()), ("lenet-fp", ()), ("lenet-rpu", ("--set", "arrays.W3.max_cols=100"))):
+    for preset, more in (("lenet-rpu", ()), ("lenet-fp", ()), ("lenet-rpu", ("--set", "arrays.W3.max_cols=100")),
+                         ("lenet-rpu", ("--set", "arrays.default.devices=2"))):
         alone = train("a", preset, "--checkpoint-every", "1epoch", *more)
         last = alone["epochs"][-1]
         for options in ((), ("--threads", "2"), ("--isa", "generic")):
