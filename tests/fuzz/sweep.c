@@ -49,12 +49,22 @@ static void check_sweep(const struct rpu_sweep *sweep) {
         check_table(sweep);
 }
 
-/* A sweep file names its base beside itself, which is here among this process's open files. One that was handed down
- * may be a pipe, for which it would wait. */
+/* A sweep file names its base beside itself: it stands in a folder of its own, as a link to the file in memory, beside
+ * which are this process's open files, pipes among them. */
+static char folder[] = "/tmp/fuzz-sweep-XXXXXX", path[64];
+
+static void remove_folder(void) {
+    unlink(path);
+    rmdir(folder);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
-    close_range(3, ~0u, 0);
+    FUZZ_CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/sweep.yaml", folder);
+    FUZZ_CHECK(symlink(fuzz_file(0, "", 0), path) == 0);
+    atexit(remove_folder);
     return 0;
 }
 
@@ -69,7 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     n = fuzz_lines(parts[1], ASSIGNMENTS_MOST, &lines);
     for (size_t i = 0; i < n; i++)
         list[i] = (struct rpu_assignment){lines[i], "--set"};
-    if (rpu_sweep_read(&sweep, fuzz_file(0, parts[0].bytes, parts[0].size), list, n, &err) == RPU_OK)
+    fuzz_file(0, parts[0].bytes, parts[0].size);
+    if (rpu_sweep_read(&sweep, path, list, n, &err) == RPU_OK)
         check_sweep(sweep);
     else
         fuzz_check_error(&err);
