@@ -303,17 +303,24 @@ void faults_end(struct faults_report *result) {
 
 enum { CALLS = 6 };
 
+/* What libc renames a file with. */
+#ifdef SYS_rename
+#define RENAME SYS_rename
+#else
+#define RENAME SYS_renameat
+#endif
+
 static const struct {
     const char *name;
     long number;
 } calls[CALLS] = {{"read", SYS_read},   {"write", SYS_write}, {"openat", SYS_openat},
-                  {"close", SYS_close}, {"fsync", SYS_fsync}, {"rename", SYS_rename}};
+                  {"close", SYS_close}, {"fsync", SYS_fsync}, {"rename", RENAME}};
 
 static struct {
     int error, after;
     long nth, seen;
 } wanted[CALLS];
-static long most_bytes, interrupt_each, could_interrupt, injected;
+static long most_bytes, interrupt_each, injected;
 static long realtime, monotonic, looks;
 static char report_path[4096];
 static volatile char selector = SYSCALL_DISPATCH_FILTER_ALLOW;
@@ -394,6 +401,8 @@ __asm__(".pushsection .text\n"
         "  ud2\n" /* the kernel looks at the instruction behind */
         "faults_gate_end:\n"
         ".popsection\n");
+
+static long could_interrupt;
 
 /* An error for this call, or 0. */
 static int error_for(long number, const long *arguments) {
