@@ -31,13 +31,19 @@ void kcheck_gains(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
 
 /* ---- the pulsed update ---- */
 
+enum pulse_kind {
+    PLAIN,
+    TIES, /* every element of slot 0 ties with its threshold's upper bits */
+    RARE  /* a tenth of the vectors fires with almost all inputs, the others with one or two */
+};
+
 struct pulse_case {
     size_t m, n, columns;
     uint32_t bl;
     enum kc_pattern x, d;
     int managed, noisy;
     unsigned rows_cut, columns_cut;
-    int ties; /* every element of slot 0 ties with its threshold's upper bits */
+    enum pulse_kind kind;
 };
 
 /* What one case owns. */
@@ -88,8 +94,10 @@ static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_puls
         const int pulses = root > 0.0f && root < INFINITY && kc_below(c, 5) != 0;
         gx[p] = pulses ? base * root : 0.0f;
         gd[p] = pulses ? base / root : 0.0f;
+        if (s->kind == RARE)
+            gx[p] *= 0.1f;
         if (pulses && kc_below(c, 10) == 0)
-            gx[p] = kc_below(c, 2) ? 0.0f : 50.0f;
+            gx[p] = s->kind != RARE && kc_below(c, 2) ? 0.0f : 50.0f;
     }
     a->gain_x = gx, a->gain_d = gd, a->peak = peak;
 }
@@ -131,7 +139,7 @@ static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *da
         for (size_t k = 0; k < sizeof streams / sizeof streams[0]; k++)
             streams[k]->ctr[0] = (uint32_t)kc_random(c);
     }
-    if (s->ties)
+    if (s->kind == TIES)
         tie(a);
     data->counts = kc_output(c, "counts (row pulses, column pulses, coincidences, clipped)", KC_U64, 4);
 }
@@ -238,9 +246,10 @@ struct pulse_check {
 
 static void pulse(struct kc *c, const struct pulse_check *k, const struct pulse_case *s) {
     static const char *const cuts[] = {"whole", "singly", "at random"};
-    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
+    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
                  kc_pattern_name(s->x), kc_pattern_name(s->d), s->managed ? " UM" : "", s->noisy ? " noisy" : "",
-                 s->ties ? " ties" : "", cuts[s->rows_cut], cuts[s->columns_cut]))
+                 s->kind == TIES ? " ties" : "", s->kind == RARE ? " rare" : "", cuts[s->rows_cut],
+                 cuts[s->columns_cut]))
         k->check(c, k->ref, k->sut, s);
 }
 
@@ -262,7 +271,7 @@ static void pulse_sweep(struct kc *c, const struct pulse_check *check) {
                                      turn % 5 != 0,
                                      (unsigned)(turn % 3),
                                      (unsigned)(turn / 3 % 3),
-                                     0};
+                                     PLAIN};
             if (one.m * one.n * one.columns * one.bl > 150000)
                 one.columns = 1 + turn % 3;
             if (one.m * one.n * one.columns * one.bl > 600000)
@@ -287,19 +296,19 @@ static void pulse_shapes(struct kc *c, const struct pulse_check *check) {
                                            1,
                                            v % 3,
                                            (v / 2) % 3,
-                                           0};
+                                           PLAIN};
             if (v < 4 || shapes[k][0] * shapes[k][1] < 100000)
                 pulse(c, check, &one);
         }
     for (unsigned x = 0; x < KC_PATTERNS; x++)
         for (unsigned d = 0; d < KC_PATTERNS; d++)
             for (unsigned v = 0; v < 4; v++) {
-                const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3, 0};
+                const struct pulse_case one = {9, 67, 5, v < 2 ? 1 : 7, x, d, v & 1, v != 3, v % 3, (v + 1) % 3, PLAIN};
                 pulse(c, check, &one);
             }
     for (unsigned v = 0; v < 12; v++) {
         const struct pulse_case one = {5,     26 + v, 3,     255,       KC_UNIFORM, v % 2 ? KC_SPARSE : KC_UNIFORM,
-                                       v & 1, v != 7, v % 3, v / 3 % 3, 0};
+                                       v & 1, v != 7, v % 3, v / 3 % 3, PLAIN};
         pulse(c, check, &one);
     }
 }
@@ -318,7 +327,27 @@ static void pulse_ties(struct kc *c, const struct pulse_check *check) {
                                            .noisy = v % 2,
                                            .rows_cut = v % 3,
                                            .columns_cut = v / 3 % 3,
-                                           .ties = 1};
+                                           .kind = TIES};
+            pulse(c, check, &one);
+        }
+}
+
+/* Few coincidences a row pulse on average, and many in some vectors, in narrow arrays. */
+static void pulse_rare(struct kc *c, const struct pulse_check *check) {
+    static const size_t shapes[][3] = {{16, 26, 576}, {64, 32, 90}, {40, 20, 50}, {10, 30, 7}};
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (unsigned v = 0; v < 12; v++) {
+            const struct pulse_case one = {.m = shapes[k][0],
+                                           .n = shapes[k][1],
+                                           .columns = shapes[k][2],
+                                           .bl = v < 9 ? 1 : 3,
+                                           .x = KC_UNIFORM,
+                                           .d = v % 4 ? KC_SPARSE : KC_UNIFORM,
+                                           .managed = v % 2,
+                                           .noisy = v != 4,
+                                           .rows_cut = v % 3,
+                                           .columns_cut = v / 3 % 3 ? 0 : 2,
+                                           .kind = RARE};
             pulse(c, check, &one);
         }
 }
@@ -328,6 +357,7 @@ static void pulse_cases(struct kc *c, pulse_check_fn *check, kc_any_fn *ref, kc_
     pulse_ties(c, &k);
     pulse_sweep(c, &k);
     pulse_shapes(c, &k);
+    pulse_rare(c, &k);
 }
 
 void kcheck_pulse_draw(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
@@ -382,7 +412,7 @@ void kcheck_outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                      0,
                                      (unsigned)(turn % 2),
                                      (unsigned)(turn / 2 % 3),
-                                     0};
+                                     PLAIN};
             if (one.m * one.n * one.columns > 200000)
                 one.columns = 1 + turn % 3;
             outer(c, ref, sut, &one);
@@ -399,7 +429,7 @@ void kcheck_outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                            0,
                                            v & 1,
                                            v / 2,
-                                           0};
+                                           PLAIN};
             outer(c, ref, sut, &one);
         }
 }
