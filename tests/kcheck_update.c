@@ -82,6 +82,9 @@ static void fill_weights(struct kc *c, const struct rpu_pulse_args *a, float *w)
         }
 }
 
+/* A gain with which most inputs fire for certain. */
+#define CLIPPING 64.0f
+
 /* Gains as update management sets them, or arbitrary ones; a vector without pulses now and then. */
 static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_pulse_args *a) {
     float *gx = kc_input(c, "gain_x", a->columns * 4), *gd = kc_input(c, "gain_d", a->columns * 4);
@@ -97,7 +100,9 @@ static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_puls
         if (s->kind == RARE)
             gx[p] *= 0.1f;
         if (pulses && kc_below(c, 10) == 0)
-            gx[p] = s->kind != RARE && kc_below(c, 2) ? 0.0f : 50.0f;
+            gx[p] = s->kind != RARE && kc_below(c, 2) ? 0.0f : CLIPPING;
+        if (gx[p] == CLIPPING && peak[p] > 1.0f / CLIPPING) /* a probability of 1, which is not clipped */
+            ((float *)(uintptr_t)a->x)[p * a->ldx + kc_below(c, a->n)] = 1.0f / CLIPPING;
     }
     a->gain_x = gx, a->gain_d = gd, a->peak = peak;
 }
@@ -254,7 +259,7 @@ static void pulse(struct kc *c, const struct pulse_check *k, const struct pulse_
 }
 
 static void pulse_sweep(struct kc *c, const struct pulse_check *check) {
-    static const size_t rows[] = {1, 2, 3, 5, 8, 10, 16, 17, 32, 33, 64, 65, 128, 130};
+    static const size_t rows[] = {1, 2, 3, 5, 8, 10, 16, 17, 32, 33, 61, 64, 65, 128, 130};
     static const uint32_t lengths[] = {1, 10, 2, 3, 31, 1, 10};
     static const enum kc_pattern patterns[] = {KC_UNIFORM, KC_SPARSE, KC_UNIFORM, KC_SPARSE,
                                                KC_SPECIAL, KC_LARGE,  KC_ZERO,    KC_SPARSE};
@@ -286,16 +291,11 @@ static void pulse_shapes(struct kc *c, const struct pulse_check *check) {
     static const uint32_t lengths[] = {1, 10};
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (unsigned v = 0; v < 8; v++) {
-            const struct pulse_case one = {shapes[k][0],
-                                           shapes[k][1],
-                                           shapes[k][2],
-                                           lengths[v % 2],
-                                           KC_UNIFORM,
-                                           v & 2 ? KC_UNIFORM : KC_SPARSE,
-                                           v < 6,
-                                           1,
-                                           v % 3,
-                                           (v / 2) % 3,
+            const struct pulse_case one = {shapes[k][0], shapes[k][1],
+                                           shapes[k][2], lengths[v % 2],
+                                           KC_UNIFORM,   v & 2 ? KC_UNIFORM : KC_SPARSE,
+                                           v < 6,        1,
+                                           v % 3,        (v / 2) % 3,
                                            PLAIN};
             if (v < 4 || shapes[k][0] * shapes[k][1] < 100000)
                 pulse(c, check, &one);
@@ -419,17 +419,9 @@ void kcheck_outer(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
         }
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (unsigned v = 0; v < 6; v++) {
-            const struct pulse_case one = {shapes[k][0],
-                                           shapes[k][1],
-                                           shapes[k][2],
-                                           0,
-                                           KC_UNIFORM,
-                                           v & 1 ? KC_SPARSE : KC_UNIFORM,
-                                           0,
-                                           0,
-                                           v & 1,
-                                           v / 2,
-                                           PLAIN};
+            const struct pulse_case one = {
+                shapes[k][0], shapes[k][1], shapes[k][2], 0, KC_UNIFORM, v & 1 ? KC_SPARSE : KC_UNIFORM, 0, 0,
+                v & 1,        v / 2,        PLAIN};
             outer(c, ref, sut, &one);
         }
 }
