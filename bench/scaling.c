@@ -166,6 +166,13 @@ static const struct timed *time_of(struct bench *b, uint32_t batch, int team) {
     return t;
 }
 
+/* Whether each thread of a team has a processor. */
+static int has_processors(const struct bench *b, int team) {
+    struct rpu_machine m = {0};
+    rpu_engine_machine(b->engine, &m);
+    return team <= m.processors;
+}
+
 /* ---- strong and weak ---- */
 
 struct loop {
@@ -226,7 +233,7 @@ static void report(struct gb_state *state, const struct entry *e, const struct t
     const double serial = (busy / one->seconds - 1.0 / team) / (1.0 - 1.0 / team);
     gb_counter(state, "percent_serial", 100.0 * serial, GB_PLAIN);
     gb_counter(state, "percent_chain", 100.0 * all->chain / one->seconds, GB_PLAIN);
-    if (e->batch == 1)
+    if (e->batch == 1 && has_processors(e->bench, e->team)) /* its threads wait for each other without sleeping */
         report_bound(state, e, one, all, wait);
     if (e->last)
         predict(state, one, all, serial, wait);
@@ -278,9 +285,7 @@ static void wait_row(struct gb_state *state, void *user) {
 /* Whether a team is the largest that has a processor for each thread: from it more threads are predicted. */
 static int is_last(const struct bench *b, int team) {
     const int next = bench_next_team(b, team);
-    struct rpu_machine m = {0};
-    rpu_engine_machine(b->engine, &m);
-    return team > 1 && team <= m.processors && (next == 0 || next > m.processors);
+    return team > 1 && has_processors(b, team) && (next == 0 || !has_processors(b, next));
 }
 
 static void add(struct bench *b, const char *what, const struct entry *row, gb_fn *fn) {

@@ -14,12 +14,14 @@ enum { LINE = 16 }; /* floats of a cache line */
 
 /* ---- weights that another thread has changed ---- */
 
-/* Two threads in turn: one trains, an image at a time; after every other image the second takes those cache lines of
- * the convolutions' weights that have changed, as if it had changed them. */
+/* Two threads in turn: one trains, an image at a time, and its time is taken at every other image. Before half of these
+ * the second takes those cache lines of the convolutions' weights that changed with the image before, as if it had
+ * changed them; before the others it does nothing. */
 struct turns {
     struct training *training;
     float *before[LENET_ARRAYS]; /* weights; null: of no convolution */
-    double longer[ROUNDS];       /* by how much */
+    double longer[ROUNDS];       /* by how much an image took longer */
+    int takes;                   /* whether the second is to take lines */
     atomic_int turn;
 };
 
@@ -61,21 +63,31 @@ static void wait_for(struct turns *t, int turn) {
         continue;
 }
 
+/* Seconds of the second of two images, between which the other thread has its turn. */
+static double second_image(struct turns *t, int takes) {
+    keep_weights(t);
+    train_once(t);
+    t->takes = takes;
+    atomic_store_explicit(&t->turn, 1, memory_order_release);
+    wait_for(t, 0);
+    return train_once(t);
+}
+
 static void turn_item(void *context, size_t item, int thread) {
     struct turns *t = context;
     (void)thread;
-    for (size_t k = 0; k < ROUNDS; k++) {
-        wait_for(t, (int)item);
-        if (item == 0) {
-            keep_weights(t);
-            const double alone = train_once(t);
-            atomic_store_explicit(&t->turn, 1, memory_order_release);
-            wait_for(t, 0);
-            t->longer[k] = train_once(t) - alone;
-        } else {
-            take_lines(t);
-            atomic_store_explicit(&t->turn, 0, memory_order_release);
+    if (item == 0) {
+        for (size_t k = 0; k < ROUNDS; k++) {
+            const double alone = second_image(t, 0);
+            t->longer[k] = second_image(t, 1) - alone;
         }
+        return;
+    }
+    for (size_t k = 0; k < 2 * ROUNDS; k++) {
+        wait_for(t, 1);
+        if (t->takes)
+            take_lines(t);
+        atomic_store_explicit(&t->turn, 0, memory_order_release);
     }
 }
 
@@ -145,9 +157,9 @@ static double seconds_undivided(const struct recorded *r) {
             if (strcmp(events[k].name, "update") != 0 && strcmp(events[k].name, "pulses") != 0)
                 add_event(groups, &events[k]);
     }
-    for (const struct group *g = groups; g->name; g++)
+    for (struct group *g = groups; g->name; g++)
         if (g->n == RECORDED)
-            sum += quantile((double *)g->seconds, RECORDED, 0.5);
+            sum += quantile(g->seconds, RECORDED, 0.5);
     free(groups);
     return sum;
 }
