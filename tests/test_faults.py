@@ -17,15 +17,11 @@ from e2e import SMALL, Skipped, fails, run, succeed
 
 sys.path.insert(0, os.path.join(e2e.ROOT, "tools"))
 import fault_check  # pylint: disable=wrong-import-position
+from fault_check import read  # pylint: disable=wrong-import-position
 
 NAME = "checkpoint.safetensors"
 TRAIN = ["train", "lenet-fp", *SMALL, "--quiet"]
 NOBODY = 65534
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def digest(path):

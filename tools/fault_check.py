@@ -4,7 +4,7 @@
 reads, writes, syncs, closes or renames. A command then says what was wrong, fails, leaves every old file whole and nothing
 half written; or it does without, and comes to the same. Faults are made by tests/faults/inject.c, loaded before the program.
 
-usage: fault_check.py [PROGRAM] [--library FILE] [--step N] [--only WORD]
+usage: fault_check.py [PROGRAM] [--preload FILE] [--step N] [--only WORD]
 
 --step takes each N-th allocation and call alone. Ends with a table of figures; the exit code is 1 when a fault did damage.
 """
@@ -81,8 +81,8 @@ def plain(value):
 class Check:
     """Runs of one program with faults."""
 
-    def __init__(self, program, library):
-        self.program, self.library = os.path.abspath(program), os.path.abspath(library)
+    def __init__(self, program, preload):
+        self.program, self.preload = os.path.abspath(program), os.path.abspath(preload)
         self.folder = tempfile.mkdtemp(prefix="rpubench-fault-")
         self.master, self.work = os.path.join(self.folder, "master"), os.path.join(self.folder, "work")
         self.report_path = os.path.join(self.folder, "report")
@@ -95,7 +95,7 @@ class Check:
 
     def run(self, args, faults=None, cwd=None):
         """Runs the program; .report is what the faults came to."""
-        more = {"LD_PRELOAD": self.library, "RPU_FAULTS": faults, "RPU_FAULTS_REPORT": self.report_path} if faults else {}
+        more = {"LD_PRELOAD": self.preload, "RPU_FAULTS": faults, "RPU_FAULTS_REPORT": self.report_path} if faults else {}
         if os.path.exists(self.report_path):
             os.remove(self.report_path)
         result = subprocess.run([self.program, *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
@@ -242,11 +242,11 @@ class Check:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("program", nargs="?", default=os.path.join(ROOT, "build", "rpubench"))
-    parser.add_argument("--library", default=os.path.join(ROOT, "build", "tests", "libfaults_preload.so"))
+    parser.add_argument("--preload", metavar="FILE", default=os.path.join(ROOT, "build", "tests", "libfaults_preload.so"))
     parser.add_argument("--step", type=int, default=1, help="each N-th allocation and call alone (default: 1)")
     parser.add_argument("--only", default="", help="commands whose names have this word")
     args = parser.parse_args()
-    check = Check(args.program, args.library)
+    check = Check(args.program, args.preload)
     try:
         for name in COMMANDS:
             if args.only in name:

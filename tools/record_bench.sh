@@ -9,7 +9,7 @@
 #   --readme FILE  document with the table of whole cycles (default: README.md)
 #   BUILD          build folder (default: build; made as a release when it is not there)
 #
-# Writes DIR/CPU.json, DIR/CPU-official.json and DIR/CPU.md. About 26 minutes; leave the machine alone
+# Writes DIR/CPU.json, DIR/CPU-official.json and DIR/CPU.md. Half an hour or so; leave the machine alone
 # meanwhile. The goals have a script of their own, tools/measure_goals.sh.
 set -euo pipefail
 here=$PWD
