@@ -20,10 +20,19 @@ INLINE int is_narrow(const struct rpu_pulse_args *a) {
 
 /* ---- drawing ---- */
 
+/* Bytes of trains and thresholds of rows that are at work at a time. */
+enum { DRAW_BYTES = 1 << 14 };
+
 INLINE void *take(unsigned char **at, size_t bytes) {
     void *p = *at;
     *at += (bytes + 63) / 64 * 64;
     return p;
+}
+
+/* Thresholds of 64 elements that do not fire. gcc would take an instruction of tens of cycles. */
+INLINE void silence64(uint16_t *hi) {
+    for (size_t k = 0; k < 64; k += 16)
+        _mm256_storeu_si256((__m256i *)(void *)(hi + k), _mm256_setzero_si256());
 }
 
 /* Work memory. */
@@ -33,6 +42,7 @@ struct drawing {
     uint64_t *plane; /* rows in one slot, skip + column * m + i */
     size_t words;
     uint16_t *col_hi;
+    struct unit *units; /* of a narrow array */
 };
 
 static struct drawing draw_scratch(const struct rpu_pulse_args *a) {
@@ -44,6 +54,7 @@ static struct drawing draw_scratch(const struct rpu_pulse_args *a) {
     w.row_hi = take(&at, (w.skip + flat + 128) * sizeof *w.row_hi);
     w.plane = take(&at, w.words * sizeof *w.plane);
     w.col_hi = take(&at, (a->n + 128) * sizeof *w.col_hi);
+    w.units = take(&at, is_narrow(a) ? (a->columns * a->bl + 4) * sizeof *w.units : 0);
     return w;
 }
 
@@ -62,6 +73,11 @@ static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_arg
         counts->clipped += count_over(a->gain_d[p], a->d + p * a->ldd, a->m);
 }
 
+/* The m bits from `at` on of a plane, m <= 64. */
+INLINE uint64_t some_bits(const uint64_t *plane, size_t at, size_t m) {
+    return first_bits(m <= BITS_AT_BYTE ? bits_at_byte(plane, at) : bits_at(plane, at), m);
+}
+
 /* The flat plane of a slot into the trains. */
 INLINE void divide_rows(const struct rpu_pulse_args *a, const struct drawing *w, uint32_t slot) {
     const struct lengths l = lengths_of(a);
@@ -69,35 +85,59 @@ INLINE void divide_rows(const struct rpu_pulse_args *a, const struct drawing *w,
     const uint64_t *plane = w->plane;
     uint64_t *to = rows_of(l, a->trains, slot);
     size_t at = w->skip;
-    if (m <= BITS_AT_BYTE)
+    if (m <= 64)
         for (size_t p = 0; p < columns; p++, at += m, to += l.train)
-            *to = first_bits(bits_at_byte(plane, at), m);
+            *to = some_bits(plane, at, m);
     else
         for (size_t p = 0; p < columns; p++, at += m, to += l.train)
             for (size_t i = 0; i < m; i += 64)
                 to[i / 64] = first_bits(bits_at(plane, at + i), m - i);
 }
 
-static void draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
+/* The same of a narrow array, and the units in which some row fires, behind the `n` that are there. Which ones is too
+ * random for branches. Returns how many there are then. */
+INLINE size_t divide_narrow(const struct rpu_pulse_args *a, const struct drawing *w, uint32_t slot, size_t n) {
+    const struct lengths l = lengths_of(a);
+    const size_t m = a->m, columns = a->columns;
+    const uint64_t *plane = w->plane;
+    uint64_t *to = rows_of(l, a->trains, slot);
+    struct unit *units = w->units;
+    size_t at = w->skip;
+    for (size_t p = 0; p < columns; p++, at += m, to += l.train) {
+        const uint64_t rows = some_bits(plane, at, m);
+        *to = rows;
+        units[n] = (struct unit){(uint32_t)p, slot};
+        n += rows != 0;
+    }
+    return n;
+}
+
+/* Returns how many units there are, of a narrow array. */
+static size_t draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
     const size_t columns = a->columns, m = a->m, ldd = a->ldd, flat = columns * m;
     const uint64_t first = (uint64_t)a->column * m - w->skip;
     const float *gain = a->gain_d, *d = a->d;
     uint16_t *hi = w->row_hi + w->skip;
+    size_t units = 0;
     __m256 top = _mm256_setzero_ps();
     memset(w->row_hi, 0, w->skip * sizeof *hi);
     for (size_t p = 0; p < columns; p++)
         top = upper_thresholds(gain[p], d + p * ldd, m, hi + p * m, top);
     if (over_one(top))
         count_row_clips(a, counts);
-    memset(hi + flat, 0, 64 * sizeof *hi);
+    silence64(hi + flat);
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
         const struct source source = {a->gain_d, a->d, a->ldd, a->m, ties, first, w->skip};
         const struct philox p = philox_begin(&bits);
         draw_plane(&p, &source, w->skip + flat, w->row_hi, w->plane);
         w->plane[w->words - 1] = 0; /* so that 64 bits can be read from anywhere below its end */
-        divide_rows(a, w, s);
+        if (is_narrow(a))
+            units = divide_narrow(a, w, s, units);
+        else
+            divide_rows(a, w, s);
     }
+    return units;
 }
 
 /* Of every vector that changes anything; few ever reach a probability of 1. */
@@ -141,7 +181,7 @@ INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w,
             continue;
         if (!begun) {
             upper_thresholds(a->gain_x[p], x, a->n, w->col_hi, _mm256_setzero_ps());
-            memset(w->col_hi + (a->n + 15) / 16 * 16, 0, 64 * sizeof *w->col_hi);
+            silence64(w->col_hi + (a->n + 15) / 16 * 16);
             sign_plane(a->d + p * a->ldd, a->m, t);
             sign_plane(x, a->n, t + l.rows);
             begun = 1;
@@ -154,30 +194,67 @@ INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w,
     }
 }
 
-void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    const struct drawing w = draw_scratch(args);
-    memset(args->trains, 0, args->columns * rpu_train_words(args->m, args->n, args->bl) * sizeof *args->trains);
-    draw_rows(args, &w, counts);
-    count_clips(args, counts);
-    if (is_narrow(args)) {
-        K(pulse_draw_narrow)(args, counts);
+static void draw(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+    const struct drawing w = draw_scratch(a);
+    memset(a->trains, 0, a->columns * rpu_train_words(a->m, a->n, a->bl) * sizeof *a->trains);
+    const size_t units = draw_rows(a, &w, counts);
+    count_clips(a, counts);
+    if (is_narrow(a)) {
+        K(pulse_draw_narrow)(a, w.units, units, counts);
         return;
     }
-    struct philox ph = philox_begin(&args->col_bits);
-    for (size_t p = 0; p < args->columns; p++)
-        draw_inputs(args, &w, lengths_of(args), &ph, p, counts);
+    struct philox ph = philox_begin(&a->col_bits);
+    for (size_t p = 0; p < a->columns; p++)
+        draw_inputs(a, &w, lengths_of(a), &ph, p, counts);
+}
+
+/* Vectors that are drawn at a time: their thresholds and trains stay in the first-level cache. A power of two, so that
+ * where there are many, the bits of each part begin with a group of their own. */
+static size_t vectors_at_a_time(const struct rpu_pulse_args *a) {
+    const size_t bytes = rpu_train_words(a->m, a->n, a->bl) * sizeof *a->trains + a->m * sizeof(uint16_t);
+    size_t vectors = 1;
+    while (vectors * bytes < DRAW_BYTES / 2)
+        vectors *= 2;
+    return vectors;
+}
+
+void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    const size_t most = vectors_at_a_time(args), words = rpu_train_words(args->m, args->n, args->bl);
+    struct rpu_pulse_args a;
+    if (args->columns <= most) {
+        draw(args, counts);
+        return;
+    }
+    a = *args;
+    for (size_t p = 0; p < args->columns; p += most) {
+        a.columns = args->columns - p < most ? args->columns - p : most;
+        a.column = args->column + (uint32_t)p;
+        a.trains = args->trains + p * words;
+        a.x = args->x + p * args->ldx, a.d = args->d + p * args->ldd;
+        a.gain_x = args->gain_x + p, a.gain_d = args->gain_d + p, a.peak = args->peak + p;
+        draw(&a, counts);
+    }
 }
 
 /* ---- inputs that fire ---- */
 
+/* How the row pulses of a slot are worked off. */
+enum way {
+    LISTED,  /* few inputs fire: by a list of them */
+    DENSE,   /* many, of a single row: by the plane */
+    PREPARED /* many, of several rows: by what the plane says of each input */
+};
+
 /* In one slot. */
 struct hits {
-    size_t count;
-    int dense;             /* more than half of the inputs fire: the plane is worked off, else the list */
+    size_t count, rows;    /* inputs, and rows to change, that fire */
+    enum way way;
     const uint64_t *plane; /* bit j: input j fires */
     const uint64_t *signs; /* of x */
-    uint32_t *at;          /* inputs that fire, ascending; the last stands seven times more behind the end */
-    uint32_t *sign;        /* sign bit of x there, with anything below it */
+    uint32_t *at;          /* LISTED: inputs that fire, ascending; the last stands seven times more behind the end.
+                              PREPARED: of each input its lane's index into the next noise, negative if it is silent */
+    uint32_t *sign;        /* sign bit of x there */
+    uint32_t *before;      /* PREPARED: how many fire before each eight inputs */
 };
 
 /* Bits j .. j + 7, j a multiple of 8. */
@@ -197,16 +274,13 @@ INLINE size_t list8(struct hits *h, size_t j, __m256i signs, int first, size_t k
     const unsigned byte = byte_at(h->plane, j);
     const __m256i lanes = compressed(byte);
     store_words(h->at + k, _mm256_add_epi32(lanes, _mm256_set1_epi32((int)j)));
-    store_words(h->sign + k, _mm256_permutevar8x32_epi32(signs_of(signs, first), lanes));
+    store_words(h->sign + k, sign_bits(_mm256_permutevar8x32_epi32(signs_of(signs, first), lanes)));
     return k + (size_t)__builtin_popcount(byte);
 }
 
-/* Lists the inputs that fire, where they are few. */
+/* Lists the inputs that fire. */
 INLINE void list_hits(size_t n, struct hits *h) {
     size_t k = 0;
-    h->dense = h->count * 2 > n;
-    if (h->dense || h->count == 0)
-        return;
     for (size_t j = 0; j < n; j += 4 * VEC) { /* planes end with a word of 64 */
         const __m256i signs = word_at(h->signs, j);
         k = list8(h, j, signs, 0, k);
@@ -216,6 +290,42 @@ INLINE void list_hits(size_t n, struct hits *h) {
     }
     store_words(h->at + k, _mm256_set1_epi32((int)h->at[k - 1]));
     store_words(h->sign + k, _mm256_set1_epi32((int)h->sign[k - 1]));
+}
+
+/* Index of lanes that fire into the next noise, negative in those that do not. */
+INLINE __m256i ranks(unsigned byte) {
+    return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+}
+
+/* Sign bits of inputs j .. j + 7. */
+INLINE __m256i signs_at(const uint64_t *signs, size_t j) {
+    return sign_bits(signs_of(word_at(signs, j), 0));
+}
+
+/* What the plane says of each input. */
+INLINE void spread_hits(size_t n, const struct hits *h) {
+    const uint64_t *plane = h->plane, *signs = h->signs;
+    uint32_t *at = h->at, *sign = h->sign, *before = h->before, k = 0;
+    for (size_t j = 0; j < n; j += VEC) {
+        const unsigned byte = byte_at(plane, j);
+        store_words(at + j, ranks(byte));
+        store_words(sign + j, signs_at(signs, j));
+        before[j / VEC] = k;
+        k += (uint32_t)__builtin_popcount(byte);
+    }
+}
+
+/* Chooses the way of a slot in which something fires. A list has to be made first; by the plane half of the inputs
+ * cost as much as all. */
+INLINE void begin_slot(size_t n, struct hits *h) {
+    if (h->rows < 2)
+        h->way = h->count * 8 > n * 3 ? DENSE : LISTED;
+    else
+        h->way = h->count * 2 > n ? PREPARED : LISTED;
+    if (h->way == LISTED)
+        list_hits(n, h);
+    else if (h->way == PREPARED)
+        spread_hits(n, h);
 }
 
 /* ---- one step of a device ---- */
@@ -247,7 +357,7 @@ INLINE void hit8(const struct device *d, float *w, const uint16_t *dev, const ui
 }
 
 INLINE __m256i turn8(const uint32_t *sign, __m256i flip) {
-    return _mm256_and_si256(_mm256_xor_si256(load_words(sign), flip), _mm256_set1_epi32((int)0x80000000u));
+    return _mm256_xor_si256(load_words(sign), flip);
 }
 
 /* All hits of one row in one slot. */
@@ -265,19 +375,16 @@ INLINE void apply_hits(const struct device *d, float *w, const uint16_t *dev, co
     }
 }
 
-/* Inputs j .. j + 7 of a row, of which those in `byte` fire. Returns where the noise goes on. */
-INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev, unsigned byte, __m256i sign,
-                           __m256i flip, const float *xi, int noisy) {
-    const __m256i rank = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)spread[byte]));
+/* Eight neighbours in a row, of which those fire whose rank is not negative. */
+INLINE void plane8(const struct device *d, float *w, const uint16_t *dev, __m256i rank, __m256i down, const float *xi,
+                   int noisy) {
     const __m128i *from = (const __m128i *)(const void *)dev;
     const __m256i dev0 = _mm256_setr_m128i(_mm_loadu_si128(from), _mm_loadu_si128(from + 2));
     const __m256i dev1 = _mm256_setr_m128i(_mm_loadu_si128(from + 1), _mm_loadu_si128(from + 3));
-    const __m256i down = _mm256_and_si256(_mm256_xor_si256(sign, flip), _mm256_set1_epi32((int)0x80000000u));
     const __m256 old = _mm256_loadu_ps(w);
     const __m256 number = noisy ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(xi), rank) : d->ctoc;
     const __m256 v = step8(d, old, dev0, dev1, down, number, noisy);
     _mm256_storeu_ps(w, _mm256_blendv_ps(v, old, _mm256_castsi256_ps(rank)));
-    return xi + (noisy ? __builtin_popcount(byte) : 0);
 }
 
 /* All hits of one row in one slot, where there are many. `ahead`: the row's way to the next that fires, which is
@@ -285,9 +392,26 @@ INLINE const float *plane8(const struct device *d, float *w, const uint16_t *dev
 INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
                         uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
+    const uint64_t *plane = h->plane, *signs = h->signs;
     for (size_t j = 0; j < n; j += VEC) {
-        const __m256i sign = signs_of(_mm256_set1_epi32((int)byte_at(h->signs, j)), 0);
-        xi = plane8(d, w + j, dev + 4 * j, byte_at(h->plane, j), sign, flip, xi, noisy);
+        const unsigned byte = byte_at(plane, j);
+        plane8(d, w + j, dev + 4 * j, ranks(byte), _mm256_xor_si256(signs_at(signs, j), flip), xi, noisy);
+        xi += noisy ? __builtin_popcount(byte) : 0;
+        if (ahead > 0) {
+            __builtin_prefetch(w + ahead + j, 1);
+            __builtin_prefetch(dev + 4 * (ahead + j));
+        }
+    }
+}
+
+/* The same by what has been prepared. */
+INLINE void apply_prepared(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
+                           uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
+    const __m256i flip = _mm256_set1_epi32((int)sign_d);
+    const uint32_t *at = h->at, *sign = h->sign, *before = h->before;
+    for (size_t j = 0; j < n; j += VEC) {
+        plane8(d, w + j, dev + 4 * j, load_words(at + j), turn8(sign + j, flip), noisy ? xi + before[j / VEC] : NULL,
+               noisy);
         if (ahead > 0) {
             __builtin_prefetch(w + ahead + j, 1);
             __builtin_prefetch(dev + 4 * (ahead + j));
@@ -351,6 +475,7 @@ static struct applying apply_scratch(const struct rpu_pulse_args *a) {
     for (uint32_t s = 0; s < a->bl; s++) {
         w.hits[s].at = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
         w.hits[s].sign = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
+        w.hits[s].before = take(&at, (a->n / VEC + 1) * sizeof(uint32_t));
     }
     w.noise = take(&at, (NOISE + a->n + 3 * RPU_GAUSS_GROUP) * sizeof *w.noise);
     return w;
@@ -397,13 +522,15 @@ INLINE void begin_vector(const struct rpu_pulse_args *a, const struct applying *
         h->plane = rows + l.rows;
         h->signs = v->signs + l.rows;
         h->count = count_bits(h->plane, l.slot - l.rows);
+        h->rows = (size_t)mine;
         counts->row_pulses += mine;
         v->before += before * h->count;
         v->hits += mine * h->count;
         v->rows[v->n++] = rows;
     }
-    for (uint32_t k = 0; k < v->n && v->hits > 0; k++)
-        list_hits(a->n, &w->hits[k]);
+    for (uint32_t k = 0; k < v->n; k++)
+        if (w->hits[k].rows > 0 && w->hits[k].count > 0)
+            begin_slot(a->n, &w->hits[k]);
     counts->coincidences += v->hits;
 }
 
@@ -443,10 +570,12 @@ INLINE void apply_rows(const struct rpu_pulse_args *a, const struct applying *w,
             if (h->count == 0 || !bit_at(v->rows[k], i))
                 continue;
             const float *xi = noisy ? window_get(&noise, ordinal, h->count, total) : NULL;
-            if (h->dense)
+            if (h->way == LISTED)
+                apply_hits(&d, row, dev, h, sign_d, xi, noisy);
+            else if (h->way == DENSE)
                 apply_plane(a->n, &d, row, dev, h, sign_d, xi, ahead, noisy);
             else
-                apply_hits(&d, row, dev, h, sign_d, xi, noisy);
+                apply_prepared(a->n, &d, row, dev, h, sign_d, xi, ahead, noisy);
             ordinal += h->count;
         }
     }

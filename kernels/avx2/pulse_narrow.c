@@ -23,12 +23,7 @@ INLINE uint32_t inputs_in(const uint64_t *t, uint32_t slot) {
 
 /* ---- drawing ---- */
 
-/* A vector and slot in which some row fires. */
-struct unit {
-    uint32_t p, slot;
-};
-
-/* What fires in it, and the signs of the vector. */
+/* What fires in a unit, and the signs of its vector. */
 struct inputs {
     uint32_t fires, signs;
 };
@@ -148,25 +143,10 @@ INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, struct lengths l, co
     return pulses;
 }
 
-/* Vectors and slots in which some row fires. Which ones is too random for branches. */
-INLINE size_t list_units(const struct rpu_pulse_args *a, uint32_t bl, struct unit *units) {
-    const size_t train = rpu_train_words(a->m, a->n, bl);
-    const uint32_t columns = (uint32_t)a->columns;
-    const uint64_t *t = a->trains;
-    size_t n = 0;
-    for (uint32_t p = 0; p < columns; p++, t += train)
-        for (uint32_t s = 0; s < bl; s++) {
-            units[n] = (struct unit){p, s};
-            n += rows_in(t, s) != 0;
-        }
-    return n;
-}
-
-void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
+void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct unit *units, size_t n,
+                          struct rpu_pulse_counts *counts) {
     const struct lengths l = lengths_of(a);
     const struct masks masks = masks_below(a->n);
-    struct unit *units = a->scratch;
-    const size_t n = a->bl == 1 ? list_units(a, 1, units) : list_units(a, a->bl, units);
     size_t pulses = 0;
     for (size_t k = 0; k < n; k += 4)
         pulses += narrow_inputs(a, l, &masks, units + k, n - k < 4 ? n - k : 4);
@@ -231,9 +211,9 @@ struct strip {
 /* Where a strip is filled. Apart from it and from what the kernel is given, so that the compiler keeps it in registers:
  * it has to take vectors that are stored for anything they might point to. */
 struct cursor {
-    size_t count, lanes;
-    uint32_t ordinal; /* of the next coincidence in its vector, whose noise is number base + ordinal of xi */
-    uint32_t base;    /* a multiple of a block, modulo 2^32 */
+    size_t count;
+    uint32_t ordinal; /* of the next coincidence in its vector */
+    uint32_t base;    /* the lane of the vector's first block, modulo 2^32 */
     uint64_t row_pulses, coincidences;
 };
 
@@ -317,10 +297,14 @@ static void work_off(const struct rpu_pulse_args *a, struct strip *b, size_t cou
     }
 }
 
+/* The lane behind the noise of the vector at work. */
+INLINE uint32_t end_lane(const struct cursor *c) {
+    return c->base + (c->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
+}
+
 /* If the next row pulse is one of another vector, its noise starts with a block of its own. */
 INLINE void next_vector(struct cursor *c, int is_next) {
-    const uint32_t base = (c->base + c->ordinal + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-    c->base = is_next ? base : c->base;
+    c->base = is_next ? end_lane(c) : c->base;
     c->ordinal = is_next ? 0 : c->ordinal;
 }
 
@@ -330,10 +314,9 @@ INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args 
                     const uint64_t *t, uint32_t p, uint32_t slot, size_t i, int noisy) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const uint32_t inputs = inputs_in(t, slot), hits = (uint32_t)__builtin_popcount(inputs);
-    const uint32_t mine = 0u - (i >= l->row0 && i < l->row1), number = c->base + c->ordinal;
-    const uint32_t lane = number / RPU_GAUSS_BLOCK, block = l->noise.ctr[0] + c->ordinal / RPU_GAUSS_BLOCK;
+    const uint32_t mine = 0u - (i - l->row0 < l->row1 - l->row0), blocks = c->ordinal / RPU_GAUSS_BLOCK;
+    const uint32_t lane = c->base + blocks, number = c->base * RPU_GAUSS_BLOCK + c->ordinal;
     const size_t k = c->count++;
-    c->lanes = (number + hits + RPU_GAUSS_BLOCK - 1) / RPU_GAUSS_BLOCK;
     c->ordinal += hits;
     c->row_pulses += mine & 1u;
     c->coincidences += hits & mine;
@@ -341,18 +324,18 @@ INLINE void add_row(const struct rpu_pulse_args *a, const struct rpu_pulse_args 
     b->down[k] = (uint32_t)t[SIGNS_X] ^ (0u - ((uint32_t)(t[SIGNS_D] >> i) & 1u));
     b->first[k] = number;
     b->row[k] = (uint32_t)i;
-    store_words(b->c0 + lane, _mm256_add_epi32(_mm256_set1_epi32((int)block), lanes));
+    store_words(b->c0 + lane, _mm256_add_epi32(_mm256_set1_epi32((int)(l->noise.ctr[0] + blocks)), lanes));
     store_words(b->c2 + lane, _mm256_set1_epi32((int)rpu_counter_column(l->column + p, 0)));
     if (c->count == STRIP) {
-        work_off(a, b, c->count, c->lanes, noisy);
-        c->base = 0u - c->ordinal / RPU_GAUSS_BLOCK * RPU_GAUSS_BLOCK;
-        c->count = c->lanes = 0;
+        work_off(a, b, c->count, end_lane(c), noisy);
+        c->base = 0u - c->ordinal / RPU_GAUSS_BLOCK;
+        c->count = 0;
     }
 }
 
 INLINE void end_strip(const struct rpu_pulse_args *a, struct strip *b, const struct cursor *c,
                       struct rpu_pulse_counts *counts, int noisy) {
-    work_off(a, b, c->count, c->lanes, noisy);
+    work_off(a, b, c->count, end_lane(c), noisy);
     counts->row_pulses += c->row_pulses;
     counts->coincidences += c->coincidences;
 }
@@ -387,31 +370,77 @@ INLINE void narrow_single(const struct rpu_pulse_args *a, const uint32_t *vector
         last = p;
         add_row(a, &l, &b, &c, l.trains + p * length.train, p, 0, list[k] % 64, noisy);
     }
-    work_off(a, &b, c.count, c.lanes, noisy);
+    work_off(a, &b, c.count, end_lane(&c), noisy);
 }
 
-/* Several slots: vector by vector, row by row. */
+/* Row pulses of several slots in order, as far as they are listed at a time: rows of vectors, and in each the slots. */
+enum { ROWS_LISTED = 128 };
+
+/* In which of the slots s .. s + 7 of a train row i fires, of which `count` there are. */
+INLINE unsigned slots_of_row(const uint64_t *t, uint32_t s, uint32_t count, size_t i) {
+    const uint64_t *slot = t + SLOTS + 2 * (size_t)s;
+    const __m256i up = _mm256_set1_epi64x((long long)(63 - i));
+    unsigned found = 0; /* two bits a slot: rows and inputs */
+    uint32_t k = 0;
+    for (; k + 2 <= count; k += 2, slot += 4) {
+        const __m256i two = _mm256_sllv_epi64(_mm256_loadu_si256((const __m256i *)(const void *)slot), up);
+        found |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(two)) << (2 * k);
+    }
+    if (k < count)
+        found |= (unsigned)(slot[0] >> i & 1) << (2 * k);
+    return _pext_u32(found, 0x5555u);
+}
+
+/* Lists the slots of a row of a vector, and the row beside each. Returns how many; writes whole vectors. */
+INLINE size_t list_slots(const uint64_t *t, uint32_t bl, uint32_t row, uint32_t *rows, uint32_t *slots) {
+    size_t n = 0;
+    for (uint32_t s = 0; s < bl; s += VEC) {
+        const unsigned found = bl - s < VEC ? slots_of_row(t, s, bl - s, row % 64) : slots_of_row(t, s, VEC, row % 64);
+        store_words(rows + n, _mm256_set1_epi32((int)row));
+        store_words(slots + n, _mm256_add_epi32(compressed(found), _mm256_set1_epi32((int)s)));
+        n += (size_t)__builtin_popcount(found);
+    }
+    return n;
+}
+
+/* Rows of vectors that fire in some slot, as numbers 64 p + i, in order. Returns how many; writes whole vectors. */
+INLINE size_t list_rows(const struct rpu_pulse_args *a, uint32_t *list) {
+    const size_t train = rpu_train_words(a->m, a->n, a->bl), m = a->m, columns = a->columns;
+    const uint64_t *t = a->trains;
+    const uint32_t bl = a->bl;
+    size_t k = 0;
+    for (size_t p = 0; p < columns; p++, t += train) {
+        uint64_t any = 0;
+        for (uint32_t s = 0; s < bl; s++)
+            any |= rows_in(t, s);
+        for (size_t i = 0; i < m; i += VEC) {
+            const unsigned byte = (unsigned)(any >> i) & 255u;
+            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * p + i))));
+            k += (size_t)__builtin_popcount(byte);
+        }
+    }
+    return k;
+}
+
+/* Several slots: vector by vector, row by row. What fires is too random for branches. */
 INLINE void narrow_slots(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts, int noisy) {
     const struct lengths length = lengths_of(a);
     const struct rpu_pulse_args l = *a;
-    uint32_t *slots = a->scratch; /* in which some row fires */
+    uint32_t *list = a->scratch, *rows = list + a->columns * a->m + VEC, *slots = rows + ROWS_LISTED * a->bl + 2 * VEC;
+    const size_t all = list_rows(a, list);
     struct cursor c = {0};
     struct strip b;
-    for (size_t p = 0; p < l.columns; p++) {
-        const uint64_t *t = l.trains + p * length.train;
-        uint64_t any = 0;
-        size_t n = 0;
-        for (uint32_t s = 0; s < l.bl; s++) {
-            slots[n] = s;
-            n += rows_in(t, s) != 0;
-            any |= rows_in(t, s);
-        }
-        next_vector(&c, n > 0);
-        for (; any; any &= any - 1) {
-            const size_t i = (size_t)__builtin_ctzll(any);
-            for (size_t k = 0; k < n; k++)
-                if (rows_in(t, slots[k]) >> i & 1)
-                    add_row(a, &l, &b, &c, t, (uint32_t)p, slots[k], i, noisy);
+    uint32_t last = 0;
+    for (size_t first = 0; first < all; first += ROWS_LISTED) {
+        const size_t end = all - first < ROWS_LISTED ? all : first + ROWS_LISTED;
+        size_t pulses = 0;
+        for (size_t k = first; k < end; k++)
+            pulses += list_slots(l.trains + list[k] / 64 * length.train, l.bl, list[k], rows + pulses, slots + pulses);
+        for (size_t k = 0; k < pulses; k++) {
+            const uint32_t p = rows[k] / 64;
+            next_vector(&c, p != last);
+            last = p;
+            add_row(a, &l, &b, &c, l.trains + p * length.train, p, slots[k], rows[k] % 64, noisy);
         }
     }
     end_strip(a, &b, &c, counts, noisy);

@@ -168,6 +168,10 @@ INLINE __m256i signs_of(__m256i word, int first) {
                              _mm256_sub_epi32(_mm256_set1_epi32(31 - first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
 }
 
+INLINE __m256i sign_bits(__m256i v) {
+    return _mm256_and_si256(v, _mm256_set1_epi32((int)0x80000000u));
+}
+
 /* ---- one step of a device ---- */
 
 /* Units, and 2^23 of them. */
@@ -260,8 +264,14 @@ INLINE __m256i compressed(unsigned byte) {
 
 /* ---- narrow arrays: rpu_pulse_narrow holds ---- */
 
-/** Inputs of a block, the row pulses of which are in the trains. */
-void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts);
+/** A vector and slot in which some row fires. */
+struct unit {
+    uint32_t p, slot;
+};
+
+/** Inputs of a block, the row pulses of which are in the trains: of its `n` units, to which up to three are added. */
+void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct unit *units, size_t n,
+                          struct rpu_pulse_counts *counts);
 
 /** Works off the trains of a block. */
 void K(pulse_apply_narrow)(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts);
