@@ -299,4 +299,16 @@ void kcheck_epilogue(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
                                           16 * v};
         epilogue(c, ref, sut, &one);
     }
+    /* more outputs than are worked off at a time, here and there one that saturates */
+    for (unsigned v = 0; v < 12; v++) {
+        const struct epilogue_case one = {.columns = v < 6 ? 576 : 64,
+                                          .n = v < 6 ? 16 : 401,
+                                          .pattern = KC_UNIFORM,
+                                          .sigma = v % 3 ? 0.001f : 0.0f,
+                                          .bound = 0.9995f,
+                                          .bits = 9,
+                                          .with_scale = v % 6 == 5,
+                                          .first = v};
+        epilogue(c, ref, sut, &one);
+    }
 }
