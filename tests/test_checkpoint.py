@@ -85,6 +85,7 @@ def test_when_checkpoints_are_written():
         raise e2e.Skipped("strace is not installed, or not allowed")
     for every, count in (("1image", 181), ("90images", 3), ("1epoch", 3), ("2epochs", 2), ("1000images", 1),
                          ("10minutes", 1)):
+        shutil.rmtree("run", ignore_errors=True)
         result = subprocess.run([*trace, every, "--out", "run"], capture_output=True, text=True, check=False,
                                 env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
         assert result.returncode == 0, result.stderr
@@ -220,6 +221,24 @@ def test_usage():
         fails(2, command, says=["no checkpoint"])
         fails(1, command, "none", says=["none: cannot be opened"])
         fails(1, command, ".", says=[".: is no regular file"])
+
+
+def test_a_checkpoint_is_not_replaced_by_another_training():
+    """Without --resume a folder that has one is refused, be it damaged or of the very same configuration."""
+    train("a", "--checkpoint-every", "1epoch")
+    os.mkdir("damaged")
+    with open(f"damaged/{NAME}", "wb") as file:
+        file.write(b"half")
+    for folder in ("a", "damaged"):
+        before = {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)}
+        for more in (["--checkpoint-every", "1epoch"], [], ["--seed", "2", "--json", "new.json"]):
+            result = fails(2, "train", *TRAINING[:-1], "--out", folder, *more, says=[
+                f"--out: found {folder}/{NAME}, where a training stands that this one would replace; "
+                "allowed is --resume, to go on from it, another folder, or to remove it first"])
+            assert result.stdout == "" and not os.path.exists("new.json")
+            assert {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)} == before
+    os.unlink(f"a/{NAME}")
+    train("a", "--seed", "2")
 
 
 def test_another_configuration_is_refused():
@@ -425,6 +444,7 @@ def evaluation(*args):
 def test_eval_is_the_test_of_the_training():
     for preset, more in (("lenet-rpu", ()), ("lenet-fp", ()), ("lenet-rpu", ("--set", "arrays.W3.max_cols=100")),
                          ("lenet-rpu", ("--set", "arrays.default.devices=2"))):
+        shutil.rmtree("a", ignore_errors=True)
         alone = train("a", preset, "--checkpoint-every", "1epoch", *more)
         last = alone["epochs"][-1]
         for options in ((), ("--threads", "2"), ("--isa", "generic")):

@@ -78,21 +78,21 @@ def test_short_and_interrupted_calls():
 
 def test_clocks_that_jump():
     made = check()
-    args = ["train", "net.yaml", *SMALL, "--out", "old", "--checkpoint-every", "10minutes", "--quiet"]
+    args = ["train", "net.yaml", *SMALL, "--out", "plain", "--checkpoint-every", "10minutes", "--quiet"]
     assert made.run(args).returncode == 0
-    alone = fault_check.plain(json.loads(read(os.path.join(made.work, "old", "result.json"))))
+    alone = fault_check.plain(json.loads(read(os.path.join(made.work, "plain", "result.json"))))
     for faults in ("realtime=1000000000", "realtime=-1000000000", "monotonic=3600", "monotonic=3600,realtime=-4000000000"):
         made.fresh()
         result = made.run(args, faults)
         assert result.returncode == 0 and not result.stderr, (faults, result)
         assert result.report["looks"] > 0, faults
-        document = json.loads(read(os.path.join(made.work, "old", "result.json")))
+        document = json.loads(read(os.path.join(made.work, "plain", "result.json")))
         assert fault_check.plain(document) == alone, faults
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["date"]), document["date"]
         for epoch in document["epochs"]:
             assert 0.0 <= epoch["train_seconds"] <= epoch["seconds"], (faults, epoch)
             assert epoch["seconds"] < 60.0 or "monotonic" in faults, (faults, epoch)
-        assert made.run(["inspect", "--quiet", f"old/{NAME}"]).returncode == 0
+        assert made.run(["inspect", "--quiet", f"plain/{NAME}"]).returncode == 0
     made.close()
 
 
@@ -130,8 +130,8 @@ def test_full_disk():
     more = len(old[NAME]) // 4096
     codes = set()
     for pages in [*range(0, 6), more // 2, more, more + 1, more + 2, more + 3, more + 6, 2 * more + 40]:
-        result = in_tmpfs(f"size={4 * (used + pages)}k", [*TRAIN, "--epochs", "2", "--out", "disk", "--checkpoint-every",
-                                                         "1epoch"])
+        result = in_tmpfs(f"size={4 * (used + pages)}k", [*TRAIN, "--epochs", "2", "--out", "disk", "--resume",
+                                                         "--checkpoint-every", "1epoch"])
         codes.add(result.returncode)
         assert result.returncode in (0, 1), result
         assert result.returncode == 0 or "No space left on device" in result.stderr, result.stderr
@@ -176,7 +176,7 @@ def test_rights():
     # a folder in which nothing can be made, then files that cannot be replaced in one in which it can
     os.chmod("disk", 0o555)
     for args in ([*TRAIN, "--json", "disk/new.json"], [*TRAIN, "--out", "disk/new"],
-                 [*TRAIN, "--epochs", "2", "--out", "disk", "--checkpoint-every", "1epoch"],
+                 [*TRAIN, "--epochs", "2", "--out", "disk", "--resume", "--checkpoint-every", "1epoch"],
                  [*TRAIN, "--epochs", "2", "--out", "disk", "--resume"]):
         refused(*args)
     os.chmod("disk", 0o777)

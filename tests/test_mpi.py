@@ -228,6 +228,9 @@ def test_interrupt_of_a_training():
         until(lambda: "epoch 1/" in job.stdout.readline(), job)
         job.send_signal(signal.SIGTERM)
         check_interrupted(job)
+    result = mpirun(2, e2e.PROGRAM, "train", *LONG, "--epochs", "100000", "--out", "runs")
+    assert result.returncode != 0 and result.stderr.count("--out: found runs/checkpoint.safetensors") == 1, result.stderr
+    os.unlink("runs/checkpoint.safetensors")
     # Told to one rank alone, all stop.
     with start(3, *LONG, "--epochs", "100000", "--out", "runs", of="train") as job:
         until(lambda: "epoch 1/" in job.stdout.readline(), job)

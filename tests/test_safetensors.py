@@ -4,6 +4,7 @@
 the interpreter that $RPU_SAFETENSORS_PYTHON names. Skipped where neither can be had."""
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def interpreter():
 def test_the_package_reads_it():
     python = interpreter()
     for preset, more in (("lenet-rpu", ["--set", "arrays.W3.max_cols=100"]), ("lenet-fp", [])):
+        shutil.rmtree("run", ignore_errors=True)
         e2e.succeed("train", preset, *e2e.SMALL, "--quiet", "--out", "run", "--checkpoint-every", "1epoch", *more)
         path = "run/checkpoint.safetensors"
         result = subprocess.run([python, "-c", READ, path], capture_output=True, text=True, check=False)

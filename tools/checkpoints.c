@@ -70,10 +70,15 @@ enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args
 
 /* ---- going on ---- */
 
+/* One that cannot be looked at counts. */
+static int is_there(const struct checkpoints *c) {
+    return access(c->path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 static enum rpu_status resume(const struct checkpoints *c, struct rpu_training *run, struct rpu_error *err) {
     struct rpu_checkpoint *checkpoint = NULL;
     enum rpu_status status;
-    if (access(c->path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    if (!is_there(c))
         return RPU_OK;
     status = rpu_checkpoint_read(&checkpoint, c->path, err);
     if (status == RPU_OK) {
@@ -130,6 +135,11 @@ static void on_checkpoint(struct rpu_training *run, void *user) {
 
 enum rpu_status checkpoints_begin(struct checkpoints *c, struct rpu_training *run, struct rpu_error *err) {
     struct rpu_outfile *trial;
+    if (!c->resume && is_there(c))
+        return fail(err, RPU_ERR_CONFIG,
+                    "--out: found %.200s, where a training stands that this one would replace; allowed is --resume, to "
+                    "go on from it, another folder, or to remove it first",
+                    c->path);
     if (!c->every && !c->resume)
         return RPU_OK;
     if (rpu_outfile_open(&trial, c->path, err) != RPU_OK)

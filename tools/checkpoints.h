@@ -27,7 +27,7 @@ enum rpu_status checkpoints_resume(struct checkpoints *c, struct rpu_training *r
                                    struct rpu_error *err);
 
 /** On the rank that writes, after the folder was made: finds out whether it can, and asks the run to call for
- *  checkpoints. */
+ *  checkpoints. RPU_ERR_CONFIG where one is there and --resume was not given: an interrupt writes one in any case. */
 enum rpu_status checkpoints_begin(struct checkpoints *c, struct rpu_training *run, struct rpu_error *err);
 
 /** On the rank that writes: the checkpoint of the end, where one is wanted, or of an interrupt. 0 when this one or

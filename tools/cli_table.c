@@ -42,7 +42,9 @@ static const struct cli_option train_options[] = {
      "Set a configuration key, such as training.eta=0.02 or arrays.K2.update.bl=5; VALUE is parsed as YAML. May be "
      "repeated; comes after the preset or file, in the order of the command line."},
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
-     "Write DIR/result.json and DIR/config.yaml (the effective configuration); DIR is created if it is not there."},
+     "Write DIR/result.json and DIR/config.yaml (the effective configuration), which replace older ones; DIR is "
+     "created "
+     "if it is not there. Where DIR/checkpoint.safetensors is, from which a training can go on, --resume is needed."},
     {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
      "Keep DIR/checkpoint.safetensors, from which the training can go on: written anew after every N images, epochs or "
      "minutes, as in 500images, 1epoch or 10minutes, and at the end. Needs --out."},
@@ -365,7 +367,8 @@ const struct cli_exit cli_exits[] = {
     {CLI_EXIT_USAGE,
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written; of map: or results that cannot be "
-     "read or are of another network"},
+     "read or are of another network; of train: or a checkpoint in the folder, without --resume or of another "
+     "configuration"},
     {CLI_EXIT_DIVERGED, "the training diverged"},
     {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM; with --out the training can go on (--resume)"},
     {0},

@@ -31,7 +31,7 @@ NET = """network:
 SWEEP = "base: net.yaml\ntraining: {epochs: 1}\ndata: {source: digits, limit_train: 6, limit_test: 3}\nseeds: [1, 2]\n"
 # Commands by name; each is run in a copy of the folder that prepare() makes.
 COMMANDS = {
-    "train": ["train", "net.yaml", *SMALL, "--out", "old", "--json", "new.json", "--trace", "trace.json",
+    "train": ["train", "net.yaml", *SMALL, "--out", "plain", "--json", "new.json", "--trace", "trace.json",
               "--checkpoint-every", "3images"],
     "resume": ["train", "net.yaml", *SMALL, "--epochs", "2", "--out", "old", "--resume", "--quiet"],
     "idx": ["train", "net.yaml", "--data", "images", "--epochs", "1", "--json", "-", "--quiet"],
@@ -109,7 +109,7 @@ class Check:
         return result
 
     def prepare(self):
-        """The folder that every command starts from: a training's results, images, benchmarks, a sweep."""
+        """The folder that every command starts from: results of trainings, images, benchmarks, a sweep."""
         os.makedirs(self.master)
         os.makedirs(os.path.join(self.master, "images"))
         write(os.path.join(self.master, "net.yaml"), NET)
@@ -122,6 +122,7 @@ class Check:
             with open(os.path.join(self.master, "images", f"{name}-labels-idx1-ubyte"), "wb") as file:
                 file.write(bytes([0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 2, 9]))
         for args in (["train", "net.yaml", *SMALL, "--out", "old", "--checkpoint-every", "1epoch", "--quiet"],
+                     ["train", "net.yaml", *SMALL, "--out", "plain", "--quiet"],
                      ["train", "lenet-rpu", *SMALL, "--json", "old.json", "--quiet"]):
             result = self.run(args, cwd=self.master)
             assert result.returncode == 0, result.stderr
