@@ -327,6 +327,32 @@ def test_two_sweeps_in_one_folder():
     assert sweep.returncode == 130
 
 
+def test_a_training_in_the_folder_of_a_run():
+    """One that was started by hand: that run fails, the training's files stay, those in the making as well, and it ends
+    as if left alone."""
+    write("sweep.yaml", QUICK + "seeds: [1, 2]\n")
+    os.mkdir("runs")
+    command = [e2e.PROGRAM, "train", *e2e.SMALL, "--epochs", "3000", "--out", "runs/seed=1", "--checkpoint-every",
+               "1epoch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=e2e.environment()) as child:
+        until(lambda: "epoch 1/" in child.stdout.readline(), child)
+        being_made = {name for name in os.listdir("runs/seed=1") if name.startswith((".result.json.", ".config.yaml."))}
+        assert len(being_made) == 2
+        for _ in range(2):  # before there is a result, and when the other run has one
+            fails(1, "sweep", "sweep.yaml", "--out", "runs", says=["another training is at work in the folder runs/seed=1"])
+            assert states("runs")["seed=1"] == "failed"
+            assert being_made <= set(os.listdir("runs/seed=1")) and not os.path.exists("runs/seed=1/config.yaml")
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130 and err == "", err
+    assert read_json("runs/seed=1/result.json")["interrupted"] is True
+    assert sorted(os.listdir("runs/seed=1")) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+    assert states("runs") == {"seed=1": "failed", "seed=2": "kept"}
+    succeed("sweep", "sweep.yaml", "--out", "runs")
+    assert states("runs") == {"seed=1": "done", "seed=2": "kept"}
+
+
 # ---- runs that fail ----
 
 def test_a_run_that_fails_does_not_stop_the_others():

@@ -147,13 +147,24 @@ static int check_checkpoint(const struct sweep_work *work, size_t run, const str
     return 1;
 }
 
+/* Another training, which no sweep has started, may be at work in the folder of a run: then nothing of it is touched.
+ * Returns the descriptor of the lock, which the run's own training will want; -1 after a message. */
+static int lock_run(const struct sweep_work *work, const char *folder) {
+    const int lock = rpu_outfile_lock(folder);
+    if (lock < 0 && errno == EWOULDBLOCK)
+        fprintf(work->errors, CLI_PROGRAM " sweep: another training is at work in the folder %s\n", folder);
+    else if (lock < 0)
+        fprintf(work->errors, CLI_PROGRAM " sweep: cannot open the folder %s: %s\n", folder, strerror(errno));
+    return lock;
+}
+
 /* Folder and configuration of a run; what else lay there is overwritten when the training ends. */
 static int prepare(const struct sweep_work *work, size_t run) {
     struct rpu_config *config = malloc(sizeof *config);
     char path[RPU_PATH_MAX], folder[RPU_PATH_MAX], *yaml = NULL;
     struct rpu_error err = {.message = "the path is too long"};
-    int ok = config && sweep_path(work, run, "", folder) && sweep_path(work, run, "config.yaml", path);
-    if (ok && make_folder(folder, work->errors) != CLI_EXIT_OK) {
+    int lock = -1, ok = config && sweep_path(work, run, "", folder) && sweep_path(work, run, "config.yaml", path);
+    if (ok && (make_folder(folder, work->errors) != CLI_EXIT_OK || (lock = lock_run(work, folder)) < 0)) {
         free(config);
         return 0;
     }
@@ -166,6 +177,8 @@ static int prepare(const struct sweep_work *work, size_t run) {
         remove_leftovers(folder);
         ok = write_file(path, yaml, work->errors) && check_checkpoint(work, run, config);
     }
+    if (lock >= 0)
+        close(lock);
     free(yaml);
     free(config);
     return ok;
