@@ -149,7 +149,7 @@ static double vector_ns(const struct rpu_mapped_array *a, enum rpu_use use) {
 }
 
 double rpu_mapped_ns(const struct rpu_mapped_array *array, enum rpu_use use) {
-    return array->longest * vector_ns(array, use);
+    return array ? array->longest * vector_ns(array, use) : 0.0;
 }
 
 static enum rpu_status compute_array(struct rpu_mapped_array *a, const struct rpu_hardware *h, struct rpu_error *err) {
@@ -262,9 +262,13 @@ static void keep_up(struct rpu_balance *b, const struct rpu_mapping *m, enum rpu
 }
 
 size_t rpu_mapping_balance(const struct rpu_mapping *mapping, enum rpu_use use, struct rpu_balance *steps) {
-    const double end = balanced_ns(mapping, use);
-    uint32_t leader = next_leader(mapping, use, HUGE_VAL);
+    double end;
+    uint32_t leader;
     size_t n = 0;
+    if (!mapping || !steps)
+        return 0;
+    end = balanced_ns(mapping, use);
+    leader = next_leader(mapping, use, HUGE_VAL);
     for (; leader < mapping->n_arrays && single_ns(&mapping->arrays[leader], use) >= end * (1.0 - SAME);
          leader = next_leader(mapping, use, single_ns(&mapping->arrays[leader], use)))
         keep_up(&steps[n++], mapping, use, leader);

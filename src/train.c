@@ -21,18 +21,32 @@ struct report {
 
 void rpu_shuffle(uint32_t *order, uint32_t count, uint64_t seed, uint32_t epoch) {
     const struct rpu_stream s = rpu_stream_make(seed, RPU_RNG_SHUFFLE, epoch, 0, 0);
+    if (!order)
+        return;
     for (uint32_t i = 0; i < count; i++)
         order[i] = i;
     rpu_permute(order, count, &s);
 }
 
+/* What a pass would refuse after hours, in the test of the first epoch, is refused before. */
+static enum rpu_status check_data(const struct rpu_images *im, const struct rpu_images *test, struct rpu_error *err) {
+    if (im->count == 0 || test->count == 0)
+        return rpu_fail(err, RPU_ERR_SHAPE, "the data set has %u training and %u test images; both need at least 1",
+                        im->count, test->count);
+    if (!im->pixels || !im->labels || !test->pixels || !test->labels)
+        return rpu_fail(err, RPU_ERR_ARG, "a data set without pixels or labels");
+    if (im->height != test->height || im->width != test->width || im->channels != test->channels)
+        return rpu_fail(err, RPU_ERR_SHAPE, "training images of %u x %u x %u, test images of %u x %u x %u", im->height,
+                        im->width, im->channels, test->height, test->width, test->channels);
+    return RPU_OK;
+}
+
 static enum rpu_status make_training(struct rpu_training *r, const struct rpu_engine *engine, struct rpu_error *err) {
     const struct rpu_images *im = &r->data->train;
     const size_t arrays_max = RPU_LAYERS_MAX;
-    enum rpu_status status;
-    if (im->count == 0 || r->data->test.count == 0)
-        return rpu_fail(err, RPU_ERR_SHAPE, "the data set has %u training and %u test images; both need at least 1",
-                        im->count, r->data->test.count);
+    enum rpu_status status = check_data(im, &r->data->test, err);
+    if (status != RPU_OK)
+        return status;
     if ((uint64_t)r->config.epochs * im->count > UINT32_MAX ||
         (uint64_t)r->config.epochs * r->data->test.count > UINT32_MAX)
         return rpu_fail(err, RPU_ERR_RANGE, "%u epochs of %u training and %u test images; allowed are 2^32 - 1 in all",

@@ -15,6 +15,8 @@
 #include "images.h"
 #include "small_network.h"
 
+#include <rpu/checkpoint.h>
+#include <rpu/mapping.h>
 #include <rpu/train.h>
 
 enum { CLASSES = 3, IMAGES = 12, SIDE = 8, THREADS = 3 };
@@ -86,6 +88,7 @@ static void refuse_tile(struct rpu_tile *t) {
     assert_int_equal(rpu_tile_get_devices(t, x, x, x, x), RPU_ERR_ARG);
     assert_int_equal(rpu_tile_outputs(t), 0);
     assert_int_equal(rpu_tile_inputs(t), 0);
+    assert_int_equal(rpu_tile_devices(t), 0);
     assert_true(rpu_tile_at_bound(t) == 0.0);
     rpu_tile_destroy(t);
 }
@@ -101,6 +104,7 @@ static void refuse_network(struct rpu_network *n) {
     assert_int_equal(rpu_network_share(n, &ranks, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_network_train(n, &images, &index, 1, 0, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_evaluate(n, &images, 0, 1, 0, NULL, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_classify(n, &images, 0, 1, 0, &index, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_array_info(n, 0, &info), RPU_ERR_ARG);
     assert_int_equal(rpu_network_array_stats(n, 0, &stats), RPU_ERR_ARG);
     assert_int_equal(rpu_network_get_weights(n, 0, w), RPU_ERR_ARG);
@@ -113,18 +117,38 @@ static void refuse_network(struct rpu_network *n) {
     rpu_network_destroy(n);
 }
 
+static void no_checkpoint(struct rpu_training *run, void *user) {
+    (void)run;
+    (void)user;
+}
+
 static void refuse_training(struct rpu_training *r) {
     const struct rpu_ranks ranks = {0, 1, NULL, NULL};
+    const struct rpu_checkpoint_times times = {.images = 1};
     struct rpu_error err = {0};
     assert_int_equal(rpu_training_run(r, NULL, NULL, &err), RPU_ERR_ARG);
     assert_int_equal(err.status, RPU_ERR_ARG);
     assert_int_equal(rpu_training_share(r, &ranks, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_checkpoints(r, &times, no_checkpoint, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_write(r, "none", &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_training_resumed(r), 0);
     assert_int_equal(rpu_training_epoch_count(r), 0);
     assert_int_equal(rpu_training_images(r), 0);
     assert_null(rpu_training_network(r));
     assert_null(rpu_training_epoch(r, 0));
     assert_true(rpu_training_seconds(r) == 0.0);
     rpu_training_destroy(r);
+}
+
+static void refuse_checkpoint(struct rpu_checkpoint *c) {
+    struct rpu_checkpoint_tensor tensor;
+    struct rpu_checkpoint_info info;
+    assert_int_equal(rpu_checkpoint_describe(c, &info), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_tensor(c, 0, &tensor), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_tensor_count(c), 0);
+    assert_null(rpu_checkpoint_config(c));
+    assert_null(rpu_checkpoint_epoch(c, 0));
+    rpu_checkpoint_free(c);
 }
 
 /* Memory of another kind, large enough for a look at it. */
@@ -140,11 +164,13 @@ static void test_null_and_foreign(void **state) {
     refuse_tile(NULL);
     refuse_network(NULL);
     refuse_training(NULL);
+    refuse_checkpoint(NULL);
     for (int byte = 0; byte < 256; byte += 85) {
         refuse_engine(foreign(byte));
         refuse_tile(foreign(byte));
         refuse_network(foreign(byte));
         refuse_training(foreign(byte));
+        refuse_checkpoint(foreign(byte));
     }
     rpu_images_free(NULL);
     rpu_dataset_free(NULL);
@@ -173,6 +199,8 @@ static void test_handles_of_other_kinds(void **state) {
     refuse_training((void *)engine);
     refuse_training((void *)tile);
     refuse_training((void *)rpu_training_network(run));
+    refuse_checkpoint((void *)engine);
+    refuse_checkpoint((void *)run);
     assert_int_equal(rpu_training_run(run, NULL, NULL, NULL), RPU_OK);
     rpu_training_destroy(run);
     rpu_tile_destroy(tile);
@@ -186,6 +214,9 @@ static void test_null_arguments(void **state) {
     struct rpu_training *run;
     struct rpu_error err;
     struct rpu_config read;
+    struct rpu_mapping mapping = {.n_arrays = 1};
+    struct rpu_hardware hardware = {.t_meas = 80.0};
+    struct rpu_balance steps[RPU_LAYERS_MAX];
     char *text;
     uint32_t index = 0;
     (void)state;
@@ -203,6 +234,14 @@ static void test_null_arguments(void **state) {
     assert_int_equal(rpu_config_yaml(&config, NULL, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_digits_generate(NULL, 1, 1, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_dataset_read(NULL, ".", 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_mapping_of(NULL, &config, SIDE, SIDE, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_mapping_of(&mapping, NULL, SIDE, SIDE, 1, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_mapping_compute(NULL, &hardware, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_mapping_compute(&mapping, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_mapping_balance(NULL, RPU_USE_TRAINING, steps), 0);
+    assert_int_equal(rpu_mapping_balance(&mapping, RPU_USE_TRAINING, NULL), 0);
+    assert_true(rpu_mapped_ns(NULL, RPU_USE_TRAINING) == 0.0);
+    rpu_shuffle(NULL, 3, 1, 0);
     assert_null(rpu_preset_name(SIZE_MAX));
     assert_null(rpu_preset_summary(SIZE_MAX));
     assert_null(rpu_preset_yaml("no such preset"));
@@ -214,9 +253,45 @@ static void test_null_arguments(void **state) {
     assert_int_equal(rpu_network_train(network, NULL, &index, 1, 0, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_train(network, &images, NULL, 1, 0, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_evaluate(network, NULL, 0, 1, 0, NULL, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_classify(network, NULL, 0, 1, 0, &index, NULL), RPU_ERR_ARG);
+    assert_int_equal(rpu_network_classify(network, &images, 0, 1, 0, NULL, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_digest(network, NULL), RPU_ERR_ARG);
     assert_int_equal(rpu_network_get_weights(network, 99, NULL), RPU_ERR_ARG);
     rpu_network_destroy(network);
+    rpu_engine_destroy(engine);
+}
+
+/* A training looks at all of its data set before it begins. */
+static void test_data_sets(void **state) {
+    struct rpu_engine *engine;
+    struct rpu_training *run;
+    struct rpu_error err;
+    (void)state;
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    for (int s = 0; s < 2; s++)
+        for (int what = 0; what < 6; what++) {
+            struct rpu_dataset bad = data;
+            struct rpu_images *im = s ? &bad.test : &bad.train;
+            if (what == 0)
+                im->pixels = NULL;
+            else if (what == 1)
+                im->labels = NULL;
+            else if (what == 2)
+                im->count = 0;
+            else if (what == 3)
+                im->height++;
+            else if (what == 4)
+                im->width--;
+            else
+                im->channels = 2;
+            run = (void *)engine;
+            assert_int_equal(rpu_training_create(&run, engine, &config, &bad, &err),
+                             what < 2 ? RPU_ERR_ARG : RPU_ERR_SHAPE);
+            assert_true(!run && err.message[0]);
+        }
+    assert_int_equal(rpu_training_create(&run, engine, &config, &data, &err), RPU_OK);
+    assert_int_equal(rpu_training_checkpoints(run, NULL, no_checkpoint, NULL), RPU_ERR_ARG);
+    rpu_training_destroy(run);
     rpu_engine_destroy(engine);
 }
 
@@ -359,6 +434,7 @@ int main(void) {
         cmocka_unit_test(test_null_and_foreign),
         cmocka_unit_test(test_handles_of_other_kinds),
         cmocka_unit_test(test_null_arguments),
+        cmocka_unit_test(test_data_sets),
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_handle_goes_from_thread_to_thread),
         cmocka_unit_test(test_distinct_handles_at_once),

@@ -107,7 +107,7 @@ RPU_API enum rpu_status rpu_mapping_of(struct rpu_mapping *mapping, const struct
 RPU_API enum rpu_status rpu_mapping_compute(struct rpu_mapping *mapping, const struct rpu_hardware *hardware,
                                             struct rpu_error *err);
 
-/** Time of one copy of an array for an image, of a mapping that was computed. */
+/** Time of one copy of an array for an image, of a mapping that was computed; 0 for null. */
 RPU_API double rpu_mapped_ns(const struct rpu_mapped_array *array, enum rpu_use use);
 
 /** A replication. */
@@ -122,7 +122,7 @@ struct rpu_balance {
  *  other one the fewest copies with which it keeps up with it. Fewer tiles do not reach the leader's pace. The leader
  * of the first is the slowest array (one copy of each); that of the last the fastest convolution, or the fastest array
  *  with which all can keep up, if each vector has a copy of its own. Of a mapping that was computed; how many copies
- *  that has does not matter. Returns their number, at least 1; `steps` has room for RPU_LAYERS_MAX. */
+ *  that has does not matter. Returns their number, at least 1, or 0 for null; `steps` has room for RPU_LAYERS_MAX. */
 RPU_API size_t rpu_mapping_balance(const struct rpu_mapping *mapping, enum rpu_use use, struct rpu_balance *steps);
 
 #ifdef __cplusplus

@@ -49,7 +49,9 @@ typedef int rpu_progress_fn(const struct rpu_progress *progress, void *user);
 
 struct rpu_training; /**< a run: network, order of images, history; opaque */
 
-/** Builds a run. The engine and the data set must outlive it. */
+/** Builds a run. The engine and the data set must outlive it. RPU_ERR_ARG, also for a data set without pixels or
+ * labels; RPU_ERR_SHAPE, also for one without images, or with test images of another shape; RPU_ERR_RANGE,
+ * RPU_ERR_NOMEM. */
 RPU_API enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_engine *engine,
                                             const struct rpu_config *config, const struct rpu_dataset *data,
                                             struct rpu_error *err);
@@ -96,7 +98,8 @@ RPU_API double rpu_training_seconds(const struct rpu_training *run);
 /** Of those images the ones that were trained before the run went on from a checkpoint. */
 RPU_API uint64_t rpu_training_resumed(const struct rpu_training *run);
 
-/** The order of epoch `epoch` (0-based): a permutation of 0..count-1 that depends on the seed and epoch only. */
+/** The order of epoch `epoch` (0-based): a permutation of 0..count-1 that depends on the seed and epoch only. `order`
+ *  null: nothing. */
 RPU_API void rpu_shuffle(uint32_t *order, uint32_t count, uint64_t seed, uint32_t epoch);
 
 #ifdef __cplusplus
