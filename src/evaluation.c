@@ -109,6 +109,18 @@ static enum rpu_status build_perfect(struct rpu_network **perfect, const struct 
     return status;
 }
 
+/* A small file can have a network with so many outputs that their square is no size for a matrix. */
+static enum rpu_status make_matrix(struct rpu_evaluation *e, const struct rpu_network *network, struct rpu_error *err) {
+    const size_t outputs = rpu_shape_size(network->layers[network->n_layers - 1].out);
+    if (outputs > RPU_EVALUATION_OUTPUTS_MAX)
+        return rpu_fail(err, RPU_ERR_SHAPE,
+                        "the checkpoint's network has %zu outputs; a confusion matrix has at most %d", outputs,
+                        RPU_EVALUATION_OUTPUTS_MAX);
+    e->classes = (uint32_t)outputs;
+    e->matrix = calloc(outputs * outputs, sizeof *e->matrix);
+    return e->matrix ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+}
+
 /* ---- the test ---- */
 
 static enum rpu_status test(struct rpu_evaluation *e, struct rpu_network *network, const struct rpu_images *im,
@@ -145,16 +157,15 @@ enum rpu_status rpu_evaluate(struct rpu_evaluation *evaluation, const struct rpu
     status = check_images(&info, images, err);
     if (status == RPU_OK)
         status = build_analog(&analog, checkpoint, engine, err);
+    if (status == RPU_OK)
+        status = make_matrix(evaluation, analog, err);
     if (status == RPU_OK && perfect)
         status = build_perfect(&exact, analog, checkpoint, engine, err);
     if (status == RPU_OK) {
         evaluation->perfect = perfect;
         evaluation->epoch = info.epochs && info.epoch_images == 0 ? info.epochs - 1 : info.epochs;
-        evaluation->classes = (uint32_t)rpu_shape_size(analog->layers[analog->n_layers - 1].out);
-        evaluation->matrix = calloc((size_t)evaluation->classes * evaluation->classes, sizeof *evaluation->matrix);
-        status = evaluation->matrix && rpu_network_digest(analog, &digest) == RPU_OK
-                     ? test(evaluation, perfect ? exact : analog, images, err)
-                     : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+        status = rpu_network_digest(analog, &digest) == RPU_OK ? test(evaluation, perfect ? exact : analog, images, err)
+                                                               : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
         snprintf(evaluation->digest, sizeof evaluation->digest, "%016" PRIx64, digest);
     }
     rpu_network_destroy(exact);

@@ -472,6 +472,21 @@ def test_eval_of_fewer_classes_than_outputs():
     assert sum(map(sum, e["confusion"][:2])) == 20 and not any(map(sum, e["confusion"][2:])), e["confusion"]
 
 
+def test_eval_of_many_outputs():
+    """The confusion matrix has the square of their number, which a small file could make too large for any memory."""
+    for outputs in (1024, 1025, 40000):
+        shutil.rmtree("a", ignore_errors=True)
+        train("a", "lenet-fp", "--checkpoint-every", "1epoch", "--epochs", "1", "--set", "network.layers="
+              "[{type: maxpool, window: 14, stride: 14}, {type: fc, outputs: %d}, {type: softmax}]" % outputs)
+        assert os.path.getsize(f"a/{NAME}") < 1000000
+        if outputs > 1024:
+            for read in ("analog", "perfect"):
+                fails(2, "eval", f"a/{NAME}", "--read", read, says=[
+                    f"the checkpoint's network has {outputs} outputs; a confusion matrix has at most 1024"])
+        else:
+            assert [len(row) for row in evaluation(f"a/{NAME}")["confusion"]] == [1024] * 1024
+
+
 def test_eval_on_other_images():
     train("a", "--checkpoint-every", "1epoch")
     write_images("images", False)

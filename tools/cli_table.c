@@ -237,7 +237,7 @@ const struct cli_command cli_commands[] = {
     {CLI_EVAL, "eval", "CHECKPOINT", 1, "test the network of a checkpoint",
      "Builds the network that a checkpoint (train --checkpoint-every) holds and tests it: error, mean loss, and the "
      "confusion matrix, which has a row for each class and in it the images of that class by what they were taken "
-     "for.\n"
+     "for. The network may have 1024 outputs at most.\n"
      "\n"
      "Analog reads draw the random numbers of the test that follows the checkpoint's last epoch in training: on the "
      "same images they come to the same error and loss, to the last bit.",
