@@ -65,9 +65,10 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
                             .rows = whole ? 1 : rpu_pieces(outputs, params->max_rows),
                             .cols = whole ? 1 : rpu_pieces(inputs, widest(params))};
     if ((uint64_t)a->rows * a->cols > RPU_COUNTER_MAX_SPLITS) {
-        status = rpu_fail(err, RPU_ERR_SHAPE,
-                          "%u x %u crosspoints make %u x %u tiles of at most %u x %u; allowed are %u tiles", outputs,
-                          inputs, a->rows, a->cols, params->max_rows, params->max_cols, RPU_COUNTER_MAX_SPLITS);
+        status = rpu_fail_at(
+            err, RPU_ERR_SHAPE, NULL, 0, "max_rows, max_cols",
+            "the %u x %u weights of array %u make %u x %u tiles of at most %u x %u; allowed are %u tiles", outputs,
+            inputs, index + 1, a->rows, a->cols, params->max_rows, params->max_cols, RPU_COUNTER_MAX_SPLITS);
         free(a);
         return status;
     }

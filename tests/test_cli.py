@@ -141,6 +141,12 @@ def test_configuration_errors_name_their_origin():
     fails(2, "train", "--set", "training.eta", says=["--set", "training.eta"])
 
 
+def test_an_array_on_too_many_tiles():
+    fails(2, "train", *SMALL, "--set", "arrays.W3.max_rows=1", "--set", "arrays.W3.max_cols=1", says=[
+        "max_rows, max_cols: the 128 x 513 weights of array 3 make 128 x 513 tiles of at most 1 x 1; allowed are 4096 tiles"])
+    succeed("train", *SMALL, "--limit-train", "1", "--set", "arrays.W4={max_rows: 1, max_cols: 1}")
+
+
 def test_a_broken_file_is_named_with_its_line():
     with open("broken.yaml", "w", encoding="utf-8") as file:
         file.write("training:\n  epochs: 2\n  epohcs: 3\n")
