@@ -56,7 +56,7 @@ size_t rpu_safetensors_count(const struct rpu_safetensors *file);
 /** Tensor `index`, in the order of the header. */
 const struct rpu_tensor *rpu_safetensors_tensor(const struct rpu_safetensors *file, size_t index);
 const float *rpu_safetensors_values(const struct rpu_safetensors *file, size_t index);
-/** The tensor of that name, looked for from `first` on and then from the beginning; the count where there is none. */
-size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name, size_t first);
+/** The tensor of that name, which is found soonest where it is tensor `likely`; the count where there is none. */
+size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name, size_t likely);
 
 #endif

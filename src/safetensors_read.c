@@ -18,7 +18,7 @@
 struct rpu_safetensors {
     json_t *header;
     struct rpu_tensor *tensors;
-    size_t *first; /* float that each begins with */
+    size_t *first; /* float that each begins with, in rising order: none is empty */
     size_t count;
     unsigned char *bytes; /* of all tensors; from `decode` on they are floats of this machine */
     size_t size;
@@ -156,8 +156,9 @@ static enum rpu_status take_entry(const struct reading *r, const char *name, con
         return BAD(r, "the tensor %.60s... has a name of more than %d bytes", name, RPU_SAFETENSORS_NAME - 1);
     if (!dtype || strcmp(dtype, "F32") != 0 || !element(entry, "shape", 0, &rows) ||
         !element(entry, "shape", 1, &cols) || !element(entry, "data_offsets", 0, &begin) ||
-        !element(entry, "data_offsets", 1, &end))
-        return BAD(r, "tensor %s: allowed are dtype F32, a shape of two numbers, and data_offsets of two", name);
+        !element(entry, "data_offsets", 1, &end) || rows == 0 || cols == 0)
+        return BAD(r, "tensor %s: allowed are dtype F32, a shape of two numbers from 1 on, and data_offsets of two",
+                   name);
     if (rows > UINT32_MAX || cols > UINT32_MAX || rows * cols > (UINT64_MAX >> 2) || begin != *at || end < begin ||
         end - begin != 4 * rows * cols || end > f->size)
         return BAD(r,
@@ -270,11 +271,20 @@ const float *rpu_safetensors_values(const struct rpu_safetensors *file, size_t i
     return (const float *)(const void *)file->bytes + file->first[index];
 }
 
-size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name, size_t first) {
-    for (size_t k = 0; k < file->count; k++) {
-        const size_t i = (first + k) % file->count;
-        if (strcmp(file->tensors[i].name, name) == 0)
-            return i;
+static int compare(const void *a, const void *b) {
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The header knows where the tensor of a name begins, and its place says which one it is. */
+size_t rpu_safetensors_find(const struct rpu_safetensors *file, const char *name, size_t likely) {
+    const size_t *found = NULL;
+    uint64_t begin;
+    if (likely < file->count && strcmp(file->tensors[likely].name, name) == 0)
+        return likely;
+    if (element(json_object_get(file->header, name), "data_offsets", 0, &begin)) {
+        const size_t place = (size_t)begin / 4;
+        found = bsearch(&place, file->first, file->count, sizeof *file->first, compare);
     }
-    return file->count;
+    return found ? (size_t)(found - file->first) : file->count;
 }

@@ -366,6 +366,40 @@ def test_inspect_of_tiles_in_any_order():
         fails(1, "inspect", "bad", says=[says])
 
 
+def test_tensors_in_any_order():
+    """Forty thousand in the reverse order come to the same, and take seconds, not minutes; an empty one is refused."""
+    tiles = 2 * 64 * 64
+    train("a", "--limit-train", "1", "--limit-test", "1", "--epochs", "1", "--checkpoint-every", "1epoch", "--set",
+          "network.layers=[{type: conv, outputs: 64, kernel: 8, stride: 4, bias: false}, {type: maxpool, window: 6, "
+          "stride: 6}, {type: fc, outputs: 10}, {type: softmax}]", "--set", "arrays.K1={max_rows: 1, max_cols: 1, copies: 2}")
+
+    def backwards(_, entries):
+        return {re.sub(r"^K1\.(\d+)", lambda m: f"K1.{tiles - 1 - int(m[1])}", name): entry
+                for name, entry in entries.items()}
+
+    def empty(_, entries):
+        at = entries["K1.0.weight"]["data_offsets"][0]
+        new = {"K1.9999.weight": {"dtype": "F32", "shape": [0, 1], "data_offsets": [at, at]}}
+        return {**new, **entries} if at == 0 else None
+
+    checkpointfile.forge(f"a/{NAME}", "bad", backwards)
+    checkpointfile.forge("bad", "good", backwards)
+
+    def processor_time(path):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = evaluation(path)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return found, after.ru_utime - before.ru_utime
+
+    found, seconds = processor_time(f"a/{NAME}")
+    assert processor_time("good")[0]["weights_digest"] == found["weights_digest"]
+    other, longer = processor_time("bad")
+    assert other["weights_digest"] != found["weights_digest"]
+    assert longer < 4 * seconds, f"{longer} s of processor time, where {seconds} s are enough"
+    checkpointfile.forge(f"a/{NAME}", "bad", empty)
+    fails(1, "eval", "bad", says=["bad: tensor K1.9999.weight: allowed are dtype F32, a shape of two numbers from 1 on"])
+
+
 # ---- writing fails ----
 
 def limited():
