@@ -73,10 +73,22 @@ def test_all_experiments():
             config.pop("preset")
             config["training"].pop("seed")
         assert first == more, case
-    assert len(os.listdir("kept")) == sum(len(seeds) for seeds in seen.values())
+    assert sum(name.endswith(".json") for name in os.listdir("kept")) == sum(len(seeds) for seeds in seen.values())
     assert read_json("kept/nm-bm-seed1.json")["config"]["data"]["source"] == "few"
     if reporting():
-        assert {"report.html", "table.md", "headline.svg"} <= set(os.listdir("out"))
+        assert "report.html" in os.listdir("out") and {"table.md", "headline.svg"} <= set(os.listdir("kept"))
+    # recorded results stand for the trainings, elsewhere too, unless they are of another configuration
+    digest = read_json("kept/k2-13-seed1.json")["weights_digest"]
+    other = read_json("kept/k2-4-seed1.json")
+    other["config"]["training"]["eta"] = 0.5
+    with open("kept/k2-4-seed1.json", "w", encoding="utf-8") as file:
+        json.dump(other, file)
+    os.rename("few", "elsewhere")
+    moved = paper("--data", "elsewhere", "--epochs", "1", "--out", "new", "--record", "kept", "--only", "d")
+    assert moved.returncode == 0 and "2 runs, 1 kept" in moved.stdout, moved.stdout + moved.stderr
+    assert read_json("new/d-devices/case=k2-13,seed=1/result.json")["weights_digest"] == digest
+    assert read_json("kept/k2-4-seed1.json")["config"]["training"]["eta"] == 0.01
+    os.rename("elsewhere", "few")
     again = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d, f")
     assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
 
@@ -86,7 +98,7 @@ def test_what_cases_set():
     tiny_images("few")
     assert paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept").returncode == 0
     arrays = {name.split("-seed")[0]: read_json(os.path.join("kept", name))["config"]["arrays"]
-              for name in os.listdir("kept")}
+              for name in os.listdir("kept") if name.endswith(".json")}
     base = arrays["baseline"]
     for case, change in {
             "no-backward-noise": lambda a: a["backward"].update(noise=0),

@@ -5,7 +5,7 @@
 Each experiment is a sweep: `rpubench sweep` runs it, as many trainings at a time as there are cores, and when it is started
 again goes on where it stopped. OUT/EXPERIMENT/ holds the runs of one, OUT/report.html, OUT/table.md and OUT/*.svg the page,
 the table and the pictures that tools/report.py makes of all that are there (with Debian's python3-matplotlib and
-python3-jinja2).
+python3-jinja2). --record keeps results, and goes on from those that are kept, on another machine as well.
 
 All of it takes some ten core hours. --quick takes a minute or two: a short version of (a), (b) and (e) on generated
 digits; its exit code is 1 where the models are not in the expected order."""
@@ -14,6 +14,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -84,11 +85,15 @@ def sweep(args, path, out, more):
     return run([program_of(args), "sweep", path, "--out", os.path.join(out, name_of(path)), *jobs, *more])
 
 
+def read_json(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 def finished(folder):
     """(case, seed, path) of each run of a sweep that has ended."""
     try:
-        with open(os.path.join(folder, "sweep.json"), encoding="utf-8") as file:
-            runs = json.load(file)["runs"]
+        runs = read_json(os.path.join(folder, "sweep.json"))["runs"]
     except OSError:
         return []
     return [(r["values"]["case"], int(r["values"]["training.seed"]), os.path.join(folder, r["run"], "result.json"))
@@ -99,7 +104,8 @@ def results(out, paths):
     return [found for path in paths for found in finished(os.path.join(out, name_of(path)))]
 
 
-def report(out, there):
+def report(out, files, there):
+    """The page in OUT, table and pictures in the folder `files`."""
     if not there:
         return 0
     if not all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2")):
@@ -107,35 +113,64 @@ def report(out, there):
               file=sys.stderr)
         return 0
     return run([sys.executable, os.path.join(TOOLS, "report.py"), os.path.join(FOLDER, "reported.json"),
-                *(path for _, _, path in there), "-o", os.path.join(out, "report.html"), "--files", out,
+                *(path for _, _, path in there), "-o", os.path.join(out, "report.html"), "--files", files,
                 "--title", "The paper's experiments"])
+
+
+def write_json(path, document):
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".tmp", path)
+
+
+def set_source(document, change):
+    """Another name of the images in a results document."""
+    for part in (document.get("data"), document.get("config", {}).get("data")):
+        if isinstance(part, dict) and isinstance(part.get("source"), str):
+            part["source"] = change(part["source"])
 
 
 def record(folder, there):
     """Copies of the results documents under short names, without folders of this machine."""
     os.makedirs(folder, exist_ok=True)
     for case, seed, path in there:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-        for part in (document.get("data"), document.get("config", {}).get("data")):
-            if isinstance(part, dict) and isinstance(part.get("source"), str):
-                part["source"] = os.path.basename(part["source"].rstrip("/"))
-        target = os.path.join(folder, f"{case}-seed{seed}.json")
-        with open(target + ".tmp", "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(target + ".tmp", target)
-    print(f"{folder}: {len(there)} results")
+        document = read_json(path)
+        set_source(document, lambda source: os.path.basename(source.rstrip("/")))
+        write_json(os.path.join(folder, f"{case}-seed{seed}.json"), document)
+
+
+def recorded(folder):
+    """(case, seed, path) of each result that is recorded."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(folder, "*-seed*.json"))):
+        match = re.fullmatch(r"(.+)-seed(\d+)\.json", os.path.basename(path))
+        if match:
+            found.append((match[1], int(match[2]), path))
+    return found
+
+
+def restore(folder, out, paths, data):
+    """Puts recorded results where the sweeps look for theirs: what is of the same configuration is not trained again."""
+    letters = {row["case"]: row["experiment"] for row in read_json(os.path.join(FOLDER, "reported.json"))["rows"]}
+    for case, seed, path in recorded(folder):
+        letter = "s" if seed > 1 else letters.get(case)
+        for name in (name_of(sweep_file) for sweep_file in paths if name_of(sweep_file)[0] == letter):
+            target = os.path.join(out, name, f"case={case},seed={seed}", "result.json")
+            if not os.path.exists(target):
+                document = read_json(path)
+                set_source(document, lambda source: data)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                write_json(target, document)
 
 
 def mean_errors(there):
     """Of each case the mean test error over epochs and seeds, in per cent."""
     errors = {}
     for case, _, path in there:
-        with open(path, encoding="utf-8") as file:
-            errors.setdefault(case, []).extend(100.0 * e["test_error"] for e in json.load(file)["epochs"])
+        errors.setdefault(case, []).extend(100.0 * e["test_error"] for e in read_json(path)["epochs"])
     return {case: statistics.fmean(values) for case, values in errors.items()}
 
 
@@ -165,6 +200,8 @@ def full(args):
     out, paths, data = args.out or "paper-runs", chosen(args.only), data_of(args)
     os.makedirs(out, exist_ok=True)
     more = ["--data", data] + (["--epochs", str(args.epochs)] if args.epochs else [])
+    if args.record:
+        restore(args.record, out, paths, data)
     code = 0
     for path in paths:
         ended = sweep(args, path, out, more)
@@ -172,10 +209,11 @@ def full(args):
         if ended in (2, 130):
             break
     there = results(out, list(experiments().values()))
-    made = report(out, there)
     if args.record:
         record(args.record, there)
-    return code or made
+        there = recorded(args.record)
+        print(f"{args.record}: {len(there)} results")
+    return code or report(out, args.record or out, there)
 
 
 def main():
@@ -184,7 +222,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="the short version, on generated digits")
     parser.add_argument("--data", metavar="DIR", help="training images: a folder with MNIST's four files, or digits; --quick takes digits")
     parser.add_argument("--out", metavar="DIR", help="where all goes; default: paper-runs, or paper-quick-runs")
-    parser.add_argument("--record", metavar="DIR", help="copy results there, as CASE-seedS.json")
+    parser.add_argument("--record", metavar="DIR", help="copy results there, as CASE-seedS.json, with the table and the "
+                        "pictures of all that are there; what they hold already is not trained again")
     parser.add_argument("--epochs", metavar="N", type=int, help="instead of 30")
     parser.add_argument("--jobs", metavar="J", type=int, help="trainings at a time; default: as the cores allow")
     parser.add_argument("--rpubench", metavar="PROGRAM", help="default: build/rpubench, else the one on the path")
