@@ -128,12 +128,16 @@ static json_t *data_of(const struct rpu_checkpoint_info *i) {
                      "channels", (json_int_t)i->channels, "classes", (json_int_t)i->classes);
 }
 
-/* A value as a text of the metadata; the value is freed. */
-static void put_json(struct making *m, json_t *metadata, const char *key, json_t *value, size_t flags) {
-    char *text = rpu_json_text(value, flags);
+/* Both are freed. */
+static void put_text(struct making *m, json_t *metadata, const char *key, json_t *value, char *text) {
     json_decref(value);
     put(m, metadata, key, text ? json_string(text) : NULL);
     free(text);
+}
+
+/* A value as a text of the metadata; the value is freed. */
+static void put_json(struct making *m, json_t *metadata, const char *key, json_t *value, size_t flags) {
+    put_text(m, metadata, key, value, rpu_json_text(value, flags));
 }
 
 static void put_number(struct making *m, json_t *metadata, const char *key, uint64_t value) {
@@ -144,7 +148,7 @@ static void put_number(struct making *m, json_t *metadata, const char *key, uint
 
 json_t *rpu_checkpoint_metadata(const struct rpu_checkpoint_state *state, const struct rpu_config *config) {
     struct making m = {0};
-    json_t *metadata = json_object();
+    json_t *metadata = json_object(), *settings = rpu_config_to_json(config);
     put(&m, metadata, "format", json_string(RPU_CHECKPOINT_FORMAT));
     put_number(&m, metadata, "format_version", RPU_CHECKPOINT_VERSION);
     put(&m, metadata, "version", json_string(rpu_version()));
@@ -153,7 +157,7 @@ json_t *rpu_checkpoint_metadata(const struct rpu_checkpoint_state *state, const 
     put_number(&m, metadata, "training_set_xxh3", state->info.training_set_xxh3);
     put_number(&m, metadata, "test_set_xxh3", state->info.test_set_xxh3);
     put_json(&m, metadata, "data", data_of(&state->info), 0);
-    put_json(&m, metadata, "config", rpu_config_to_json(config), RPU_JSON_CONFIG);
+    put_text(&m, metadata, "config", settings, settings ? rpu_config_json_text(settings) : NULL);
     put_json(&m, metadata, "history", history_of(&m, state), EXACT);
     put_json(&m, metadata, "progress", progress_of(&m, state), EXACT);
     if (m.failed) {

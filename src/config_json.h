@@ -14,7 +14,11 @@ json_t *rpu_config_to_json(const struct rpu_config *config);
 /** Flags of json_dumps for it: a real is written as it was read. */
 #define RPU_JSON_CONFIG JSON_REAL_PRECISION(15)
 
-/** Reads what rpu_config_to_json gave, as text, with all the checks of a file; `origin` names it in errors.
+/** What rpu_config_to_json gave as a text that rpu_config_from_json reads, malloc'd: characters that YAML does not take
+ * as they are, are escaped. Null without memory. */
+char *rpu_config_json_text(const json_t *config);
+
+/** Reads such a text, with all the checks of a file; `origin` names it in errors.
  *  A preset's name that this version does not know is left out. */
 enum rpu_status rpu_config_from_json(struct rpu_config *config, const char *text, const char *origin,
                                      struct rpu_error *err);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walking an effective configuration, and writing it as YAML. */
+#include "config_json.h"
 #include "config_nodes.h"
 #include "config_number.h"
 #include "config_table.h"
 #include "error.h"
+#include "json_text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -440,6 +442,26 @@ enum rpu_status rpu_config_write(const struct rpu_config *config, enum rpu_visit
     if (w.bad)
         return rpu_fail(err, RPU_ERR_CONFIG, "a text of the configuration is not UTF-8, and cannot be written as YAML");
     return rpu_fail(err, RPU_ERR_ARG, "the configuration holds what no file could have given it");
+}
+
+char *rpu_config_json_text(const json_t *config) {
+    char *plain = rpu_json_text(config, RPU_JSON_CONFIG);
+    struct writer w = {0};
+    uint32_t c = 0;
+    for (size_t at = 0, length; plain && plain[at]; at += length) {
+        length = code_point((const unsigned char *)plain + at, &c);
+        length = length ? length : 1; /* there is none: jansson's texts are UTF-8 */
+        if (c < 0x7f || is_printable(c))
+            put_bytes(&w, plain + at, length);
+        else
+            putf(&w, "\\u%04x", (unsigned)c);
+    }
+    if (!plain || w.failed) {
+        free(w.text);
+        w.text = NULL;
+    }
+    free(plain);
+    return w.text;
 }
 
 enum rpu_status rpu_config_yaml(const struct rpu_config *config, char **text, struct rpu_error *err) {

@@ -80,17 +80,34 @@ enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, 
     return status;
 }
 
+/* Whether it is one of a training of this configuration. A minibatch larger than the data set was the data set. */
+static enum rpu_status compare_config(const struct rpu_checkpoint *checkpoint, uint32_t images,
+                                      const struct rpu_config *config, const char *path, struct rpu_error *err) {
+    struct rpu_config *now = malloc(sizeof *now);
+    enum rpu_status status;
+    if (!now)
+        return rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
+    *now = *config;
+    now->batch = now->batch < images ? now->batch : images;
+    status = rpu_config_same(rpu_checkpoint_config(checkpoint), now, path, err);
+    free(now);
+    return status;
+}
+
 enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *config, int *fits,
                                     struct rpu_error *err) {
     struct rpu_checkpoint *checkpoint = NULL;
-    struct rpu_checkpoint_info info;
+    struct rpu_checkpoint_info info = {0};
     enum rpu_status status = rpu_checkpoint_read(&checkpoint, path, err);
     if (status == RPU_OK)
-        status = rpu_config_same(rpu_checkpoint_config(checkpoint), config, path, err);
-    *fits = status == RPU_OK && rpu_checkpoint_describe(checkpoint, &info) == RPU_OK &&
-            (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
+        status = rpu_checkpoint_describe(checkpoint, &info);
+    if (status == RPU_OK)
+        status = compare_config(checkpoint, info.train_images, config, path, err);
+    *fits =
+        status == RPU_OK && (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
     rpu_checkpoint_free(checkpoint);
-    return status == RPU_ERR_NOMEM || status == RPU_ERR_IO ? status : RPU_OK;
+    /* what a newer version wrote is somebody's work as well */
+    return status == RPU_ERR_NOMEM || status == RPU_ERR_IO || status == RPU_ERR_UNSUPPORTED ? status : RPU_OK;
 }
 
 /* ---- spread over the seeds ---- */

@@ -41,8 +41,9 @@ const char *rpu_run_state_name(enum rpu_run_state state);
 enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, const struct rpu_config *config,
                                  struct rpu_error *err);
 
-/** Whether a training of this configuration can go on from that checkpoint. RPU_ERR_NOMEM and RPU_ERR_IO: not known; a
- *  file that is damaged or of another configuration does not fit. */
+/** Whether a training of this configuration can go on from that checkpoint. RPU_ERR_NOMEM, RPU_ERR_IO and
+ *  RPU_ERR_UNSUPPORTED (of a newer version): not known; a file that is damaged or of another configuration does not
+ * fit. */
 enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *config, int *fits,
                                     struct rpu_error *err);
 

@@ -266,6 +266,7 @@ static void configurations_round_trip(void **state) {
                                        "arrays.default.dw_min=1e-08",
                                        "arrays.default.forward.noise=123456.789",
                                        "data.source=\"a \\\"b\\\\ \\u00e9\"",
+                                       "data.source=\"\\u007f \\u0085\\u009b\\u2028 \\ufeff\\ufffe \\U0001f600\"",
                                        "run.isa=generic"};
     (void)state;
     for (size_t p = 0; rpu_preset_name(p); p++)
@@ -278,7 +279,7 @@ static void configurations_round_trip(void **state) {
             if (rpu_config_load(made, rpu_preset_name(p), &set, 1, &err) != RPU_OK)
                 fail_msg("%s: %s", sets[i], err.message);
             json = rpu_config_to_json(made);
-            text = json_dumps(json, RPU_JSON_CONFIG);
+            text = rpu_config_json_text(json);
             if (rpu_config_from_json(back, text, "test", &err) != RPU_OK)
                 fail_msg("%s: %s", text, err.message);
             assert_memory_equal(made, back, sizeof *made);

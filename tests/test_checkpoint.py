@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints by way of the program: kills, interrupts, what is refused, eval and inspect."""
+import fcntl
 import gzip
 import json
 import math
@@ -189,6 +190,17 @@ def test_two_trainings_in_one_folder():
     assert sorted(os.listdir("run")) == [NAME, "config.yaml", "result.json"]
 
 
+def test_no_checkpoint_is_read_while_another_training_may_write_it():
+    os.mkdir("run")
+    with open(f"run/{NAME}", "w", encoding="utf-8") as file:
+        file.write("no checkpoint")
+    fails(1, "train", *TRAINING, "--out", "run", "--resume", says=[NAME])
+    folder = os.open("run", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    fails(1, "train", *TRAINING, "--out", "run", "--resume", says=["--out: another training is at work in the folder run"])
+    os.close(folder)
+
+
 def test_a_second_signal_ends_at_once():
     """The first waits for a minibatch of 2000 images; a machine that is through with it by then gets another try."""
     command = [e2e.PROGRAM, "train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",
@@ -309,6 +321,8 @@ def test_damage_is_noticed():
 def test_texts_of_a_checkpoint_drive_no_terminal():
     write_images("\x1b[31mred\x07", False)
     train("a", "--checkpoint-every", "1epoch", "--data", "\x1b[31mred\x07")
+    said = succeed("train", *TRAINING[:-1], "--data", "\x1b[31mred\x07", "--out", "b").stdout
+    assert " on ?[31mred?: " in said and not re.search("[\x00-\x09\x0b-\x1f\x7f]", said), said
 
     def change(metadata, _):
         metadata["version"] = "\x1b]0;title\x07"
@@ -318,6 +332,18 @@ def test_texts_of_a_checkpoint_drive_no_terminal():
                           ("eval", ["20 test images of ?[31mred?, analog"])):
         text = succeed(command, "bad").stdout
         assert all(part in text for part in says) and not re.search("[\x00-\x09\x0b-\x1f\x7f]", text), text
+
+
+def test_any_folder_of_images_can_be_read_back():
+    """What JSON writes as it is, and YAML does not take."""
+    folder = "im\x7f\u2028x \U0001f600"
+    write_images(folder, False)
+    train("a", "--checkpoint-every", "1epoch", "--data", folder)
+    metadata, _ = checkpointfile.read(f"a/{NAME}")
+    assert json.loads(metadata["config"])["data"]["source"] == folder
+    succeed("inspect", f"a/{NAME}")
+    assert "resumed after" in succeed("train", *TRAINING[:-1], "--epochs", "4", "--data", folder, "--out", "a",
+                                      "--resume").stdout
 
 
 def test_a_network_beyond_its_tensors_is_not_made():

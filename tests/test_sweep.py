@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 
+import checkpointfile
 import e2e
 from e2e import fails, run, succeed
 from test_cli import read_terminal
@@ -214,9 +215,9 @@ def test_keys_are_those_documented():
 
 # ---- going on ----
 
-def interrupted_sweep(number, code):
+def interrupted_sweep(number, code, slow=SLOW):
     """Starts four runs, one at a time, and stops the sweep in the second; returns the stamp of the first."""
-    write("sweep.yaml", SLOW + "seeds: [1, 2, 3, 4]\n")
+    write("sweep.yaml", slow + "seeds: [1, 2, 3, 4]\n")
     with start("sweep.yaml", "--out", "runs", "--jobs", "1") as sweep:
         # the files in the making are there once the training handles signals
         until(lambda: os.path.isdir("runs/seed=2") and any(name.startswith(".result.json.tmp-")
@@ -267,6 +268,25 @@ def test_a_checkpoint_of_another_configuration_is_not_gone_on_with():
     succeed("sweep", "sweep.yaml", "--out", "runs", "--set", "training.eta=0.02")
     assert read_json("runs/seed=2/result.json")["images_resumed"] == 0
     assert sorted(os.listdir("runs/seed=2")) == ["config.yaml", "result.json"]
+
+
+def test_a_minibatch_larger_than_the_images():
+    interrupted_sweep(signal.SIGINT, 130, SLOW.replace("epochs: 30", "epochs: 300, batch: 100"))
+    succeed("sweep", "sweep.yaml", "--out", "runs")
+    assert read_json("runs/seed=2/result.json")["images_resumed"] > 0
+
+
+def test_a_checkpoint_of_a_newer_version_stays():
+    interrupted_sweep(signal.SIGINT, 130)
+    path = "runs/seed=2/checkpoint.safetensors"
+
+    def change(metadata, _):
+        metadata["format_version"] = "2"
+
+    checkpointfile.forge(path, path, change)
+    fails(1, "sweep", "sweep.yaml", "--out", "runs", says=["checkpoint.safetensors"])
+    assert states("runs") == {"seed=1": "kept", "seed=2": "failed", "seed=3": "done", "seed=4": "done"}
+    assert os.path.exists(path)
 
 
 def test_a_second_interrupt_ends_at_once():

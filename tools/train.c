@@ -85,9 +85,10 @@ static enum rpu_status check_regular(struct session *s, const char *folder, cons
     return RPU_OK;
 }
 
-static enum rpu_status open_folder(struct session *s, const char *folder) {
-    static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
-    enum rpu_status status = RPU_OK;
+/* On the rank that writes, before a checkpoint is read: from there on no other training writes one. */
+static enum rpu_status lock_folder(struct session *s, const char *folder) {
+    if (!folder || s->dist->rank > 0)
+        return RPU_OK;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
     s->lock = rpu_outfile_lock(folder);
@@ -95,6 +96,12 @@ static enum rpu_status open_folder(struct session *s, const char *folder) {
         return errno == EWOULDBLOCK
                    ? fail(s, RPU_ERR_IO, "--out: another training is at work in the folder %s", folder)
                    : fail(s, RPU_ERR_IO, "--out: cannot open the folder %s: %s", folder, strerror(errno));
+    return RPU_OK;
+}
+
+static enum rpu_status open_folder(struct session *s, const char *folder) {
+    static const char *const names[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
+    enum rpu_status status = RPU_OK;
     for (const char *const *name = names; *name && status == RPU_OK; name++)
         status = check_regular(s, folder, *name);
     if (status != RPU_OK)
@@ -262,9 +269,11 @@ static void print_start(const struct session *s) {
     const struct rpu_images *im = &s->data.train;
     if (!s->human)
         return;
-    fprintf(s->human, "%s on %s: %u training and %u test images of %ux%ux%u, %u classes; seed %llu, batch %u\n",
-            s->config.preset[0] ? s->config.preset : "network", s->config.data, im->count, s->data.test.count,
-            im->height, im->width, im->channels, im->classes, (unsigned long long)s->config.seed, s->config.batch);
+    fprintf(s->human, "%s on ", s->config.preset[0] ? s->config.preset : "network");
+    print_plain(s->human, s->config.data, strlen(s->config.data));
+    fprintf(s->human, ": %u training and %u test images of %ux%ux%u, %u classes; seed %llu, batch %u\n", im->count,
+            s->data.test.count, im->height, im->width, im->channels, im->classes, (unsigned long long)s->config.seed,
+            s->config.batch);
     fprintf(s->human, "kernels %s, %d thread%s", rpu_engine_isa(s->engine), rpu_engine_threads(s->engine),
             rpu_engine_threads(s->engine) == 1 ? "" : "s");
     if (s->dist->size > 1)
@@ -337,6 +346,8 @@ static enum rpu_status prepare(struct session *s, const struct cli_args *args) {
     status = rpu_dist_agree(s->dist, status, &s->error);
     if (status == RPU_OK)
         status = share(s);
+    if (status == RPU_OK)
+        status = rpu_dist_agree(s->dist, lock_folder(s, cli_value(args, "out")), &s->error);
     if (status == RPU_OK)
         status = checkpoints_resume(&s->checkpoints, s->run, s->dist, &s->error);
     if (status != RPU_OK)

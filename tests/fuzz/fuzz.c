@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
+#include "config_json.h"
+
 #include <rpu/config.h>
 
 #include <string.h>
@@ -91,4 +93,14 @@ void fuzz_check_config(const struct rpu_config *config) {
     }
     free(text);
     FUZZ_CHECK(memcmp(config, &again, sizeof again) == 0);
+    /* as a checkpoint keeps it */
+    json_t *json = rpu_config_to_json(config);
+    text = rpu_config_json_text(json);
+    json_decref(json);
+    if (rpu_config_from_json(&again, text, "json", &err) != RPU_OK) {
+        fprintf(stderr, "%s\n%s\n", text, err.message);
+        abort();
+    }
+    free(text);
+    FUZZ_CHECK(rpu_config_same(config, &again, NULL, &err) == RPU_OK && strcmp(config->data, again.data) == 0);
 }
