@@ -27,9 +27,10 @@ static enum rpu_status check_images(const struct rpu_checkpoint_info *i, const s
     return RPU_OK;
 }
 
-/* The tensors have the weights that the configuration speaks of: else a small file would make a network of any size. */
-static enum rpu_status check_weights(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *i,
-                                     struct rpu_error *err) {
+/* The tensors have the weights that the configuration speaks of, and the vectors of an image are not too many: else a
+ * small file would make a network of any size. */
+static enum rpu_status check_sizes(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *i,
+                                   struct rpu_error *err) {
     struct rpu_mapping m;
     struct rpu_checkpoint_tensor t;
     uint64_t found[RPU_LAYERS_MAX] = {0};
@@ -50,6 +51,9 @@ static enum rpu_status check_weights(const struct rpu_checkpoint *checkpoint, co
                 "array %s: the checkpoint's configuration has %u x %u weights, of %u devices, in %u copies; "
                 "its tensors have %" PRIu64 " values",
                 of->name, of->outputs, of->inputs, of->devices, of->copies, found[a]);
+        if ((double)of->inputs * of->columns > RPU_EVALUATION_VECTORS_MAX)
+            return rpu_fail(err, RPU_ERR_SHAPE, "array %s: an image is %u vectors of %u inputs; allowed are %d numbers",
+                            of->name, of->columns, of->inputs, RPU_EVALUATION_VECTORS_MAX);
     }
     return RPU_OK;
 }
@@ -78,7 +82,7 @@ static enum rpu_status build_analog(struct rpu_network **network, const struct r
     struct rpu_checkpoint_info i;
     enum rpu_status status;
     rpu_checkpoint_describe(checkpoint, &i);
-    status = check_weights(checkpoint, &i, err);
+    status = check_sizes(checkpoint, &i, err);
     if (status == RPU_OK)
         status = build(network, checkpoint, engine, 0, err);
     if (status == RPU_OK)

@@ -11,6 +11,9 @@
 
 #define RPU_EVALUATION_OUTPUTS_MAX 1024 /**< labels are bytes; a confusion matrix has the square of it at most */
 
+/** Inputs of all vectors that a convolution makes of an image; AlexNet's second has 1.7 million. */
+#define RPU_EVALUATION_VECTORS_MAX (1 << 24)
+
 /** What a test came to. */
 struct rpu_evaluation {
     int perfect;      /**< 1: exact products of the weights; 0: reads with the arrays' converters and noise */
@@ -25,8 +28,8 @@ struct rpu_evaluation {
 /** Builds the checkpoint's network and tests it on `images`. With analog reads the random numbers are those of the test
  *  that follows the checkpoint's last epoch, so that a test on the training's own test set comes to the same bits.
  *  RPU_ERR_SHAPE when the images are of another shape or have more classes, or when the network has more than
- *  RPU_EVALUATION_OUTPUTS_MAX outputs; RPU_ERR_FORMAT when the checkpoint's tensors do not fit its configuration;
- *  RPU_ERR_NOMEM. */
+ *  RPU_EVALUATION_OUTPUTS_MAX outputs; RPU_ERR_FORMAT when it makes too many vectors of an image, or when the
+ * checkpoint's tensors do not fit its configuration; RPU_ERR_NOMEM. */
 enum rpu_status rpu_evaluate(struct rpu_evaluation *evaluation, const struct rpu_checkpoint *checkpoint,
                              const struct rpu_engine *engine, const struct rpu_images *images, int perfect,
                              struct rpu_error *err);

@@ -363,6 +363,15 @@ def test_a_network_beyond_its_tensors_is_not_made():
             "its tensors have 65664 values"])
 
 
+def test_an_image_of_too_many_vectors_is_not_made():
+    with open("net.yaml", "w", encoding="utf-8") as file:
+        file.write("network:\n  layers:\n    - {type: conv, outputs: 1, kernel: 60, padding: 59}\n"
+                   "    - {type: fc, outputs: 10}\n    - {type: softmax}\n")
+    succeed("train", "net.yaml", "--limit-train", "1", "--limit-test", "1", "--epochs", "1", "--quiet", "--out", "a",
+            "--checkpoint-every", "1epoch", "--set", "arrays.default.device=perfect")
+    fails(1, "eval", f"a/{NAME}", says=["an image is 7569 vectors of 3601 inputs; allowed are 16777216 numbers"])
+
+
 def test_inspect_of_tiles_in_any_order():
     """The figures do not depend on where a tile's tensors stand; a tile that lacks some, or has no place, is refused."""
     train("a", "--checkpoint-every", "1epoch", "--set", "arrays.W3.max_cols=1", "--set", "arrays.default.bound=0.1")
