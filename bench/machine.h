@@ -40,7 +40,8 @@ struct machine_level {
 /** Data caches of the first processor as the system names them, and memory; returns their number. */
 size_t machine_levels(struct machine_level levels[MACHINE_LEVELS]);
 
-/** Bytes or operations a second that `team` threads reach; measured at the first call. */
+/** Bytes or operations a second that `team` threads reach: measured at the first call, raised by the rows of the
+ *  machine where a pass of theirs is faster. */
 double machine_limit(struct bench *b, enum machine_what what, size_t level, int team);
 
 /** What an iteration amounts to. */

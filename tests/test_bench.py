@@ -102,6 +102,50 @@ def test_counters():
             assert abs(share / row["percent_of_roof"] - 1) < 1e-3, row
 
 
+def best(what, level, team):
+    """The best rate of a row machine/ of the document."""
+    for row in quick()["benchmarks"]:
+        if re.fullmatch(rf"machine/{what}/\w+/{level}/team:{team}", plain(row)):
+            return row["best_flops_per_second" if what == "fma" else "best_bytes_per_second"]
+    raise AssertionError(("machine", what, level, team))
+
+
+def test_no_average_is_above_the_best():
+    rows = [row for row in quick()["benchmarks"] if row["name"].startswith("machine/")]
+    for row in rows:
+        rate = "flops_per_second" if "/fma/" in row["name"] else "bytes_per_second"
+        assert row[rate] <= row["best_" + rate] * 1.000001 and row["percent_of_roof"] < 100.0001, row
+
+
+def bandwidth(row, what, team):
+    """Bytes a second for the working set: each level gives what fits there and not before."""
+    levels = re.findall(r"(L\d) (\d+) KiB of (\d+)", quick()["context"]["cache_levels"])
+    size, before, seconds = row["working_set"], 0.0, 0.0
+    if plain(row).endswith("/cold"):
+        return best(what, "memory", team)
+    for name, kib, shared in [*levels, ("memory", "0", "1")]:
+        held = 1024 * int(kib) * -(-team // int(shared))
+        held = size if name == "memory" or held >= size else held
+        if held > before:
+            seconds += (held - before) / best(what, name, team)
+            before = held
+    return size / seconds
+
+
+def test_roofs_follow_from_the_rows_of_the_machine():
+    rows = [row for row in quick()["benchmarks"] if row["name"].startswith(("kernel/", "cycle/"))
+            and "roof_flops_per_second" in row]
+    for row in rows:
+        team = int(re.search(r"team:(\d+)", row["name"]).group(1))
+        peak = best("fma", "registers", team)
+        assert row["roof_flops_per_second"] <= peak * 1.000001, row
+        if row["name"].startswith("cycle/"):
+            what = "update" if row["name"].startswith("cycle/update/") else "read"
+            roof = min(peak, row["flops_per_byte"] * bandwidth(row, what, team))
+            assert abs(row["roof_flops_per_second"] / roof - 1) < 1e-3, (row, roof)
+    assert {row["name"].split("/")[1] for row in rows} >= {"forward", "backward", "update"}, rows
+
+
 def test_labels_state_the_cache():
     for row in quick()["benchmarks"]:
         if not row["name"].startswith("goal/"):
