@@ -101,6 +101,29 @@ def test_the_table_in_a_document():
     tables("--check", "README.md", code=1)
 
 
+def test_the_table_of_threads():
+    size = "4096x4096/cols:1"
+    write("a.json", *CYCLES, *(row(f"scaling/strong/avx2/28x28/batch:{b}/team:{t}", 100.0 * b / t, speedup=1.0 + 0.7 * (t - 1))
+                               for b in (1, 16) for t in (1, 2)),
+          *(row(f"cycle/{what}/{v}/{size}/team:{t}{rest}/hot", n / t * (1 if v == "avx2" else 9), "ms")
+            for v in ("autovec", "avx2") for t in (1, 2)
+            for what, rest, n in (("forward", "", 3.0), ("update", "/bl:1/d:dense", 8.0), ("update", "/bl:10/d:dense", 5.0))))
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write("before\n<!-- threads:begin a.json -->\nold\n<!-- threads:end -->\nafter\n")
+    tables("--readme", "README.md", "a.json")
+    with open("README.md", encoding="utf-8") as file:
+        text = file.read()
+    assert text.startswith("before\n<!-- threads:begin a.json -->\n") and "old" not in text, text
+    block = text[:text.index("<!-- threads:end -->")]
+    assert block.count("\n| ") == 5, block
+    assert cells(block, "training step, batch 16") == ["training step, batch 16, an image", "100 us", "1.70x"]
+    assert cells(block, "forward read")[1:] == ["3 ms", "2.00x"] and cells(block, "update")[1:] == ["8 ms", "2.00x"]
+    tables("--check", "README.md")
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write(text.replace("1.70x", "1.77x"))
+    tables("--check", "README.md", code=1)
+
+
 def goals(code, *args):
     result = subprocess.run([sys.executable, os.path.join(e2e.ROOT, "tools", "perf_table.py"), *args], capture_output=True,
                             text=True, check=False)
@@ -134,7 +157,8 @@ def test_the_tables_of_this_tree():
     recorded = [n for n in os.listdir(folder) if n.endswith(".md") and n != "README.md"] if os.path.isdir(folder) else []
     if not recorded:
         raise e2e.Skipped("no run is recorded in results/bench")
-    tables("--check", os.path.join(e2e.ROOT, "README.md"))
+    checked = tables("--check", os.path.join(e2e.ROOT, "README.md"))
+    assert "table of throughput" in checked and "table of threads" in checked, checked
     for name in recorded:
         path = os.path.join(folder, name[:-len(".md")])
         with open(path + ".md", encoding="utf-8") as file:

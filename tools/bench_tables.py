@@ -3,12 +3,12 @@
 """Tables, as Markdown, of a document of `rpubench bench --json`.
 
 usage: bench_tables.py RESULT.json...                  all tables, to standard output
-       bench_tables.py --readme FILE RESULT.json...    the table of whole cycles, into FILE
-       bench_tables.py --check FILE                    whether that table is the one of the documents it names
+       bench_tables.py --readme FILE RESULT.json...    the tables of whole cycles and of threads, into FILE
+       bench_tables.py --check FILE                    whether those tables are the ones of the documents they name
 
 Several documents of one machine count as one. In FILE the text from the line <!-- throughput:begin RESULT.json... -->
-to <!-- throughput:end --> is replaced, or put behind the table of goals where it is missing; paths are relative to
-FILE."""
+to <!-- throughput:end --> is replaced, or put behind the table of goals where it is missing; that between
+<!-- threads:begin ... --> and <!-- threads:end -->, where it is there. Paths are relative to FILE."""
 import argparse
 import json
 import os
@@ -16,7 +16,7 @@ import re
 import sys
 
 SUFFIX = re.compile(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)")
-BLOCK = re.compile(r"<!-- throughput:begin (.*?) -->\n(.*?)<!-- throughput:end -->", re.S)
+BLOCK = re.compile(r"<!-- (throughput|threads):begin (.*?) -->\n(.*?)<!-- \1:end -->", re.S)
 GOALS_END = "<!-- performance:end -->"  # behind which a first table is put
 UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
@@ -211,6 +211,34 @@ def for_readme(documents):
     return start(documents) + "\n" + text
 
 
+def pick(found, group, what, rest):
+    """The row of the best variant, which is the last."""
+    of = [r for r in found.values() if (r.group, r.what, r.rest) == (group, what, rest)]
+    return of[-1] if of else None
+
+
+def threads_for_readme(documents):
+    """Two threads against one: training steps, and cycles of the largest array."""
+    found = rows(documents)
+    lines = []
+    for batch in (1, 16, 64):
+        one, two = (pick(found, "scaling", "strong", f"28x28/batch:{batch}/team:{t}") for t in (1, 2))
+        if one and two:
+            one.ns /= batch
+            lines.append([f"training step, batch {batch}" + (", an image" if batch > 1 else ""), time_text(one),
+                          number_text(two.get("speedup"), "{:.2f}", "x")])
+    for work, what, pulses in (("forward read, 4096x4096", "forward", ""),
+                               ("update, 4096x4096, BL = 1, every error of the vector", "update", "/bl:1/d:dense"),
+                               ("the same, errors as sparse as in training", "update", "/bl:1/d:sparse")):
+        one, two = (pick(found, "cycle", what, f"4096x4096/cols:1/team:{t}{pulses}/hot") for t in (1, 2))
+        if one and two:
+            lines.append([work, time_text(one), ratio_text(one, two)])
+    return table(["work", "one thread", "gain of two"], lines)
+
+
+BLOCKS = {"throughput": for_readme, "threads": threads_for_readme}
+
+
 # ---- files ----
 
 def load(path):
@@ -221,15 +249,18 @@ def load(path):
 def put(readme, paths):
     folder = os.path.dirname(os.path.abspath(readme))
     names = " ".join(os.path.relpath(os.path.abspath(p), folder) for p in paths)
-    block = f"<!-- throughput:begin {names} -->\n{for_readme([load(p) for p in paths])}<!-- throughput:end -->"
+    documents = [load(p) for p in paths]
     with open(readme, encoding="utf-8") as file:
         old = file.read()
-    if BLOCK.search(old):
-        new = BLOCK.sub(lambda _: block, old, count=1)
-    elif GOALS_END in old:
-        new = old.replace(GOALS_END, GOALS_END + "\n\n" + block, 1)
-    else:
-        new = old.rstrip("\n") + "\n\n" + block + "\n"
+
+    def block(kind):
+        return f"<!-- {kind}:begin {names} -->\n{BLOCKS[kind](documents)}<!-- {kind}:end -->"
+    new = BLOCK.sub(lambda match: block(match.group(1)), old)
+    if "<!-- throughput:begin " not in old:
+        if GOALS_END in old:
+            new = new.replace(GOALS_END, GOALS_END + "\n\n" + block("throughput"), 1)
+        else:
+            new = new.rstrip("\n") + "\n\n" + block("throughput") + "\n"
     with open(readme + ".new", "w", encoding="utf-8") as file:
         file.write(new)
     os.replace(readme + ".new", readme)
@@ -237,14 +268,14 @@ def put(readme, paths):
 
 def check(readme):
     with open(readme, encoding="utf-8") as file:
-        found = BLOCK.search(file.read())
-    if not found:
+        found = BLOCK.findall(file.read())
+    if "throughput" not in [kind for kind, _, _ in found]:
         sys.exit(f"{readme} has no table of throughput")
     folder = os.path.dirname(os.path.abspath(readme))
-    documents = [load(os.path.join(folder, name)) for name in found.group(1).split()]
-    if found.group(2) != for_readme(documents):
-        sys.exit(f"{readme}: the table of throughput is not that of {found.group(1)}; make it again with --readme")
-    print(f"{readme}: the table is that of {found.group(1)}")
+    for kind, names, text in found:
+        if text != BLOCKS[kind]([load(os.path.join(folder, name)) for name in names.split()]):
+            sys.exit(f"{readme}: the table of {kind} is not that of {names}; make it again with --readme")
+        print(f"{readme}: the table of {kind} is that of {names}")
 
 
 def main():
