@@ -5,6 +5,7 @@
 
 struct gb_state {
     benchmark::State &state;
+    bool &skipped; // in this or an earlier run of the benchmark
 };
 
 namespace {
@@ -70,8 +71,8 @@ void gb_context(const char *key, const char *value) {
 }
 
 void gb_register(const char *name, gb_fn *fn, void *user, const struct gb_options *options) {
-    auto *b = benchmark::RegisterBenchmark(name, [fn, user](benchmark::State &s) {
-        gb_state state{s};
+    auto *b = benchmark::RegisterBenchmark(name, [fn, user, skipped = false](benchmark::State &s) mutable {
+        gb_state state{s, skipped};
         fn(&state, user);
     });
     apply(b, options ? *options : gb_options{});
@@ -136,6 +137,9 @@ void gb_label(struct gb_state *state, const char *text) {
     state->state.SetLabel(text);
 }
 
-void gb_skip(struct gb_state *state, const char *reason) {
+int gb_skip(struct gb_state *state, const char *reason) {
+    const bool first = !state->skipped;
     state->state.SkipWithError(reason);
+    state->skipped = true;
+    return first;
 }

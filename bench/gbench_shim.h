@@ -78,8 +78,9 @@ void gb_counter(struct gb_state *state, const char *name, double value, unsigned
 void gb_items(struct gb_state *state, double per_iteration);
 void gb_bytes(struct gb_state *state, double per_iteration);
 void gb_label(struct gb_state *state, const char *text);
-/** Ends the benchmark with a reason; call it before the loop, and return. The reason stands in the report. */
-void gb_skip(struct gb_state *state, const char *reason);
+/** Ends the benchmark with a reason; call it before the loop, and return. The reason stands in the report. 1 at the
+ *  benchmark's first time, 0 in further repetitions. */
+int gb_skip(struct gb_state *state, const char *reason);
 
 #ifdef __cplusplus
 }

@@ -66,8 +66,7 @@ const struct inputs *bench_trained(struct bench *b) {
 }
 
 void bench_fail(struct bench *b, struct gb_state *state, const char *what) {
-    b->failed++;
-    gb_skip(state, what);
+    b->failed += gb_skip(state, what);
 }
 
 /* Takes --name=value out of the command line; null when it is not there. */

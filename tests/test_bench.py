@@ -300,9 +300,11 @@ def test_wrong_options():
         result = fails(2, "bench", *args, says=says)
         assert result.stdout == "", args
     fails(1, "bench", "--json", "none/a.json", says=["none/a.json"])
-    result = fails(1, "bench", "--data", "no-such-folder", "--filter", "^step/lenet-fp/.*batch:1/", *BRIEF,
-                   says=["--data", "no-such-folder"])
-    assert "no training images" in result.stdout, result.stdout
+    result = fails(1, "bench", "--data", "no-such-folder", "--filter", "^step/lenet-fp/.*batch:1/", "--repetitions", "3",
+                   "--min-time", "0.0001", says=["--data", "no-such-folder"])
+    failed = re.findall(r"^FAILED (\S+): no training images$", result.stdout, re.M)
+    assert failed and len(failed) == len(set(failed)), result.stdout
+    assert f" {len(failed)} benchmarks failed" in result.stderr, result.stderr
 
 
 def test_wrong_shapes():
@@ -361,6 +363,14 @@ def test_a_wrong_result():
     assert re.search(r"^FAILED kernel/tanh/avx2/1x8/cols:1/team:1/hot: the result differs$", result.stdout, re.M)
     with open("a.json", encoding="utf-8") as file:
         assert parse(file.read())["benchmarks"][0]["error_occurred"]
+
+
+def test_a_failure_is_printed_once_whatever_the_repetitions():
+    row = ROW.replace('"repetitions": 1', '"repetitions": 3') % '"error_occurred": true, "error_message": "the result differs"'
+    rows = ", ".join([row] * 3 + [row.replace("tanh", "relu")] * 3)
+    result = run("bench", env=pretend(f"echo '{{\"context\": {{}}, \"benchmarks\": [{rows}]}}' >$OUT\nexit 1\n"))
+    failed = re.findall(r"^FAILED kernel/(\w+)/", result.stdout, re.M)
+    assert result.returncode == 1 and failed == ["tanh", "relu"], result.stdout
 
 
 def test_numbers_that_are_none():

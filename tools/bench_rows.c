@@ -24,13 +24,16 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-/* Whether an entry stands for its benchmark: the only run, or the median of several. */
-static int counts(const json_t *entry) {
+/* Whether an entry stands for its benchmark: the only run, the median of several, or the first that failed. */
+static int counts(const struct bench_rows *rows, const json_t *entry) {
     const char *aggregate = text_of(entry, "aggregate_name");
+    const struct bench_row *last = rows->count > 0 ? &rows->rows[rows->count - 1] : NULL;
     if (*aggregate)
         return strcmp(aggregate, "median") == 0;
-    return json_integer_value(json_object_get(entry, "repetitions")) <= 1 ||
-           json_is_true(json_object_get(entry, "error_occurred"));
+    if (json_integer_value(json_object_get(entry, "repetitions")) <= 1)
+        return 1;
+    return json_is_true(json_object_get(entry, "error_occurred")) &&
+           !(last && last->failed && strcmp(text_of(last->values, "run_name"), text_of(entry, "run_name")) == 0);
 }
 
 static double nanoseconds(const json_t *entry) {
@@ -79,7 +82,7 @@ int bench_rows_read(struct bench_rows *rows, const char *text, size_t length) {
     }
     rows->rows = calloc(json_array_size(list) + 1, sizeof *rows->rows);
     json_array_foreach(list, i, entry) {
-        if (rows->rows && counts(entry) && !add(rows, entry))
+        if (rows->rows && counts(rows, entry) && !add(rows, entry))
             break;
     }
     if (rows->rows && i == json_array_size(list))
