@@ -296,7 +296,8 @@ def test_wrong_options():
                        (["--repetitions", "0"], ["--repetitions", "'0'"]),
                        (["--repetitions", "1.5"], ["--repetitions", "1.5"]),
                        (["--min-time", "soon"], ["--min-time", "soon"]),
-                       (["--official", "--quick"], ["--official", "--quick"])):
+                       (["--official", "--quick"], ["--official", "--quick"]),
+                       (["--official", "--data", "."], ["--official", "--data"])):
         result = fails(2, "bench", *args, says=says)
         assert result.stdout == "", args
     fails(1, "bench", "--json", "none/a.json", says=["none/a.json"])

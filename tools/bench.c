@@ -145,8 +145,10 @@ static int choose_options(struct session *s, const struct cli_args *args) {
     const char *origin, *isa = chosen_isa(args, &origin);
     char report[64];
     int code;
-    if (cli_value(args, "official") && (cli_value(args, "quick") || cli_value(args, "filter"))) {
-        fprintf(stderr, CLI_PROGRAM " bench: --official is a fixed workload; it goes without --quick and --filter\n");
+    if (cli_value(args, "official") &&
+        (cli_value(args, "quick") || cli_value(args, "filter") || cli_value(args, "data"))) {
+        fprintf(stderr,
+                CLI_PROGRAM " bench: --official is a fixed workload; it goes without --quick, --filter and --data\n");
         return CLI_EXIT_USAGE;
     }
     snprintf(report, sizeof report, "/proc/self/fd/%d", s->report);
