@@ -226,6 +226,13 @@ def test_names_of_the_full_choice():
             assert any(re.match(rf"step/{preset}/\w+/{size}/batch:{batch}/team:1/", n) for n in names), (preset, batch)
     for kernel, size in (("forward", "4096x9216/cols:1"), ("im2col", "96x363/cols:3025"), ("maxpool", "96x363/cols:3025")):
         assert any(re.match(rf"kernel/{kernel}/\w+/{size}/team:1/hot", n) for n in names), (kernel, size)
+    updates = [f"/bl:{bl}/d:{d}" for bl in (1, 10, 31) for d in ("sparse", "dense")]
+    for size in ("16x26", "32x401", "128x513", "10x129", "96x363", "256x256", "512x512", "1024x1024", "2048x2048", "4096x4096"):
+        for cycle, rests in (("forward", [""]), ("backward", [""]), ("update", updates)):
+            for variant in e2e.variants():
+                for rest in rests:
+                    pattern = rf"cycle/{cycle}/{variant}/{size}/cols:\d+/team:1{rest}/hot/"
+                    assert variant == "generic" or any(re.match(pattern, n) for n in names), pattern
 
 
 def test_csv():
