@@ -164,6 +164,17 @@ def test_variants_side_by_side():
     assert comparison["only_old"] == comparison["only_new"] == []
 
 
+def test_the_recorded_documents():
+    recorded = [os.path.join(e2e.ROOT, "results", *path) for path in
+                (("peers", "aihwkit-1.1.0-intel-xeon-processor.json"), ("bench", "intel-xeon-processor.json"))]
+    result = run("compare", *recorded, "--rename", "aihwkit=avx2", "--json", "-")
+    assert result.returncode == 0, result.stderr
+    comparison = json.loads(result.stdout)
+    assert comparison["all"]["benchmarks"] == len(comparison["benchmarks"]) == 24, comparison["all"]
+    assert not comparison["only_old"], comparison["only_old"]
+    assert "24 compared" in run("compare", *recorded, "--rename", "aihwkit=avx2").stdout
+
+
 def test_benchmarks_that_were_not_measured():
     failed = {"name": NAME, "run_name": NAME, "run_type": "iteration", "error_occurred": True,
               "error_message": "no such machine\nhere", "real_time": 0, "cpu_time": 0, "time_unit": "ns"}
