@@ -53,6 +53,15 @@ def test_cycles():
     assert cells(text, f"update {SIZE}/bl:1/d:sparse/hot")[3:5] == ["", "0.50x"]
 
 
+def test_a_commit_with_changes_says_so():
+    assert "commit `0123456789ab`," in tables(write("a.json", *CYCLES))
+    changed = document(*CYCLES)
+    changed["context"]["commit"] += "-dirty"
+    with open("b.json", "w", encoding="utf-8") as file:
+        json.dump(changed, file)
+    assert "commit `0123456789ab-dirty`," in tables("b.json")
+
+
 def test_medians_count_and_failures_do_not():
     name = f"cycle/forward/avx2/{SIZE}/hot"
     runs = [{**row(name, t), "repetitions": 3} for t in (1.0, 2.0, 9.0)]

@@ -185,8 +185,9 @@ def official_table(found):
 
 def start(documents):
     c = documents[0]["context"]
+    commit = re.sub(r"^([0-9a-f]{12})[0-9a-f]*", r"\1", c.get("commit", ""))  # and -dirty, where it says so
     return (f"Measured on {c.get('cpu', 'an unknown processor')} ({c.get('topology', '')}), kernels `{c.get('isa', '')}`, "
-            f"{c.get('compiler', '')}, OpenBLAS core `{c.get('openblas_core', '')}`, commit `{c.get('commit', '')[:12]}`, "
+            f"{c.get('compiler', '')}, OpenBLAS core `{c.get('openblas_core', '')}`, commit `{commit}`, "
             f"{c.get('date', '')[:10]}.\n")
 
 
