@@ -50,6 +50,7 @@ CYCLES = [row(f"cycle/forward/autovec/{SIZE}/hot", 6.0, crosspoints_per_second=1
 def test_cycles():
     text = tables(write("a.json", *CYCLES))
     assert cells(text, f"forward {SIZE}/hot | 6") == [f"forward {SIZE}/hot", "6 us", "2 us", "3.00x", "1.50x", "33 G", "75.0 %"]
+    assert "three quarters of those of backward cycles" in text
     assert cells(text, f"update {SIZE}/bl:1/d:sparse/hot")[3:5] == ["", "0.50x"]
 
 
@@ -68,7 +69,7 @@ def test_medians_count_and_failures_do_not():
     median = {**row(name, 2.0), "name": name + "/real_time_median", "run_type": "aggregate", "aggregate_name": "median"}
     failed = {**row(f"cycle/backward/avx2/{SIZE}/hot", 0.0), "error_occurred": True, "error_message": "wrong"}
     text = tables(write("a.json", *runs, median, failed))
-    assert cells(text, "forward")[1] == "2 us" and "backward" not in text
+    assert cells(text, "forward")[1] == "2 us" and "| backward" not in text
 
 
 def test_steps_scaling_and_the_fixed_workload():

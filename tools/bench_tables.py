@@ -191,10 +191,15 @@ def start(documents):
             f"{c.get('date', '')[:10]}.\n")
 
 
+BASELINE = ("The baseline is OpenBLAS's dense product, whatever the errors are: three quarters of those of backward cycles of "
+            "several columns and of `d:sparse` updates are 0, as in training, and ours gain from it.\n")
+
+
 def everything(documents):
     found = rows(documents)
     parts = [("The machine", "machine", machine_table), ("Kernels", "kernel", lambda f: work_table(f, "kernel")),
-             ("Whole cycles", "cycle", lambda f: work_table(f, "cycle")), ("Baselines", "baseline", baseline_table),
+             ("Whole cycles", "cycle", lambda f: BASELINE + "\n" + work_table(f, "cycle")),
+             ("Baselines", "baseline", baseline_table),
              ("Training steps", "step", step_table), ("Scaling", "scaling", scaling_table),
              ("Fixed workload", "official", official_table)]
     text = ["# Benchmarks", "", start(documents)]
@@ -209,7 +214,7 @@ def for_readme(documents):
     found = rows(documents)
     text = work_table(found, "cycle", lambda r: "/team:1/" in r.rest and r.rest.endswith("/hot") and
                       (r.what != "update" or "/bl:1/d:sparse/" in r.rest))
-    return start(documents) + "\n" + text
+    return start(documents) + BASELINE + "\n" + text
 
 
 def pick(found, group, what, rest):
