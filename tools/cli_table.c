@@ -297,8 +297,8 @@ const struct cli_command cli_commands[] = {
      "size, whichever is less for this amount of arithmetic.\n"
      "\n"
      "The document of --json is Google Benchmark's, with a description of the build and the machine; results/README.md "
-     "lists names, counters and keys. Leave the machine alone meanwhile; without --quick it takes about 20 "
-     "minutes.\n"
+     "lists names, counters and keys. Leave the machine alone meanwhile; without --quick it takes half "
+     "an hour to three quarters.\n"
      "\n"
      "The work is done by a separate program, rpubench-bench, which is built where Google Benchmark and OpenBLAS are "
      "installed.",
