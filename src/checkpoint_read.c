@@ -59,9 +59,10 @@ static enum rpu_status check_tensors(const struct rpu_checkpoint *c, const char 
 enum rpu_status rpu_checkpoint_read(struct rpu_checkpoint **checkpoint, const char *path, struct rpu_error *err) {
     struct rpu_checkpoint *c;
     enum rpu_status status;
+    if (checkpoint)
+        *checkpoint = NULL;
     if (!checkpoint || !path)
         return rpu_fail(err, RPU_ERR_ARG, "no path, or no place for the checkpoint");
-    *checkpoint = NULL;
     c = calloc(1, sizeof *c);
     if (!c)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");

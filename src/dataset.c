@@ -94,9 +94,10 @@ static enum rpu_status match_sets(struct rpu_dataset *set, const char *directory
 
 enum rpu_status rpu_dataset_read(struct rpu_dataset *out, const char *directory, uint32_t limit_train,
                                  uint32_t limit_test, struct rpu_error *err) {
+    if (out)
+        memset(out, 0, sizeof *out);
     if (!out || !directory)
         return rpu_fail(err, RPU_ERR_ARG, "data: a directory and a place for the images are needed");
-    memset(out, 0, sizeof *out);
     rpu_error_clear(err);
     enum rpu_status status = check_directory(directory, err);
     if (status == RPU_OK)

@@ -24,9 +24,10 @@ enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct 
                                        struct rpu_error *err) {
     struct rpu_engine *e;
     enum rpu_status status;
+    if (engine)
+        *engine = NULL;
     if (!engine || !options)
         return rpu_fail(err, RPU_ERR_ARG, "no options, or no place for the engine");
-    *engine = NULL;
     e = calloc(1, sizeof *e);
     if (!e)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");

@@ -330,9 +330,10 @@ static enum rpu_status read_pair(struct reader *images, struct reader *labels, u
 enum rpu_status rpu_idx_read_first(struct rpu_images *out, const char *images_path, const char *labels_path,
                                    uint32_t limit, struct rpu_error *err) {
     struct reader images, labels;
+    if (out)
+        memset(out, 0, sizeof *out);
     if (!out || !images_path || !labels_path)
         return rpu_fail(err, RPU_ERR_ARG, "IDX: images, labels and a place for them are needed");
-    memset(out, 0, sizeof *out);
     rpu_error_clear(err);
     memset(&labels, 0, sizeof labels);
     enum rpu_status status = reader_open(&images, images_path, err);

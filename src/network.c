@@ -163,9 +163,10 @@ enum rpu_status rpu_network_create(struct rpu_network **network, const struct rp
                                    uint32_t classes, struct rpu_error *err) {
     struct rpu_network *n;
     enum rpu_status status;
+    if (network)
+        *network = NULL;
     if (!network || !rpu_is_engine(engine) || !config)
         return rpu_fail(err, RPU_ERR_ARG, "no engine, no configuration, or no place for the network");
-    *network = NULL;
     n = calloc(1, sizeof *n);
     if (!n)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");

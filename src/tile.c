@@ -198,9 +198,10 @@ enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_en
     struct rpu_tile *t;
     uint32_t devices;
     enum rpu_status status;
+    if (tile)
+        *tile = NULL;
     if (!tile || !rpu_is_engine(engine))
         return rpu_fail(err, RPU_ERR_ARG, "no engine, or no place for the tile");
-    *tile = NULL;
     status = rpu_tile_params_check(params, err);
     if (status != RPU_OK)
         return status;

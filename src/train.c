@@ -72,9 +72,10 @@ enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_
                                     struct rpu_error *err) {
     struct rpu_training *r;
     enum rpu_status status;
+    if (run)
+        *run = NULL;
     if (!run || !rpu_is_engine(engine) || !config || !data)
         return rpu_fail(err, RPU_ERR_ARG, "no engine, configuration or data, or no place for the run");
-    *run = NULL;
     r = calloc(1, sizeof *r);
     if (!r)
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");

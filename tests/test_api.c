@@ -45,15 +45,15 @@ static int tear_down(void **state) {
 
 /* ---- what is no handle ---- */
 
-/* Refused with a status, or with nothing: every function that takes one of these. */
+/* Refused with a status, or with nothing: every function that takes one of these. What could not be made is null. */
 static void refuse_engine(struct rpu_engine *e) {
     struct rpu_tile_params params;
-    struct rpu_network *network = NULL;
-    struct rpu_training *run = NULL;
+    struct rpu_network *network = (void *)&config;
+    struct rpu_training *run = (void *)&config;
     struct rpu_trace_event event;
     struct rpu_machine machine;
     struct rpu_place place;
-    struct rpu_tile *tile = NULL;
+    struct rpu_tile *tile = (void *)&config;
     struct rpu_error err = {0};
     rpu_tile_params_baseline(&params);
     assert_int_equal(rpu_tile_create(&tile, e, &params, 2, 2, 2, 1, 0, 0, &err), RPU_ERR_ARG);
@@ -209,9 +209,13 @@ static void test_handles_of_other_kinds(void **state) {
 
 /* A place for the handle, the inputs and what is read: each is needed. */
 static void test_null_arguments(void **state) {
-    struct rpu_engine *engine;
-    struct rpu_network *network;
-    struct rpu_training *run;
+    struct rpu_engine *engine, *none = (void *)&config;
+    struct rpu_network *network = (void *)&config;
+    struct rpu_training *run = (void *)&config;
+    struct rpu_checkpoint *checkpoint = (void *)&config;
+    struct rpu_tile *tile = (void *)&config;
+    struct rpu_images no_images = images;
+    struct rpu_dataset no_data = data;
     struct rpu_error err;
     struct rpu_config read;
     struct rpu_mapping mapping = {.n_arrays = 1};
@@ -222,18 +226,29 @@ static void test_null_arguments(void **state) {
     (void)state;
     assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
     assert_int_equal(rpu_engine_create(NULL, NULL, 1, &err), RPU_ERR_ARG);
-    assert_int_equal(rpu_engine_create_with(&engine, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_engine_create_with(&none, NULL, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_create(NULL, engine, NULL, 2, 2, 2, 1, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_tile_create(&tile, engine, NULL, 2, 2, 2, 1, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_read(NULL, "none", &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_checkpoint_read(&checkpoint, NULL, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_network_create(NULL, engine, &config, SIDE, SIDE, 1, CLASSES, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_network_create(&network, engine, NULL, SIDE, SIDE, 1, CLASSES, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_training_create(NULL, engine, &config, &data, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_training_create(&run, engine, NULL, &data, &err), RPU_ERR_ARG);
+    assert_true(!none && !tile && !checkpoint && !network && !run);
+    run = (void *)&config;
     assert_int_equal(rpu_training_create(&run, engine, &config, NULL, &err), RPU_ERR_ARG);
+    assert_null(run);
     assert_int_equal(rpu_config_load(NULL, NULL, NULL, 0, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_config_load(&read, NULL, NULL, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_config_yaml(NULL, &text, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_config_yaml(&config, NULL, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_digits_generate(NULL, 1, 1, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_dataset_read(NULL, ".", 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_dataset_read(&no_data, NULL, 0, 0, &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_idx_read(NULL, "none", "none", &err), RPU_ERR_ARG);
+    assert_int_equal(rpu_idx_read(&no_images, NULL, "none", &err), RPU_ERR_ARG);
+    assert_true(!no_data.train.pixels && !no_data.test.pixels && !no_images.pixels && !no_images.labels);
     assert_int_equal(rpu_mapping_of(NULL, &config, SIDE, SIDE, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_mapping_of(&mapping, NULL, SIDE, SIDE, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_mapping_compute(NULL, &hardware, &err), RPU_ERR_ARG);
