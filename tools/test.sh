@@ -162,6 +162,10 @@ stage_fuzz() {
         *) failed "fuzz: $target" ;;
         esac
     done <build-fuzz/fuzz.txt
+    for target in tests/fuzz/seeds/*/; do
+        target=$(basename "$target")
+        grep -q "^$target " build-fuzz/fuzz.txt || failed "fuzz: $target: no line in build-fuzz/fuzz.txt"
+    done
 }
 
 # Other processors, by QEMU: NEON kernels, and x86 without AVX2.
