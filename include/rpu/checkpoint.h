@@ -26,7 +26,8 @@ extern "C" {
 /** Writes where a run stands. The file appears whole or not at all: it is written under another name, synced and
  *  renamed, and the folder is synced; until then an older one stays. To be called between two minibatches: before or
  *  after rpu_training_run, or from a rpu_checkpoint_fn. RPU_ERR_IO, RPU_ERR_NOMEM; RPU_ERR_RANGE when a weight or a
- * loss is not finite; RPU_ERR_ARG, also when two arrays have the same name. */
+ * loss is not finite; RPU_ERR_ARG, also when two arrays have the same name; RPU_ERR_SHAPE when names, configuration and
+ * history would need a header of more than 100,000,000 bytes, which the format does not allow. */
 RPU_API enum rpu_status rpu_checkpoint_write(struct rpu_training *run, const char *path, struct rpu_error *err);
 
 struct rpu_checkpoint; /**< one that was read; opaque */

@@ -76,18 +76,24 @@ RPU_API enum rpu_status rpu_network_share(struct rpu_network *network, const str
 /** Trains on one minibatch: the images `index[0..count)` of `images`. All see the weights of its start; then each
  *  array is updated image by image in order, each with the full eta. `step` is the number of images trained before
  *  this minibatch (the image number of the first); `count` at most the configuration's batch. The sum of the images'
- *  losses (natural logarithm) is added to `*loss` when it is not null. */
+ *  losses (natural logarithm) is added to `*loss` when it is not null. RPU_ERR_ARG, also for images without pixels or
+ *  labels; RPU_ERR_SHAPE when they have another shape than the network's; RPU_ERR_RANGE when `count` is 0 or beyond the
+ *  batch, an index beyond the images, a label beyond the classes, or step + count beyond 2^32 - 1; then nothing has
+ *  changed. In a shared network also what its allgather gave. */
 RPU_API enum rpu_status rpu_network_train(struct rpu_network *network, const struct rpu_images *images,
                                           const uint32_t *index, uint32_t count, uint64_t step, double *loss);
 
 /** Classifies images first..first+count-1 with analog reads under the evaluation's own counters; `step` is the image
  *  number of the first. Adds to `*errors` (argmax differs from the label; the first of equal outputs wins) and
- *  `*loss`. Changes no weight and no training number. */
+ *  `*loss`; either may be null. Changes no weight and no training number. RPU_ERR_ARG, RPU_ERR_SHAPE and RPU_ERR_RANGE
+ *  as rpu_network_train, but for `count`, which may be anything up to the number of images; in a shared network also
+ *  what its allgather gave. */
 RPU_API enum rpu_status rpu_network_evaluate(struct rpu_network *network, const struct rpu_images *images,
                                              uint32_t first, uint32_t count, uint64_t step, uint64_t *errors,
                                              double *loss);
 
-/** The same, with the class that each image is taken for in `classes[0..count)`. */
+/** The same, with the class that each image is taken for in `classes[0..count)`, which may not be null (RPU_ERR_ARG).
+ */
 RPU_API enum rpu_status rpu_network_classify(struct rpu_network *network, const struct rpu_images *images,
                                              uint32_t first, uint32_t count, uint64_t step, uint32_t *classes,
                                              double *loss);
@@ -112,7 +118,8 @@ RPU_API enum rpu_status rpu_network_set_weights(struct rpu_network *network, siz
 /** Share of an array's weights that sit at one of their bounds, 0..1. */
 RPU_API double rpu_network_at_bound(const struct rpu_network *network, size_t index);
 
-/** XXH3-64 over the logical weights as little-endian float32, arrays in network order, row-major. */
+/** XXH3-64 over the logical weights as little-endian float32, arrays in network order, row-major. RPU_ERR_ARG,
+ *  RPU_ERR_NOMEM. */
 RPU_API enum rpu_status rpu_network_digest(const struct rpu_network *network, uint64_t *digest);
 
 #ifdef __cplusplus

@@ -135,16 +135,20 @@ RPU_API uint32_t rpu_tile_outputs(const struct rpu_tile *tile);
 RPU_API uint32_t rpu_tile_inputs(const struct rpu_tile *tile);
 
 /** Forward cycle y = W x: x is count x inputs (ldx >= inputs), y is count x outputs (ldy >= outputs).
- *  x and y must not overlap. `counts` may be null. */
+ *  x and y must not overlap. `counts` may be null. RPU_ERR_ARG, also for a block of no columns; RPU_ERR_RANGE when
+ *  column + count is beyond 2^24 or, unless the tile is perfect, beyond 2^32 / max(outputs, inputs): the counters of
+ *  random numbers end there; RPU_ERR_SHAPE for an ldx or ldy that is too small; RPU_ERR_NOMEM. */
 RPU_API enum rpu_status rpu_tile_forward(struct rpu_tile *tile, const struct rpu_block *where, const float *x,
                                          size_t ldx, float *y, size_t ldy, struct rpu_read_counts *counts);
 
-/** Backward cycle z = W^T d: d is count x outputs, z is count x inputs (the bias line included). */
+/** Backward cycle z = W^T d: d is count x outputs, z is count x inputs (the bias line included). Errors as
+ *  rpu_tile_forward. */
 RPU_API enum rpu_status rpu_tile_backward(struct rpu_tile *tile, const struct rpu_block *where, const float *d,
                                           size_t ldd, float *z, size_t ldz, struct rpu_read_counts *counts);
 
 /** Update cycle W += eta d x^T, one vector after the other in the order of the block, as the array's devices do it.
- *  d carries the sign that descends. `counts` may be null. */
+ *  d carries the sign that descends. `counts` may be null. Errors as rpu_tile_forward; RPU_ERR_RANGE also when eta is
+ *  not above 0 and finite. */
 RPU_API enum rpu_status rpu_tile_update(struct rpu_tile *tile, const struct rpu_block *where, const float *x,
                                         size_t ldx, const float *d, size_t ldd, float eta,
                                         struct rpu_update_counts *counts);
