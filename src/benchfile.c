@@ -3,9 +3,7 @@
 
 #include "error.h"
 #include "json_text.h"
-#include "small.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,40 +47,12 @@ static void replace_non_finite(char *text, size_t size) {
     }
 }
 
-/* The bytes of the file, malloc'd. */
-static enum rpu_status read_bytes(const struct reader *r, char **bytes, size_t *size) {
-    size_t room = 1 << 16, n = 0;
-    char *text = malloc(room), *larger;
-    FILE *in = fopen(r->path, "rb");
-    errno = in ? 0 : errno;
-    while (in && text && (n += rpu_read_stream(text + n, room - n, in)) == room && room <= RPU_BENCH_MAX_BYTES) {
-        larger = realloc(text, room *= 2);
-        if (!larger)
-            free(text);
-        text = larger;
-    }
-    const int failed = !in || ferror(in) ? errno : 0;
-    if (in)
-        fclose(in);
-    *bytes = text;
-    *size = n;
-    errno = failed;
-    if (failed)
-        return rpu_fail_system(r->err, r->path, "cannot be read");
-    if (!text)
-        return no_memory(r);
-    if (n > RPU_BENCH_MAX_BYTES)
-        return rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, 0, NULL, "is larger than %d MiB, the most that is read",
-                           RPU_BENCH_MAX_BYTES >> 20);
-    return RPU_OK;
-}
-
 static enum rpu_status parse(const struct reader *r) {
     json_error_t reason;
     int without_memory;
     char *text = NULL;
     size_t size = 0;
-    enum rpu_status status = read_bytes(r, &text, &size);
+    enum rpu_status status = rpu_json_bytes(&text, &size, r->path, r->err);
     if (status == RPU_OK) {
         replace_non_finite(text, size);
         r->file->root = rpu_json_parse(text, size, 0, &reason, &without_memory);

@@ -10,10 +10,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum {
-    RPU_BENCH_MAX_BYTES = 64 << 20,  /**< of a document */
-    RPU_BENCH_MAX_REPETITIONS = 1000 /**< of a benchmark */
-};
+enum { RPU_BENCH_MAX_REPETITIONS = 1000 /**< of a benchmark */ };
 
 /** All repetitions of one benchmark. */
 struct rpu_bench_series {

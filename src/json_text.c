@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json_text.h"
 
+#include "error.h"
 #include "small.h"
 #include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* The text keeps that it failed. */
 static int add(const char *bytes, size_t length, void *text) {
@@ -20,11 +22,10 @@ char *rpu_json_text(const json_t *value, size_t flags) {
     return rpu_text_take(&text);
 }
 
-/* What is read: bytes or, where there are none, a stream. */
+/* What is read. */
 struct source {
     const char *bytes;
     size_t left;
-    FILE *file;
     size_t before; /* of `opening`, handed over */
     int closed, system;
 };
@@ -35,18 +36,13 @@ struct source {
 static const char opening[] = "[\"................................................................\",";
 
 static int next_of(struct source *s) {
-    unsigned char c;
     if (s->before < sizeof opening - 1)
         return opening[s->before++];
     if (s->left > 0) {
         s->left--;
         return (unsigned char)*s->bytes++;
     }
-    if (s->file && rpu_read_stream(&c, 1, s->file) == 1)
-        return c;
-    if (s->file && ferror(s->file))
-        s->system = errno;
-    if (s->closed || s->system)
+    if (s->closed)
         return EOF;
     s->closed = 1;
     return ']';
@@ -85,9 +81,36 @@ json_t *rpu_json_parse(const char *bytes, size_t size, size_t flags, json_error_
     return load(&s, flags, reason, system);
 }
 
-json_t *rpu_json_read(FILE *file, size_t flags, json_error_t *reason, int *system) {
-    struct source s = {.file = file};
-    return load(&s, flags, reason, system);
+enum rpu_status rpu_json_bytes(char **bytes, size_t *size, const char *path, struct rpu_error *err) {
+    size_t room = 1 << 16, n = 0;
+    char *text = malloc(room), *larger;
+    FILE *in = fopen(path, "rb");
+    enum rpu_status status = RPU_OK;
+    errno = in ? 0 : errno;
+    while (in && text && (n += rpu_read_stream(text + n, room - n, in)) == room && room <= RPU_JSON_MAX_BYTES) {
+        larger = realloc(text, room *= 2);
+        if (!larger)
+            free(text);
+        text = larger;
+    }
+    const int failed = !in || ferror(in) ? errno : 0;
+    if (in)
+        fclose(in);
+    errno = failed;
+    if (failed)
+        status = rpu_fail_system(err, path, "cannot be read");
+    else if (!text)
+        status = rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
+    else if (n > RPU_JSON_MAX_BYTES)
+        status = rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "is larger than %d MiB, the most that is read",
+                             RPU_JSON_MAX_BYTES >> 20);
+    if (status != RPU_OK) {
+        free(text);
+        text = NULL;
+    }
+    *bytes = text;
+    *size = n;
+    return status;
 }
 
 int rpu_json_add_missing(json_t *object, json_t *other) {

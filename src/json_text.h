@@ -4,7 +4,11 @@
 #define RPU_SRC_JSON_TEXT_H
 
 #include <jansson.h>
-#include <stdio.h>
+#include <stddef.h>
+
+#include <rpu/status.h>
+
+enum { RPU_JSON_MAX_BYTES = 64 << 20 /**< of a document that is read */ };
 
 /** As json_dumps, which may leave a part out: a value as text, malloc'd; null without memory. */
 char *rpu_json_text(const json_t *value, size_t flags);
@@ -13,8 +17,9 @@ char *rpu_json_text(const json_t *value, size_t flags);
  *  returned for want of memory, else 0. */
 json_t *rpu_json_parse(const char *bytes, size_t size, size_t flags, json_error_t *reason, int *system);
 
-/** The same of a stream, as json_loadf; `*system` is errno also where reading failed. */
-json_t *rpu_json_read(FILE *file, size_t flags, json_error_t *reason, int *system);
+/** The bytes of a document's file, malloc'd. RPU_ERR_IO; RPU_ERR_FORMAT where they are more than RPU_JSON_MAX_BYTES;
+ *  RPU_ERR_NOMEM. */
+enum rpu_status rpu_json_bytes(char **bytes, size_t *size, const char *path, struct rpu_error *err);
 
 /** As json_object_update_missing, which may leave members out: 0, or -1 without memory. */
 int rpu_json_add_missing(json_t *object, json_t *other);

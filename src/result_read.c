@@ -4,8 +4,7 @@
 #include "error.h"
 #include "json_text.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int is_result(const json_t *root) {
@@ -17,20 +16,21 @@ static int is_result(const json_t *root) {
 enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err) {
     json_error_t reason;
     json_t *read;
-    int failed;
-    FILE *file = fopen(path, "rb");
+    int without_memory;
+    char *text;
+    size_t size;
+    const enum rpu_status status = rpu_json_bytes(&text, &size, path, err);
     *root = NULL;
-    if (!file)
-        return rpu_fail_system(err, path, "cannot be opened");
-    read = rpu_json_read(file, JSON_REJECT_DUPLICATES, &reason, &failed);
-    fclose(file);
+    if (status != RPU_OK)
+        return status;
+    read = rpu_json_parse(text, size, JSON_REJECT_DUPLICATES, &reason, &without_memory);
+    free(text);
+    if (without_memory)
+        return rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
     if (read && is_result(read)) {
         *root = read;
         return RPU_OK;
     }
     json_decref(read);
-    errno = failed;
-    if (failed)
-        return rpu_fail_system(err, path, "cannot be read");
     return rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, read ? "is no results document" : "is not JSON");
 }

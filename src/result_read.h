@@ -8,7 +8,7 @@
 #include <rpu/status.h>
 
 /** Reads a training's results; `*root` is the caller's to release. RPU_ERR_IO; RPU_ERR_FORMAT where it is no such
- *  document. */
+ *  document, or larger than RPU_JSON_MAX_BYTES; RPU_ERR_NOMEM. */
 enum rpu_status rpu_result_read(json_t **root, const char *path, struct rpu_error *err);
 
 #endif

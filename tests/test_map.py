@@ -205,6 +205,10 @@ def test_results_that_do_not_fit():
         with open("broken.json", "w", encoding="utf-8") as file:
             file.write(broken)
         fails(2, "map", "--rereads", "broken.json", says=["broken.json", says])
+    with open("large.json", "wb") as file:
+        file.truncate((64 << 20) + 1)
+    fails(2, "map", "--rereads", "large.json", says=["large.json", "64 MiB"])
+    fails(2, "map", "--rereads", "/dev/zero", says=["/dev/zero", "64 MiB"])
 
 
 # ---- usage and output ----
