@@ -352,23 +352,30 @@ static enum rpu_status tile(struct rpu_error *err) {
 
 /* ---- scenarios: trainings and checkpoints ---- */
 
+/* What came of the checkpoint that a training calls for. */
+struct kept {
+    enum rpu_status status;
+    struct rpu_error *err;
+};
+
 static void on_checkpoint(struct rpu_training *run, void *user) {
-    enum rpu_status *status = user;
-    if (*status == RPU_OK)
-        *status = rpu_checkpoint_write(run, paths[CHECKPOINT], NULL);
+    struct kept *kept = user;
+    kept->status = rpu_checkpoint_write(run, paths[CHECKPOINT], kept->err);
 }
 
+/* The checkpoint is that of the end: whatever fails, fails before the file is another. */
 static enum rpu_status training(struct rpu_error *err) {
-    const struct rpu_checkpoint_times times = {.epochs = 5};
+    const struct rpu_checkpoint_times times = {.epochs = small->epochs};
+    struct kept kept = {RPU_ERR_ARG, err}; /* until it was called for */
     struct rpu_training *run = (struct rpu_training *)&base;
-    enum rpu_status status = rpu_training_create(&run, base.engine, small, &base.data, err), kept = RPU_OK;
+    enum rpu_status status = rpu_training_create(&run, base.engine, small, &base.data, err);
     if (status != RPU_OK)
         return run ? RPU_ERR_ARG : status;
     status = rpu_training_checkpoints(run, &times, on_checkpoint, &kept);
     if (status == RPU_OK)
         status = rpu_training_run(run, NULL, NULL, err);
     rpu_training_destroy(run);
-    return status;
+    return status == RPU_OK ? kept.status : status;
 }
 
 static enum rpu_status checkpoint_write(struct rpu_error *err) {

@@ -3,6 +3,8 @@
 """Faults of the system, through the program: full disks, folders and files that cannot be written or are gone, memory
 and system calls that fail, clocks that jump, and standard streams that take nothing. RPU_TEST_FAULTS names the library
 that makes faults; tools/fault_check.py is the long form of what uses it."""
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import e2e
 from e2e import SMALL, Skipped, fails, run, succeed
@@ -43,13 +46,19 @@ def check():
     return made
 
 
-def step(what, faults, few):
-    """Walks of every command, each with that many faults at most or so."""
+def able(faults):
+    """A check, where such faults can be made."""
     made = check()
     result = made.run(["presets"], faults)
     if result.returncode == 99 or not (result.report.get("allocations") or result.report.get("calls write")):
         made.close()
         raise Skipped("no faults can be made here: " + (result.stderr or "another allocator is before this one"))
+    return made
+
+
+def step(what, faults, few):
+    """Walks of every command, each with that many faults at most or so."""
+    made = able(faults)
     for name in fault_check.COMMANDS:
         what(made, name, few)
     made.close()
@@ -63,6 +72,15 @@ def test_memory():
         n = made.run(fault_check.COMMANDS[name], "alloc=0").report["allocations"]
         made.walk_memory(name, n // few + 1)
     step(some, "alloc=0", 6)
+
+
+def test_failures_without_a_fault_are_seen():
+    made = able("alloc=0")
+    with mock.patch.dict(fault_check.COMMANDS, {"wrong": ["presets", "none"]}), \
+            contextlib.redirect_stdout(io.StringIO()) as said:
+        assert not made.hurt("wrong", "alloc=0", None, True, "none")
+    made.close()
+    assert made.failures == 1 and "fails without a fault" in said.getvalue(), said.getvalue()
 
 
 def test_system_calls_that_fail():

@@ -182,6 +182,8 @@ class Check:
         wrong = self.damage(before)
         if result.returncode < 0 or result.returncode >= 99 or not result.report:
             wrong = "does not end by itself"
+        elif not wrong and not made and result.returncode != 0:
+            wrong = "fails without a fault"
         elif not wrong and made and result.returncode == 0:
             if not may_succeed:
                 wrong = "succeeds"
