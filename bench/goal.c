@@ -41,7 +41,7 @@ struct goal {
 };
 
 enum { MAX_GOALS = 48 };
-static const int alternations = 151;
+static const int alternations = 151, alternations_quick = 41;
 static const int alternations_long = 41; /* of rows whose batches are long: 2048 x 2048 and more, the peer */
 
 /* ---- shared by the rows ---- */
@@ -479,8 +479,11 @@ static void add(struct bench *b, gb_fn *fn, const struct goal *row) {
     static struct goal goals[MAX_GOALS];
     static size_t count;
     const int is_long = row->shape.out >= 2048 || fn == peer_row;
-    const struct gb_options options = {
-        .unit = GB_MICROSECOND, .manual_time = 1, .iterations = is_long ? alternations_long : alternations};
+    const struct gb_options options = {.unit = GB_MICROSECOND,
+                                       .manual_time = 1,
+                                       .iterations = b->quick  ? alternations_quick
+                                                     : is_long ? alternations_long
+                                                               : alternations};
     if (b->quick && strcmp(row->name, "goal/gaussian") != 0 && strcmp(row->shape.name, "W3") != 0)
         return;
     if (count == MAX_GOALS)
