@@ -31,7 +31,7 @@ void rpu_update_gains(const struct rpu_tile *tile, size_t count, const float *x,
     tile->k->gains(count, c, u->um, gains->peak, gains->d, gains->x, gains->d);
 }
 
-/* What drawing and applying share. The rest is not cleared: that would take a tenth of the time of a small array. */
+/* What drawing and applying share. The rest is not cleared, which took 30 of the 830 ns of a small array. */
 static void begin(struct rpu_pulse_args *args, const struct rpu_tile *tile, const struct rpu_block *where,
                   void *scratch) {
     args->m = tile->m;
