@@ -331,12 +331,6 @@ static uint32_t count_flags(const uint8_t *flags, size_t at, size_t n) {
 /* Flags of CHUNK outputs, in whole vectors. */
 enum { FLAGS = (CHUNK / VEC + 31) / 32 * 32 };
 
-/* gcc would take an instruction of tens of cycles. */
-INLINE void clear(uint8_t *flags) {
-    for (size_t k = 0; k < FLAGS; k += 32)
-        _mm256_storeu_si256((__m256i *)(void *)(flags + k), _mm256_setzero_si256());
-}
-
 /* Outputs without gaps: columns matter only where something saturates. */
 static void count_flat(size_t n, size_t at, size_t part, uint8_t *flags, uint32_t *saturated) {
     for (size_t i = at; i < at + part;) {
@@ -344,14 +338,14 @@ static void count_flat(size_t n, size_t at, size_t part, uint8_t *flags, uint32_
         saturated[c] += count_flags(flags, i - at, end - i);
         i = end;
     }
-    clear(flags);
+    clear_vectors(flags, FLAGS);
 }
 
 INLINE void epilogue_flat(size_t columns, size_t n, float *y, const struct stage *s, struct noise *z,
                           uint32_t *saturated, int noise, int rounds) {
     uint8_t flags[FLAGS];
     const size_t total = columns * n;
-    clear(flags);
+    clear_vectors(flags, FLAGS);
     memset(saturated, 0, columns * sizeof *saturated);
     for (size_t at = 0; at < total; at += CHUNK) {
         const size_t part = total - at < CHUNK ? total - at : CHUNK;

@@ -20,7 +20,7 @@ INLINE int is_narrow(const struct rpu_pulse_args *a) {
 
 /* ---- drawing ---- */
 
-/* Bytes of trains and thresholds of rows that are at work at a time. */
+/* Bytes of trains and thresholds of rows that are at work at a time, where a vector has no more. */
 enum { DRAW_BYTES = 1 << 14 };
 
 INLINE void *take(unsigned char **at, size_t bytes) {
@@ -29,10 +29,9 @@ INLINE void *take(unsigned char **at, size_t bytes) {
     return p;
 }
 
-/* Thresholds of 64 elements that do not fire. gcc would take an instruction of tens of cycles. */
+/* Thresholds of 64 elements that do not fire. */
 INLINE void silence64(uint16_t *hi) {
-    for (size_t k = 0; k < 64; k += 16)
-        _mm256_storeu_si256((__m256i *)(void *)(hi + k), _mm256_setzero_si256());
+    clear_vectors(hi, 64 * sizeof *hi);
 }
 
 /* Work memory. */
@@ -213,7 +212,7 @@ static void draw(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts
 static size_t vectors_at_a_time(const struct rpu_pulse_args *a) {
     const size_t bytes = rpu_train_words(a->m, a->n, a->bl) * sizeof *a->trains + a->m * sizeof(uint16_t);
     size_t vectors = 1;
-    while (vectors * bytes < DRAW_BYTES / 2)
+    while (2 * vectors * bytes <= DRAW_BYTES)
         vectors *= 2;
     return vectors;
 }

@@ -346,11 +346,7 @@ INLINE size_t list_pulses(const struct rpu_pulse_args *a, const uint32_t *vector
     size_t k = 0;
     for (size_t v = 0; v < n; v++) {
         const uint64_t rows = rows_in(a->trains + vectors[v] * train, 0);
-        for (size_t i = 0; i < m; i += VEC) {
-            const unsigned byte = (unsigned)(rows >> i) & 255u;
-            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * vectors[v] + i))));
-            k += (size_t)__builtin_popcount(byte);
-        }
+        k = append_bits(list, k, rows, m, 64 * vectors[v]);
     }
     return k;
 }
@@ -388,7 +384,10 @@ INLINE unsigned slots_of_row(const uint64_t *t, uint32_t s, uint32_t count, size
     }
     if (k < count)
         found |= (unsigned)(slot[0] >> i & 1) << (2 * k);
-    return _pext_u32(found, 0x5555u);
+    found &= 0x5555u; /* and close the gaps: pext is slow on some processors */
+    found = (found | found >> 1) & 0x3333u;
+    found = (found | found >> 2) & 0x0f0fu;
+    return (found | found >> 4) & 0xffu;
 }
 
 /* Lists the slots of a row of a vector, and the row beside each. Returns how many; writes whole vectors. */
@@ -397,8 +396,7 @@ INLINE size_t list_slots(const uint64_t *t, uint32_t bl, uint32_t row, uint32_t 
     for (uint32_t s = 0; s < bl; s += VEC) {
         const unsigned found = bl - s < VEC ? slots_of_row(t, s, bl - s, row % 64) : slots_of_row(t, s, VEC, row % 64);
         store_words(rows + n, _mm256_set1_epi32((int)row));
-        store_words(slots + n, _mm256_add_epi32(compressed(found), _mm256_set1_epi32((int)s)));
-        n += (size_t)__builtin_popcount(found);
+        n = append_bits(slots, n, found, VEC, s);
     }
     return n;
 }
@@ -413,11 +411,7 @@ INLINE size_t list_rows(const struct rpu_pulse_args *a, uint32_t *list) {
         uint64_t any = 0;
         for (uint32_t s = 0; s < bl; s++)
             any |= rows_in(t, s);
-        for (size_t i = 0; i < m; i += VEC) {
-            const unsigned byte = (unsigned)(any >> i) & 255u;
-            store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(64 * p + i))));
-            k += (size_t)__builtin_popcount(byte);
-        }
+        k = append_bits(list, k, any, m, 64 * (uint32_t)p);
     }
     return k;
 }
@@ -481,7 +475,7 @@ INLINE void prepare8(const uint16_t *dev, const struct device *d, struct pending
     uint32_t *p = b->at + k;
     store_words(p, _mm256_sub_epi32(at, _mm256_mullo_epi32(row, gap)));
     const struct steps s = steps8(d, devices4(dev, p[0], p[1], p[4], p[5]), devices4(dev, p[2], p[3], p[6], p[7]),
-                                  _mm256_and_si256(down, _mm256_set1_epi32((int)0x80000000u)));
+                                  sign_bits(down));
     _mm256_storeu_ps(b->delta + k, s.delta);
     _mm256_storeu_ps(b->upper + k, s.upper);
     _mm256_storeu_ps(b->lower + k, s.lower);
@@ -546,12 +540,8 @@ INLINE void add_vector(const struct rpu_pulse_args *a, struct pending *b, struct
     const uint64_t *t = a->trains + p * rpu_train_words(a->m, a->n, 1), rows = rows_in(t, 0), signs_d = t[SIGNS_D];
     const uint32_t inputs = inputs_in(t, 0), signs_x = (uint32_t)t[SIGNS_X];
     const uint32_t before = (uint32_t)__builtin_popcountll(first_bits(rows, a->row0));
-    uint32_t list[RPU_NARROW_INPUTS + 2 * VEC], hits = 0; /* inputs that fire, ascending */
-    for (unsigned v = 0; v < NARROW_VECTORS; v++) {
-        const unsigned byte = inputs >> (VEC * v) & 255u;
-        store_words(list + hits, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(VEC * v))));
-        hits += (uint32_t)__builtin_popcount(byte);
-    }
+    uint32_t list[RPU_NARROW_INPUTS + 2 * VEC]; /* inputs that fire, ascending */
+    const uint32_t hits = (uint32_t)append_bits(list, 0, inputs, RPU_NARROW_INPUTS, 0);
     f->block = before * hits / RPU_GAUSS_BLOCK;
     f->number = f->lanes * RPU_GAUSS_BLOCK + before * hits % RPU_GAUSS_BLOCK;
     for (uint64_t left = rows & mine; left; left &= left - 1) {

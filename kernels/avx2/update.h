@@ -262,6 +262,17 @@ INLINE __m256i compressed(unsigned byte) {
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)compress[byte]));
 }
 
+/* Appends first + i for each bit i of n that is set to a list of k. Returns how many there are then; writes whole
+ * vectors. */
+INLINE size_t append_bits(uint32_t *list, size_t k, uint64_t bits, size_t n, uint32_t first) {
+    for (size_t i = 0; i < n; i += VEC) {
+        const unsigned byte = (unsigned)(bits >> i) & 255u;
+        store_words(list + k, _mm256_add_epi32(compressed(byte), _mm256_set1_epi32((int)(first + (uint32_t)i))));
+        k += (size_t)__builtin_popcount(byte);
+    }
+    return k;
+}
+
 /* ---- narrow arrays: rpu_pulse_narrow holds ---- */
 
 /** A vector and slot in which some row fires. */
