@@ -10,7 +10,8 @@
 #   BUILD          build folder (default: build; made as a release when it is not there)
 #
 # Writes DIR/CPU.json, DIR/CPU-official.json (the best of three runs, by images per second of one thread) and
-# DIR/CPU.md. Half an hour to three quarters; leave the machine alone meanwhile. The goals have a script of their own, tools/measure_goals.sh.
+# DIR/CPU.md. Half an hour to three quarters; leave the machine alone meanwhile. The goals have a script of their
+# own, tools/measure_goals.sh.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."
