@@ -428,9 +428,10 @@ enum rpu_status rpu_config_write(const struct rpu_config *config, enum rpu_visit
     struct writer w = {.comments = comments};
     int stop;
     rpu_error_clear(err);
+    if (text)
+        *text = NULL;
     if (!config || !text)
         return rpu_fail(err, RPU_ERR_ARG, "no configuration or no place for its text given");
-    *text = NULL;
     stop = rpu_config_visit(config, form, &visitor, &w);
     if (!stop) {
         *text = w.text;

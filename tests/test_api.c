@@ -241,7 +241,9 @@ static void test_null_arguments(void **state) {
     assert_null(run);
     assert_int_equal(rpu_config_load(NULL, NULL, NULL, 0, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_config_load(&read, NULL, NULL, 1, &err), RPU_ERR_ARG);
+    text = (void *)&config;
     assert_int_equal(rpu_config_yaml(NULL, &text, &err), RPU_ERR_ARG);
+    assert_null(text);
     assert_int_equal(rpu_config_yaml(&config, NULL, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_digits_generate(NULL, 1, 1, 1, &err), RPU_ERR_ARG);
     assert_int_equal(rpu_dataset_read(NULL, ".", 0, 0, &err), RPU_ERR_ARG);

@@ -363,6 +363,20 @@ def test_a_network_beyond_its_tensors_is_not_made():
             "its tensors have 65664 values"])
 
 
+def test_more_digits_than_anybody_asked_for_are_not_made():
+    train("a", "--checkpoint-every", "1epoch")
+
+    def change(metadata, _):
+        config = json.loads(metadata["config"])
+        config["data"]["limit_test"] = 1048577
+        metadata["config"] = json.dumps(config)
+
+    checkpointfile.forge(f"a/{NAME}", "bad", change)
+    fails(2, "eval", "bad", says=["bad: data.limit_test: found 1048577; so many digits are generated only when --limit-test"])
+    asked, trained = evaluation("bad", "--limit-test", "20"), evaluation(f"a/{NAME}")
+    assert [asked[key] for key in ("test_images", "test_loss")] == [trained[key] for key in ("test_images", "test_loss")]
+
+
 def test_an_image_of_too_many_vectors_is_not_made():
     with open("net.yaml", "w", encoding="utf-8") as file:
         file.write("network:\n  layers:\n    - {type: conv, outputs: 1, kernel: 60, padding: 59}\n"

@@ -262,6 +262,25 @@ def test_kill():
     goes_on(before)
 
 
+def test_all_killed_under_checkpoints():
+    """Nobody is left to write one: the one that is there counts."""
+    write("sweep.yaml", SLOW + "seeds: [1, 2, 3, 4]\n")
+    with start("sweep.yaml", "--out", "runs", "--jobs", "1", "--checkpoint-every", "2epochs") as sweep:
+        until(lambda: os.path.exists("runs/seed=2/checkpoint.safetensors") and children(sweep.pid), sweep)
+        child = children(sweep.pid)[0]
+        os.kill(child, signal.SIGKILL)
+        sweep.kill()
+        sweep.communicate(timeout=60)
+    goes_on(stamp("runs", "seed=1"))
+
+
+def test_how_often_checkpoints_are_written():
+    write("sweep.yaml", GRID)
+    fails(2, "sweep", "sweep.yaml", "--out", "runs", "--checkpoint-every", "often",
+          says=["sweep: --checkpoint-every: found 'often', allowed is a whole number from 1"])
+    assert not os.path.exists("runs")
+
+
 def test_a_checkpoint_of_another_configuration_is_not_gone_on_with():
     interrupted_sweep(signal.SIGINT, 130)
     assert os.path.exists("runs/seed=2/checkpoint.safetensors")

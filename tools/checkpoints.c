@@ -50,6 +50,15 @@ static int parse_times(const char *text, struct rpu_checkpoint_times *times) {
     return 1;
 }
 
+enum rpu_status checkpoints_every(struct rpu_checkpoint_times *times, const char *text, struct rpu_error *err) {
+    return parse_times(text, times)
+               ? RPU_OK
+               : fail(err, RPU_ERR_CONFIG,
+                      "--checkpoint-every: found '%.60s', allowed is a whole number from 1 to %u and a unit, images, "
+                      "epochs or minutes, as in 500images or 1epoch",
+                      text, UINT32_MAX);
+}
+
 enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err) {
     const char *out = cli_value(args, "out"), *every = cli_value(args, "checkpoint-every");
     c->resume = cli_value(args, "resume") != NULL;
@@ -57,11 +66,8 @@ enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args
     if (!out && (every || c->resume))
         return fail(err, RPU_ERR_CONFIG, "--%s: the checkpoint is in the folder of --out, which is not given",
                     every ? "checkpoint-every" : "resume");
-    if (every && !parse_times(every, &c->times))
-        return fail(err, RPU_ERR_CONFIG,
-                    "--checkpoint-every: found '%.60s', allowed is a whole number from 1 to %u and a unit, images, "
-                    "epochs or minutes, as in 500images or 1epoch",
-                    every, UINT32_MAX);
+    if (every && checkpoints_every(&c->times, every, err) != RPU_OK)
+        return RPU_ERR_CONFIG;
     if (out && (snprintf(c->folder, sizeof c->folder, "%s", out) >= (int)sizeof c->folder ||
                 snprintf(c->path, sizeof c->path, "%s/" RPU_CHECKPOINT_NAME, out) >= (int)sizeof c->path))
         return fail(err, RPU_ERR_IO, "--out: the path is too long");

@@ -18,6 +18,9 @@ struct checkpoints {
     int failed; /**< one could not be written */
 };
 
+/** Reads the value of --checkpoint-every. RPU_ERR_CONFIG. */
+enum rpu_status checkpoints_every(struct rpu_checkpoint_times *times, const char *text, struct rpu_error *err);
+
 /** Reads the options. RPU_ERR_CONFIG. */
 enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err);
 

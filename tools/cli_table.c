@@ -93,6 +93,9 @@ static const struct cli_option sweep_options[] = {
      "there. Default: the sweep file's name with -runs in the place of .yaml, in the current folder."},
     {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL, 0,
      "Train J runs at a time. Default: as many as the cores that the process may use allow."},
+    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
+     "Keep a checkpoint of each run at work, as for train, so that one that is killed goes on from it; an interrupt "
+     "leaves one in any case."},
     {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
      "Use T threads, and as many cores, for each run; default: what the file says, else 1."},
     {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", 0, "Images of all runs, as for train."},
@@ -218,8 +221,9 @@ const struct cli_command cli_commands[] = {
      "second. "
      "The first array's backward cycle has no use in training and is not run.\n"
      "\n"
-     "An interrupt (SIGINT or SIGTERM) stops the training after the minibatch in work; what was finished is still "
-     "reported and written, marked as interrupted, and with --out a checkpoint as well, for --resume. A second one "
+     "An interrupt (SIGINT or SIGTERM) stops the training within a tenth of a second, at the end of a minibatch; what "
+     "was finished is still reported and written, marked as interrupted, and with --out a checkpoint as well, for "
+     "--resume. A second one "
      "ends "
      "the program at once; an older checkpoint then stays whole, as it does when the program is killed or the disk is "
      "full: a new one takes its place only when it is complete.\n"
@@ -276,9 +280,9 @@ const struct cli_command cli_commands[] = {
      "others.\n"
      "\n"
      "A sweep that is started again goes on where it stopped: a run with a result of exactly the same configuration is "
-     "kept, one that was interrupted goes on from its checkpoint, any other is run. An interrupt (SIGINT or SIGTERM) "
-     "is passed on to the trainings, which stop after the "
-     "minibatch in work; what is finished stays. A second one ends the program at once.\n"
+     "kept, one that has a checkpoint goes on from it, any other is run. An interrupt (SIGINT or SIGTERM) "
+     "is passed on to the trainings, which stop within a tenth of a second, at the end of a "
+     "minibatch; what is finished stays. A second one ends the program at once.\n"
      "\n"
      "Under mpirun, where the program was built with MPI, the ranks share the runs: each trains one at a time, and "
      "rank "

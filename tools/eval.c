@@ -17,16 +17,30 @@ struct work {
     int perfect;
 };
 
+/* Digits that are generated because a checkpoint says so, which may be any file. */
+enum { DIGITS_UNASKED_MOST = 1 << 20 };
+
 /* The test set; of the training set, which has to be there as well, one image is read. */
 static int load_images(struct work *w, const struct cli_args *args) {
     const int64_t limit = option_number(args, "limit-test", UINT32_MAX, w->config->limit_test);
     struct rpu_error err;
     enum rpu_status status;
+    int digits;
     if (limit < 0)
         return CLI_EXIT_USAGE;
     w->source = cli_value(args, "data") ? cli_value(args, "data") : w->config->data;
-    status = strcmp(w->source, "digits") == 0 ? rpu_digits_generate(&w->data, 1, (uint32_t)limit, w->config->seed, &err)
-                                              : rpu_dataset_read(&w->data, w->source, 1, (uint32_t)limit, &err);
+    digits = strcmp(w->source, "digits") == 0;
+    if (digits && !cli_value(args, "limit-test") && limit > DIGITS_UNASKED_MOST) {
+        fputs(CLI_PROGRAM " eval: ", stderr);
+        print_plain(stderr, w->path, strlen(w->path));
+        fprintf(stderr,
+                ": data.limit_test: found %" PRId64 "; so many digits are generated only when --limit-test asks "
+                "for them, without it at most %d\n",
+                limit, DIGITS_UNASKED_MOST);
+        return CLI_EXIT_USAGE;
+    }
+    status = digits ? rpu_digits_generate(&w->data, 1, (uint32_t)limit, w->config->seed, &err)
+                    : rpu_dataset_read(&w->data, w->source, 1, (uint32_t)limit, &err);
     return status == RPU_OK ? CLI_EXIT_OK : report_error("eval", &err);
 }
 

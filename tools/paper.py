@@ -82,7 +82,8 @@ def run(command):
 def sweep(args, path, out, more):
     print(f"== {name_of(path)}", flush=True)
     jobs = ["--jobs", str(args.jobs)] if args.jobs else []
-    return run([program_of(args), "sweep", path, "--out", os.path.join(out, name_of(path)), *jobs, *more])
+    return run([program_of(args), "sweep", path, "--out", os.path.join(out, name_of(path)), "--checkpoint-every",
+                "5minutes", *jobs, *more])
 
 
 def read_json(path):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sweep.h"
 
+#include "checkpoints.h"
 #include "commands.h"
 
 #include <errno.h>
@@ -118,10 +119,29 @@ void sweep_progress(struct sweep_work *work) {
 
 /* ---- runs ---- */
 
-int sweep_resumes(const char *run_folder) {
+static int resumes(const char *run_folder) {
     char path[RPU_PATH_MAX];
     return snprintf(path, sizeof path, "%s/" RPU_CHECKPOINT_NAME, run_folder) < (int)sizeof path &&
            access(path, F_OK) == 0;
+}
+
+void sweep_words(struct sweep_words *words, const char *run_folder, const char *every) {
+    int n = 0;
+    snprintf(words->out, sizeof words->out, "--out=%s", run_folder);
+    snprintf(words->config, sizeof words->config, "%s/config.yaml", run_folder);
+    snprintf(words->every, sizeof words->every, "--checkpoint-every=%s", every ? every : "");
+    words->argv[n++] = CLI_PROGRAM;
+    words->argv[n++] = "train";
+    words->argv[n++] = "--quiet";
+    words->argv[n++] = words->out;
+    if (every)
+        words->argv[n++] = words->every;
+    if (resumes(run_folder))
+        words->argv[n++] = "--resume";
+    words->argv[n++] = "--";
+    words->argv[n++] = words->config;
+    words->argv[n] = NULL;
+    words->argc = n;
 }
 
 static void remove_checkpoint(const struct sweep_work *work, size_t run) {
@@ -362,8 +382,19 @@ static int find_finished(struct sweep_work *work, const struct cli_args *args) {
     return code;
 }
 
+/* --checkpoint-every. */
+static int read_every(struct sweep_work *work, const struct cli_args *args) {
+    struct rpu_checkpoint_times times;
+    struct rpu_error err;
+    work->every = cli_value(args, "checkpoint-every");
+    return work->every && checkpoints_every(&times, work->every, &err) != RPU_OK ? report_error("sweep", &err)
+                                                                                 : CLI_EXIT_OK;
+}
+
 static int start(struct sweep_work *work, const struct cli_args *args) {
-    int code = read_file(work, args);
+    int code = read_every(work, args);
+    if (!code)
+        code = read_file(work, args);
     if (!code)
         code = choose_folder(work, args);
     if (!code)
@@ -499,7 +530,7 @@ int command_sweep(const struct cli_args *args) {
     if (rpu_dist_open(&dist, &err) != RPU_OK)
         code = dist.rank == 0 ? report_error("sweep", &err) : CLI_EXIT_USAGE;
     else
-        code = dist.rank == 0 ? lead(args, &dist) : sweep_serve_rank(&dist);
+        code = dist.rank == 0 ? lead(args, &dist) : sweep_serve_rank(&dist, cli_value(args, "checkpoint-every"));
     rpu_dist_close();
     return code;
 }

@@ -22,9 +22,10 @@ struct sweep_work {
     int width;    /**< of that line */
     size_t next;  /**< first run that may be waiting */
     size_t waiting, active, kept, done, failed, interrupted;
-    size_t threads; /**< most that a run uses */
-    int stop;       /**< 1: a signal came; nothing new is begun */
-    double start;   /**< seconds of the monotonic clock */
+    size_t threads;    /**< most that a run uses */
+    const char *every; /**< the value of --checkpoint-every, or null */
+    int stop;          /**< 1: a signal came; nothing new is begun */
+    double start;      /**< seconds of the monotonic clock */
 };
 
 /** Path of a file of a run, or of its folder (""). 0 when it is too long. */
@@ -42,8 +43,16 @@ void sweep_progress(struct sweep_work *work);
 /** Takes it away. */
 void sweep_progress_clear(struct sweep_work *work);
 
-/** Whether the run of that folder goes on from a checkpoint, which an interrupt has left. */
-int sweep_resumes(const char *run_folder);
+/** The words of the command that trains the run of a folder. */
+struct sweep_words {
+    int argc;
+    char *argv[9]; /**< with a null pointer behind them */
+    char out[RPU_PATH_MAX + 16], config[RPU_PATH_MAX + 16], every[80];
+};
+
+/** Sets them. The training goes on from the checkpoint that is in the folder, if one is, and writes others as often as
+ *  `every` says, if that is not null. */
+void sweep_words(struct sweep_words *words, const char *run_folder, const char *every);
 
 /** Opens the log of a run for writing, emptied; -1 after a message. */
 int sweep_open_log(const char *run_folder, FILE *errors);
@@ -60,7 +69,7 @@ int sweep_run_jobs(struct sweep_work *work, size_t jobs);
  *  home. */
 int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist);
 /** The others: train what rank 0 hands out, until it has no more. */
-int sweep_serve_rank(const struct rpu_dist *dist);
+int sweep_serve_rank(const struct rpu_dist *dist, const char *every);
 
 /* ---- sweep_table.c ---- */
 

@@ -106,26 +106,20 @@ static void become_training(const struct jobs *j, const struct place *place, pid
 
 /* Starts a run; 0 after a message when it cannot be. */
 static int begin(struct jobs *j, struct place *place, size_t run) {
-    char folder[RPU_PATH_MAX], out[RPU_PATH_MAX + 8], config[RPU_PATH_MAX];
-    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--", resume[] = "--resume";
-    char *argv[] = {name, command, quiet, out, rest, config, NULL, NULL};
+    char folder[RPU_PATH_MAX];
+    struct sweep_words words;
     const pid_t parent = getpid();
     int log = -1;
-    if (sweep_path(j->work, run, "", folder) && sweep_path(j->work, run, "config.yaml", config))
+    if (sweep_path(j->work, run, "", folder))
         log = sweep_open_log(folder, j->work->errors);
     if (log < 0)
         return 0;
-    snprintf(out, sizeof out, "--out=%s", folder);
-    if (sweep_resumes(folder)) {
-        argv[4] = resume;
-        argv[5] = rest;
-        argv[6] = config;
-    }
+    sweep_words(&words, folder, j->work->every);
     fflush(NULL);
     place->run = run;
     place->child = fork();
     if (place->child == 0)
-        become_training(j, place, parent, argv, log);
+        become_training(j, place, parent, words.argv, log);
     if (place->child < 0) {
         dprintf(log, CLI_PROGRAM " sweep: cannot start the training: %s\n", strerror(errno));
         place->child = 0;

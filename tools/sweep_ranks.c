@@ -36,21 +36,13 @@ static void pause_shortly(void) {
 /* ---- one training, in this process ---- */
 
 /* The train command on a run's folder. */
-static int train_in(const char *folder) {
-    char out[RPU_PATH_MAX + 8], config[RPU_PATH_MAX + 16], message[640];
-    char name[] = CLI_PROGRAM, command[] = "train", quiet[] = "--quiet", rest[] = "--", resume[] = "--resume";
-    char *argv[] = {name, command, quiet, out, rest, config, NULL, NULL};
-    const int resumes = sweep_resumes(folder);
+static int train_in(const char *folder, const char *every) {
+    char message[640];
+    struct sweep_words words;
     struct cli_args args;
     int code;
-    snprintf(out, sizeof out, "--out=%s", folder);
-    snprintf(config, sizeof config, "%s/config.yaml", folder);
-    if (resumes) {
-        argv[4] = resume;
-        argv[5] = rest;
-        argv[6] = config;
-    }
-    code = cli_parse(&args, 6 + resumes, argv, message, sizeof message);
+    sweep_words(&words, folder, every);
+    code = cli_parse(&args, words.argc, words.argv, message, sizeof message);
     if (!code)
         code = train_alone(&args);
     cli_free(&args);
@@ -58,11 +50,11 @@ static int train_in(const char *folder) {
 }
 
 /* The same with standard error in the run's log; `errors` is where it goes otherwise. */
-static int train_logged(const char *folder, FILE *errors) {
+static int train_logged(const char *folder, const char *every, FILE *errors) {
     const int log = sweep_open_log(folder, errors), before = log < 0 ? -1 : dup(STDERR_FILENO);
     int code = CLI_EXIT_FAILURE;
     if (log >= 0 && before >= 0 && dup2(log, STDERR_FILENO) >= 0) {
-        code = train_in(folder);
+        code = train_in(folder, every);
         dup2(before, STDERR_FILENO);
     }
     if (before >= 0)
@@ -74,7 +66,7 @@ static int train_logged(const char *folder, FILE *errors) {
 
 /* ---- the others ---- */
 
-int sweep_serve_rank(const struct rpu_dist *dist) {
+int sweep_serve_rank(const struct rpu_dist *dist, const char *every) {
     struct request request = {-1, CLI_EXIT_OK};
     union {
         struct reply reply;
@@ -94,7 +86,7 @@ int sweep_serve_rank(const struct rpu_dist *dist) {
         if (in.reply.run < 0)
             return CLI_EXIT_OK;
         request.run = in.reply.run;
-        request.code = train_logged(in.reply.folder, stderr);
+        request.code = train_logged(in.reply.folder, every, stderr);
     }
 }
 
@@ -108,12 +100,13 @@ struct own {
     size_t run;
     int code;
     char folder[RPU_PATH_MAX];
+    const char *every;
     FILE *errors;
 };
 
 static void *own_thread(void *user) {
     struct own *own = user;
-    own->code = train_logged(own->folder, own->errors);
+    own->code = train_logged(own->folder, own->every, own->errors);
     atomic_store(&own->ended, 1);
     return NULL;
 }
@@ -204,6 +197,7 @@ int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
     }
     interrupts_catch(SA_RESTART);
     work->errors = own->errors = errors;
+    own->every = work->every;
     if (work->human && work->waiting) {
         fprintf(work->human, "%zu run%s, %zu kept from before; %d ranks, %zu thread%s each\n", work->count,
                 work->count == 1 ? "" : "s", work->kept, dist->size, work->threads, work->threads == 1 ? "" : "s");

@@ -114,7 +114,7 @@ stage_sanitize() {
     build_in build-sanitize -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
         -Db_lundef=false -Dwerror=false || return 0
     ASAN_OPTIONS=halt_on_error=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house --no-suite trainings
+        run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house --no-suite trainings --no-suite scripts
 }
 
 # race_free WHAT ARGUMENT...: the instrumented program.

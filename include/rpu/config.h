@@ -77,8 +77,8 @@ RPU_API enum rpu_status rpu_config_load(struct rpu_config *config, const char *s
                                         const struct rpu_assignment *assignments, size_t n_assignments,
                                         struct rpu_error *err);
 
-/** Writes a configuration as YAML that rpu_config_load reads back to the same configuration. `*text` is malloc'd;
- *  the caller frees it. */
+/** Writes a configuration as YAML that rpu_config_load reads back to the same configuration. `*text` is malloc'd,
+ *  the caller frees it; null after a failure. */
 RPU_API enum rpu_status rpu_config_yaml(const struct rpu_config *config, char **text, struct rpu_error *err);
 
 /** Embedded presets: name and one-line description; null when index is out of range. */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A checkpoint. The input: the header's text, and the bytes of the tensors. The length before the header and both
  * checksums are put in here, so that what is hostile gets as far as the code behind them; a header that does not begin
- * with its checksum is left as it is. What is accepted is described, inspected and given to its network. */
+ * with its checksum is left as it is. What is accepted is described, inspected, given to its network, and tested. */
 #include "fuzz.h"
 
 #include "app.h"
+#include "evaluation.h"
 #include "safetensors_inside.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { MOST_CROSSPOINTS = 20000 };
+enum { MOST_CROSSPOINTS = 20000, TESTED = 3 };
 
 /* 20 digits. */
 static void put_number(uint8_t *at, uint64_t value) {
@@ -57,12 +58,17 @@ static int is_small(const struct rpu_config *c, const struct rpu_checkpoint_info
     return pixels <= 256 && info->channels <= 4 && c->n_layers <= 8;
 }
 
-static void build(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *info) {
+static const struct rpu_engine *engine_of_all(void) {
     static struct rpu_engine *engine;
-    struct rpu_network *network = NULL;
-    struct rpu_error err;
     if (!engine)
         FUZZ_CHECK(rpu_engine_create(&engine, "generic", 1, NULL) == RPU_OK);
+    return engine;
+}
+
+static void build(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *info) {
+    const struct rpu_engine *engine = engine_of_all();
+    struct rpu_network *network = NULL;
+    struct rpu_error err;
     if (rpu_network_create(&network, engine, rpu_checkpoint_config(checkpoint), info->height, info->width,
                            info->channels, info->classes, &err) != RPU_OK) {
         fuzz_check_error(&err);
@@ -71,6 +77,31 @@ static void build(const struct rpu_checkpoint *checkpoint, const struct rpu_chec
     if (rpu_checkpoint_apply(checkpoint, network, &err) != RPU_OK)
         fuzz_check_error(&err);
     rpu_network_destroy(network);
+}
+
+/* A test on images of the network's shape, as the command `eval` runs it. */
+static void evaluate(const struct rpu_checkpoint *checkpoint, const struct rpu_checkpoint_info *info) {
+    uint8_t labels[TESTED];
+    struct rpu_images images = {
+        .count = TESTED, .height = info->height, .width = info->width, .channels = info->channels, .labels = labels};
+    const size_t pixels = (size_t)TESTED * info->height * info->width * info->channels;
+    images.pixels = malloc(pixels);
+    FUZZ_CHECK(images.pixels);
+    for (size_t i = 0; i < pixels; i++)
+        images.pixels[i] = (uint8_t)(37 * i);
+    for (uint8_t i = 0; i < TESTED; i++)
+        labels[i] = info->classes > 1 ? i % 2 : 0;
+    images.classes = info->classes > 1 ? 2 : 1;
+    for (int perfect = 0; perfect < 2; perfect++) {
+        struct rpu_evaluation e;
+        struct rpu_error err;
+        if (rpu_evaluate(&e, checkpoint, engine_of_all(), &images, perfect, &err) != RPU_OK)
+            fuzz_check_error(&err);
+        else
+            FUZZ_CHECK(e.images == TESTED && e.errors <= TESTED && e.classes && e.matrix);
+        rpu_evaluation_free(&e);
+    }
+    free(images.pixels);
 }
 
 static void look(const struct rpu_checkpoint *checkpoint) {
@@ -97,8 +128,10 @@ static void look(const struct rpu_checkpoint *checkpoint) {
             fuzz_check_error(&err);
         free(text);
     }
-    if (crosspoints <= MOST_CROSSPOINTS && is_small(rpu_checkpoint_config(checkpoint), &info))
+    if (crosspoints <= MOST_CROSSPOINTS && is_small(rpu_checkpoint_config(checkpoint), &info)) {
         build(checkpoint, &info);
+        evaluate(checkpoint, &info);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

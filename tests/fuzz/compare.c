@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two documents, divided by a line "====", given to the command `compare` as text and as JSON; the first one is also
- * taken for the results document of a finished training. A third part holds words of the command line. */
+ * taken for the results document of a finished training, and for one that the command `map` takes rereads from. A third
+ * part holds words of the command line. */
 #include "fuzz.h"
 
+#include "mapping_json.h"
 #include "sweep_result.h"
 
 #include "../../tools/commands.h"
@@ -50,6 +52,20 @@ static void summarize(const char *path) {
         FUZZ_CHECK(summary.epochs == 2 && memchr(summary.digest, '\0', sizeof summary.digest));
 }
 
+/* The mapping of LeNet, whose results seeds/compare/result are. */
+static void take_rereads(const char *path) {
+    static struct rpu_config config;
+    const struct rpu_hardware hardware = {.t_meas = RPU_T_MEAS_DEFAULT};
+    struct rpu_mapping mapping;
+    struct rpu_error err;
+    FUZZ_CHECK(rpu_config_load(&config, NULL, NULL, 0, &err) == RPU_OK);
+    FUZZ_CHECK(rpu_mapping_of(&mapping, &config, 28, 28, 1, &err) == RPU_OK);
+    if (rpu_mapping_rereads(&mapping, path, &err) != RPU_OK || rpu_mapping_compute(&mapping, &hardware, &err) != RPU_OK)
+        fuzz_check_error(&err);
+    else
+        FUZZ_CHECK(mapping.pace[RPU_USE_TRAINING].ns > 0.0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_part parts[3];
     const size_t n_parts = fuzz_cut(data, size, parts, 3);
@@ -67,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     compare(old, new, words, kept, (int)(size % 2));
     summarize(old);
+    take_rereads(old);
     fuzz_free_lines(words, n);
     return 0;
 }
