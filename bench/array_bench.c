@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole cycles of arrays with the full analog periphery, by teams of threads:
  *   cycle/<forward|backward>/<variant>/<out>x<in>/cols:<n>/team:<t>/<hot|cold>
- *   cycle/update/<variant>/<out>x<in>/cols:<n>/team:<t>/bl:<n>/d:<sparse|dense>/<hot|cold>
+ *   cycle/update/<variant>/<out>x<in>/cols:<n>/team:<t>/bl:<n>/d:<sparse|dense|trained>/<hot|cold>
  * Each is compared with the oracle, bit for bit, before it is timed; of large arrays with many columns the first
  * columns are. Devices, weights and inputs come from fixed seeds. The device parameters are of a seed's own, drawn once
  * for all rows of a shape; weights are put back before each row. Updates move them towards their bounds meanwhile,
- * which changes no work. */
+ * which changes no work. d:trained: what LeNet's arrays see in training. */
 #include "amount.h"
 #include "array_work.h"
 #include "engine.h"
@@ -21,7 +21,10 @@ enum { GENERIC_MOST = 1 << 20 };
 
 static const char *const cycle_names[CYCLES] = {"forward", "backward", "update"};
 
-enum { SPARSE, DENSE, INPUTS };
+/* Inputs and errors. */
+enum kind { SPARSE, DENSE, TRAINED, KINDS };
+
+static const char *const kind_names[KINDS] = {"sparse", "dense", "trained"};
 
 /* What the rows of a shape and team share. */
 struct stage {
@@ -29,7 +32,8 @@ struct stage {
     int team;
     struct rpu_array *array;
     float **w0; /* weights of each tile at the start */
-    struct inputs in[INPUTS];
+    struct inputs own[TRAINED];
+    const struct inputs *in[KINDS]; /* own, and what bench_trained gives */
 };
 
 struct array_bench {
@@ -44,8 +48,16 @@ struct entry {
     const char *isa;
     int team;
     int32_t bl;
-    int dense, cold, checked;
+    enum kind kind; /* of an update */
+    int cold, checked;
 };
+
+static int is_lenet(const struct shape *shape) {
+    for (size_t a = 0; a < LENET_ARRAYS; a++)
+        if (strcmp(shape->name, lenet_shapes[a].name) == 0)
+            return 1;
+    return 0;
+}
 
 /* ---- the stage ---- */
 
@@ -54,9 +66,18 @@ static void free_stage(struct stage *s) {
         free(s->w0[t]);
     free(s->w0);
     rpu_array_destroy(s->array);
-    for (size_t k = 0; k < INPUTS; k++)
-        inputs_free(&s->in[k]);
+    for (size_t k = 0; k < TRAINED; k++)
+        inputs_free(&s->own[k]);
     *s = (struct stage){.array = NULL};
+}
+
+/* What an array of LeNet sees in training; null where the shape is none of its. */
+static const struct inputs *lenet_inputs(struct bench *b, const struct shape *shape) {
+    const struct inputs *trained = is_lenet(shape) ? bench_trained(b) : NULL;
+    for (size_t a = 0; trained && a < LENET_ARRAYS; a++)
+        if (strcmp(shape->name, lenet_shapes[a].name) == 0)
+            return &trained[a];
+    return NULL;
 }
 
 static int make_stage(struct stage *s, struct bench *b, const struct shape *shape, int team) {
@@ -77,8 +98,11 @@ static int make_stage(struct stage *s, struct bench *b, const struct shape *shap
         s->w0[t] = room(tile->m * tile->ldw * sizeof *tile->w);
         memcpy(s->w0[t], tile->w, tile->m * tile->ldw * sizeof *tile->w);
     }
-    inputs_make(&s->in[SPARSE], shape, shape->columns > 1 ? INPUTS_POOLED : INPUTS_SPARSE, 1);
-    inputs_make(&s->in[DENSE], shape, INPUTS_DENSE, 1);
+    inputs_make(&s->own[SPARSE], shape, shape->columns > 1 ? INPUTS_POOLED : INPUTS_SPARSE, 1);
+    inputs_make(&s->own[DENSE], shape, INPUTS_DENSE, 1);
+    for (size_t k = 0; k < TRAINED; k++)
+        s->in[k] = &s->own[k];
+    s->in[TRAINED] = lenet_inputs(b, shape);
     return 1;
 }
 
@@ -155,14 +179,14 @@ static void array_row(struct gb_state *state, void *user) {
     struct entry *e = user;
     struct stage *s = stage_for(e);
     const struct rpu_engine *engine = bench_engine(e->bench, e->isa, e->team);
-    const int sparse = e->op == RPU_CYCLE_UPDATE ? !e->dense : e->shape.columns > 1;
+    const enum kind kind = e->op == RPU_CYCLE_UPDATE ? e->kind : e->shape.columns > 1 ? SPARSE : DENSE;
     struct array_work w;
     struct loop l = {state, &w};
-    if (!s) {
-        bench_fail(e->bench, state, "no array");
+    if (!s || !s->in[kind]) {
+        bench_fail(e->bench, state, s ? "no training images" : "no array");
         return;
     }
-    array_work_make(&w, e->op, s->array, &s->in[sparse ? SPARSE : DENSE], engine);
+    array_work_make(&w, e->op, s->array, s->in[kind], engine);
     if (!e->checked && !array_work_check(&w, e->bench->oracle, shape_checked(&e->shape)))
         bench_fail(e->bench, state, "the result differs from the oracle's");
     else {
@@ -182,7 +206,7 @@ static void add(struct bench *b, const struct entry *row) {
     *e = *row;
     e->bench = b;
     if (e->op == RPU_CYCLE_UPDATE)
-        snprintf(pulses, sizeof pulses, "/bl:%d/d:%s", e->bl, e->dense ? "dense" : "sparse");
+        snprintf(pulses, sizeof pulses, "/bl:%d/d:%s", e->bl, kind_names[e->kind]);
     snprintf(name, sizeof name, "cycle/%s/%s/%ux%u/cols:%u/team:%d%s/%s", cycle_names[e->op], e->isa, e->shape.out,
              e->shape.in, e->shape.columns, e->team, pulses, e->cold ? "cold" : "hot");
     gb_register(name, array_row, e, &options);
@@ -197,14 +221,19 @@ static void add_hot_and_cold(struct bench *b, struct entry e) {
         add(b, &e);
 }
 
+static int is_quick(int32_t bl, enum kind kind) {
+    return bl == 1 ? kind != DENSE : bl == 10 && kind == DENSE;
+}
+
 static void add_updates(struct bench *b, struct entry e) {
     static const int32_t lengths[] = {1, 10, 31};
+    const int kinds = is_lenet(&e.shape) ? KINDS : TRAINED;
     for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++)
-        for (e.dense = 0; e.dense <= 1; e.dense++) {
-            if (b->quick && (e.bl = lengths[k], e.dense != (e.bl > 1) || e.bl == 31))
-                continue;
+        for (int kind = 0; kind < kinds; kind++) {
             e.bl = lengths[k];
-            add_hot_and_cold(b, e);
+            e.kind = (enum kind)kind;
+            if (!b->quick || is_quick(e.bl, e.kind))
+                add_hot_and_cold(b, e);
         }
 }
 

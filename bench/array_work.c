@@ -95,13 +95,27 @@ void array_work_flush(const struct array_work *w) {
         if (w->op == RPU_CYCLE_UPDATE)
             machine_flush(tile->dev, tile->m * tile->ldw * 4 * sizeof *tile->dev);
     }
-    machine_flush(in->x, (size_t)in->columns * in->ldx * sizeof *in->x);
-    machine_flush(in->d, (size_t)in->columns * in->ldd * sizeof *in->d);
+    machine_flush(in->x, (size_t)in->images * in->columns * in->ldx * sizeof *in->x);
+    machine_flush(in->d, (size_t)in->images * in->columns * in->ldd * sizeof *in->d);
     if (w->out)
         machine_flush(w->out, in->columns * w->ldout * sizeof *w->out);
 }
 
 /* ---- items ---- */
+
+/* Inputs and errors of the image from a column on. */
+static const float *x_of(const struct array_work *w, size_t column) {
+    return w->in->x + ((size_t)(w->image % w->in->images) * w->in->columns + column) * w->in->ldx;
+}
+
+static const float *d_of(const struct array_work *w, size_t column) {
+    return w->in->d + ((size_t)(w->image % w->in->images) * w->in->columns + column) * w->in->ldd;
+}
+
+/* Of a read. */
+static const float *inputs_of(const struct array_work *w, size_t column) {
+    return w->op == RPU_CYCLE_BACKWARD ? d_of(w, column) : x_of(w, column);
+}
 
 static struct rpu_block block_of(const struct array_work *w, size_t first, size_t end) {
     return (struct rpu_block){w->image, (uint32_t)first, (uint32_t)(end - first), 0};
@@ -111,20 +125,19 @@ static void read_band(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct inputs *in = w->in;
     const size_t first = rpu_range(w->columns, w->bands, item), end = rpu_range(w->columns, w->bands, item + 1);
-    const int back = w->op == RPU_CYCLE_BACKWARD;
-    const size_t ld = back ? in->ldd : in->ldx;
+    const size_t ld = w->op == RPU_CYCLE_BACKWARD ? in->ldd : in->ldx;
     const struct rpu_block where = block_of(w, first, end);
     if (first < end)
-        rpu_array_read(w->array, read_of(w->op), &where, (back ? in->d : in->x) + first * ld, ld,
-                       w->out + first * w->ldout, w->ldout, w->scratch[thread], &w->counts[thread].reads);
+        rpu_array_read(w->array, read_of(w->op), &where, inputs_of(w, first), ld, w->out + first * w->ldout, w->ldout,
+                       w->scratch[thread], &w->counts[thread].reads);
 }
 
 static void read_part(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct rpu_block where = block_of(w, 0, 1);
     struct rpu_read_counts counts = {0, 0, 0};
-    rpu_array_read_part(w->array, read_of(w->op), &where, w->op == RPU_CYCLE_BACKWARD ? w->in->d : w->in->x, w->out,
-                        &w->division, item, w->stored, w->scratch[thread], &counts);
+    rpu_array_read_part(w->array, read_of(w->op), &where, inputs_of(w, 0), w->out, &w->division, item, w->stored,
+                        w->scratch[thread], &counts);
     w->part_counts[item] = counts;
 }
 
@@ -132,8 +145,8 @@ static void read_finish(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct rpu_block where = block_of(w, 0, 1);
     (void)item;
-    rpu_array_read_finish(w->array, read_of(w->op), &where, w->op == RPU_CYCLE_BACKWARD ? w->in->d : w->in->x, w->out,
-                          &w->division, w->stored, w->part_counts, w->scratch[thread], &w->counts[thread].reads);
+    rpu_array_read_finish(w->array, read_of(w->op), &where, inputs_of(w, 0), w->out, &w->division, w->stored,
+                          w->part_counts, w->scratch[thread], &w->counts[thread].reads);
 }
 
 static void draw_band(void *context, size_t item, int thread) {
@@ -142,15 +155,15 @@ static void draw_band(void *context, size_t item, int thread) {
     const size_t first = rpu_range(w->columns, w->bands, item), end = rpu_range(w->columns, w->bands, item + 1);
     const struct rpu_block where = block_of(w, first, end);
     if (first < end)
-        rpu_array_draw(w->array, w->columns, &where, in->x + first * in->ldx, in->ldx, in->d + first * in->ldd, in->ldd,
-                       ETA, w->trains, w->scratch[thread], &w->counts[thread].updates);
+        rpu_array_draw(w->array, w->columns, &where, x_of(w, first), in->ldx, d_of(w, first), in->ldd, ETA, w->trains,
+                       w->scratch[thread], &w->counts[thread].updates);
 }
 
 static void apply_part(void *context, size_t item, int thread) {
     const struct array_work *w = context;
     const struct inputs *in = w->in;
     const struct rpu_block where = block_of(w, 0, w->columns);
-    rpu_array_apply_part(w->array, &where, in->x, in->ldx, in->d, in->ldd, ETA, w->trains, w->parts, item,
+    rpu_array_apply_part(w->array, &where, x_of(w, 0), in->ldx, d_of(w, 0), in->ldd, ETA, w->trains, w->parts, item,
                          w->scratch[thread], &w->counts[thread].updates);
 }
 

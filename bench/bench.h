@@ -55,13 +55,13 @@ struct inputs {
 enum inputs_kind {
     INPUTS_DENSE,  /**< x uniform in [-1,1], d Gaussian with sigma 0.05 */
     INPUTS_POOLED, /**< the same, d zero but at one place of each 2 x 2 window of its image, as max pooling leaves it */
-    INPUTS_SPARSE, /**< the same, d zero but for a quarter of the outputs: pooled, where there is no image */
+    INPUTS_SPARSE, /**< the same, d zero but for a quarter of the outputs */
     INPUTS_STRONG  /**< abs(d) = 0.2: with update management every row fires in every slot */
 };
 
 void inputs_make(struct inputs *in, const struct shape *shape, enum inputs_kind kind, uint64_t seed);
 void inputs_free(struct inputs *in);
-/** How many errors are not 0: the others cost a backward read nothing. */
+/** How many errors of an image are not 0, on average: the others cost a backward read nothing. */
 double inputs_errors(const struct inputs *in);
 
 /* ---- blas.c: the yardsticks ---- */

@@ -68,8 +68,8 @@ void inputs_free(struct inputs *in) {
 
 double inputs_errors(const struct inputs *in) {
     double count = 0.0;
-    for (size_t p = 0; p < in->columns; p++)
+    for (size_t p = 0; p < (size_t)in->images * in->columns; p++)
         for (size_t i = 0; i < in->m; i++)
             count += in->d[p * in->ldd + i] != 0.0f;
-    return count;
+    return count / in->images;
 }

@@ -69,6 +69,7 @@ struct kernel_bench {
 static double row_amount(const struct work *w, struct amount *a, double flops, double bytes) {
     a->flops = flops * w->in.n;
     a->bytes = a->set = bytes * w->in.n;
+    a->writes = 1;
     return w->in.n;
 }
 
@@ -275,6 +276,7 @@ static double amount_dac(const struct work *w, struct amount *a) {
     const double inputs = (double)w->in.columns * w->in.n;
     a->flops = inputs * (FLOPS_CONVERTER + 1.0);
     a->bytes = a->set = 2 * sizeof(float) * inputs;
+    a->writes = 1;
     return inputs;
 }
 
@@ -329,6 +331,7 @@ static double amount_epilogue(const struct work *w, struct amount *a) {
     a->flops = outputs * (FLOPS_GAUSSIAN + FLOPS_OUTPUT);
     a->bytes = 2 * sizeof(float) * outputs;
     a->set = sizeof(float) * outputs;
+    a->writes = 1;
     return outputs;
 }
 
@@ -465,6 +468,7 @@ static double window_amount(const struct work *w, struct amount *a, double flops
     const double elements = (double)w->in.columns * elements_of(w);
     a->flops = flops * elements;
     a->bytes = a->set = sizeof(float) * (elements + (double)image_of(w));
+    a->writes = 1;
     return elements;
 }
 
@@ -515,6 +519,7 @@ static double pool_amount(const struct work *w, struct amount *a, double flops) 
     const double in = (double)w->in.columns * w->in.m, out = (double)pooled(w);
     a->flops = flops * out;
     a->bytes = a->set = sizeof(float) * (in + out) + out;
+    a->writes = 1;
     return in;
 }
 

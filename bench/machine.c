@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "small.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,15 +339,25 @@ double machine_limit(struct bench *b, enum machine_what what, size_t level, int 
 
 /* ---- the roof ---- */
 
+/* Bandwidth of a level. What writes moves more where reading and writing take turns. */
+static double bandwidth_at(struct bench *b, int writes, size_t level, int team) {
+    double best = machine_limit(b, MACHINE_READ, level, team);
+    if (writes) {
+        best = fmax(best, machine_limit(b, MACHINE_TRIAD, level, team));
+        best = fmax(best, machine_limit(b, MACHINE_UPDATE, level, team));
+    }
+    return best;
+}
+
 /* Bandwidth for a working set: each level gives what of it fits there and does not fit before. */
-static double bandwidth_of(struct bench *b, enum machine_what what, double set, int team) {
+static double bandwidth_of(struct bench *b, int writes, double set, int team) {
     const struct machine *m = machine_of(b);
     const size_t last = level_of(m, set, team);
     double seconds = 0.0, before = 0.0;
     for (size_t level = 0; level <= last; level++) {
         const double held = level < last ? capacity(&m->levels[level], team) : set;
         if (held > before)
-            seconds += (held - before) / machine_limit(b, what, level, team);
+            seconds += (held - before) / bandwidth_at(b, writes, level, team);
         before = held > before ? held : before;
     }
     return set / seconds;
@@ -359,9 +370,8 @@ static size_t level_at(const struct machine *m, const struct amount *a, int team
 
 /* Seconds at the roof. */
 static double least_seconds(struct bench *b, const struct amount *a, int team) {
-    const enum machine_what what = a->writes ? MACHINE_UPDATE : MACHINE_READ;
-    const double moving = a->bytes / (a->cold ? machine_limit(b, what, machine_of(b)->n_levels - 1, team)
-                                              : bandwidth_of(b, what, a->set, team));
+    const double moving = a->bytes / (a->cold ? bandwidth_at(b, a->writes, machine_of(b)->n_levels - 1, team)
+                                              : bandwidth_of(b, a->writes, a->set, team));
     const double computing = a->flops > 0 ? a->flops / machine_limit(b, MACHINE_FMA, 0, team) : 0.0;
     return moving > computing ? moving : computing;
 }

@@ -50,7 +50,7 @@ struct amount {
     double flops;       /**< 0: none */
     double bytes;       /**< traffic that cannot be avoided */
     double set;         /**< bytes that are touched */
-    int writes;         /**< 1: weights are changed in place; the bandwidth is that of machine/update */
+    int writes;         /**< 1: much of it is written; the bandwidth is the largest of machine/read, triad and update */
     int cold;           /**< 1: everything comes from memory */
 };
 

@@ -3,8 +3,9 @@
  *   scaling/strong/<variant>/28x28/batch:<n>/team:<t>    the same minibatch by more threads
  *   scaling/weak/<variant>/28x28/batch:<n t>/team:<t>    n images for each thread
  *   scaling/wait/<variant>/list/items:<t>/team:<t>       what it costs to wait for each other
- * Speed-ups are of the best of several runs. Of one image at a time, which threads share step by step, the bound is
- * measured, too (sharing.c). What is said of more threads than were measured is a prediction. */
+ * A speed-up is the median of several alternations of one thread with the team, anew for each repetition. Of one image
+ * at a time, which threads share step by step, the bound is measured, too (sharing.c). What is said of more threads
+ * than were measured is a prediction. */
 #include "bench.h"
 #include "engine.h"
 #include "pass.h"
@@ -15,19 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRONG_QUICK = 16, WEAK = 16, WEAK_QUICK = 8, WARM_UP = 128, RUNS = 8 };
+enum { STRONG_QUICK = 16, WEAK = 16, WEAK_QUICK = 8, WARM_UP = 128, RUN_UP = 16, ROUNDS = 15, ROUNDS_QUICK = 5 };
 #define RUN_SECONDS 0.02
 /* A chain of entries, the items of each busy for a while. */
 enum { CHAIN = 16 };
 #define BUSY 2e-6
 
-/* A time that was measured. */
+/* What waiting costs a team; measured once. */
 struct timed {
-    uint32_t batch; /* 0: of a wait */
-    int team;
-    double seconds; /* of an image */
-    double waits;   /* for an image */
-    double chain;   /* of the longest chain of updates that is not divided, for an image */
+    int team; /* 0: not yet */
+    double seconds;
+};
+
+/* Of an image. */
+struct pace {
+    double seconds;
+    double waits;
+    double chain; /* seconds of the longest chain of updates that is not divided */
 };
 
 /* A registered benchmark. */
@@ -85,45 +90,41 @@ static double wait_of(const struct chain *c) {
     return fmax(0.0, (c->best - CHAIN * BUSY) / (CHAIN + 1));
 }
 
-/* ---- measured once, kept for the rows ---- */
-
-static struct timed *find(struct bench *b, uint32_t batch, int team) {
-    struct timed *t = b->timed;
-    while (t->team && (t->batch != batch || t->team != team))
-        t++;
-    return t;
-}
-
 static double seconds_of_wait(struct bench *b, int team) {
-    struct timed *t = find(b, 0, team);
+    struct timed *t = b->timed;
     struct chain c;
+    while (t->team && t->team != team)
+        t++;
     if (!t->team) {
         make_chain(&c, b, team);
         rpu_sched_team(c.sched, time_chain, &c);
-        *t = (struct timed){0, team, wait_of(&c), 0.0, 0.0};
+        *t = (struct timed){team, wait_of(&c)};
     }
     return t->seconds;
 }
 
+/* ---- one thread and the team, in alternation ---- */
+
+/* A training by one team. */
 struct trial {
+    const struct rpu_engine *engine;
     struct training training;
-    double best; /* seconds of a minibatch */
+    double seconds[ROUNDS]; /* of an image */
+    int done;
 };
 
 static enum rpu_status run_trial(void *context) {
     struct trial *t = context;
-    training_run(&t->training, WARM_UP / t->training.batch + 1);
-    rpu_network_clear_stats(t->training.network);
-    t->best = INFINITY;
-    for (int k = 0; k < RUNS; k++) {
-        const double start = rpu_now();
-        uint64_t n = 0;
-        do {
-            training_run(&t->training, 1);
-            n++;
-        } while (rpu_now() - start < RUN_SECONDS);
-        t->best = fmin(t->best, (rpu_now() - start) / (double)n);
-    }
+    uint64_t n = 0;
+    training_some(&t->training, t->done ? RUN_UP : WARM_UP);
+    if (t->done == 0)
+        rpu_network_clear_stats(t->training.network);
+    const double start = rpu_now();
+    do {
+        training_run(&t->training, 1);
+        n++;
+    } while (rpu_now() - start < RUN_SECONDS);
+    t->seconds[t->done++] = (rpu_now() - start) / ((double)n * t->training.batch);
     return RPU_OK;
 }
 
@@ -150,20 +151,45 @@ static double chain_of(const struct rpu_network *network, int team) {
     return longest;
 }
 
-/* Null when there is no network. */
-static const struct timed *time_of(struct bench *b, uint32_t batch, int team) {
-    struct timed *t = find(b, batch, team);
-    const struct rpu_engine *engine = bench_engine(b, bench_best(b), team);
-    struct trial trial;
-    if (t->team)
-        return t;
-    if (!training_make(&trial.training, engine, bench_images(b), "lenet-rpu", batch))
-        return NULL;
-    rpu_sched_team(engine->sched, run_trial, &trial);
-    *t = (struct timed){batch, team, trial.best / batch, waits_of(trial.training.network) / batch,
-                        chain_of(trial.training.network, team)};
-    training_free(&trial.training);
-    return t;
+static struct pace pace_of(struct trial *t, uint32_t batch, int team) {
+    const struct rpu_network *network = t->training.network;
+    return (struct pace){quantile(t->seconds, (size_t)t->done, 0.5), waits_of(network) / batch,
+                         chain_of(network, team)};
+}
+
+/* What a row is about: an image by one thread and by the team. */
+struct gain {
+    struct pace one, all;
+    double speedup;
+};
+
+static int make_trial(struct trial *t, struct bench *b, uint32_t batch, int team) {
+    *t = (struct trial){.engine = bench_engine(b, bench_best(b), team)};
+    return training_make(&t->training, t->engine, bench_images(b), "lenet-rpu", batch);
+}
+
+/* 0 when there is no network. */
+static int measure_gain(const struct entry *e, struct gain *gain) {
+    const uint32_t alone = e->weak ? e->batch / (uint32_t)e->team : e->batch;
+    const int rounds = e->bench->quick ? ROUNDS_QUICK : ROUNDS;
+    struct trial one = {0}, all = {0};
+    double ratio[ROUNDS];
+    const int made =
+        make_trial(&one, e->bench, alone, 1) && (e->team == 1 || make_trial(&all, e->bench, e->batch, e->team));
+    for (int k = 0; made && k < rounds; k++) {
+        rpu_sched_team(one.engine->sched, run_trial, &one);
+        if (e->team > 1)
+            rpu_sched_team(all.engine->sched, run_trial, &all);
+        ratio[k] = e->team > 1 ? one.seconds[k] / all.seconds[k] : 1.0;
+    }
+    if (made) {
+        gain->one = pace_of(&one, alone, 1);
+        gain->all = e->team > 1 ? pace_of(&all, e->batch, e->team) : gain->one;
+        gain->speedup = quantile(ratio, (size_t)rounds, 0.5);
+    }
+    training_free(&one.training);
+    training_free(&all.training);
+    return made;
 }
 
 /* Whether each thread of a team has a processor. */
@@ -190,11 +216,11 @@ static enum rpu_status run(void *context) {
 
 /* Time of an image by more threads than there are: the serial part stays, the rest is divided, waits grow with the
  * logarithm of the threads; never less than the longest chain. */
-static void predict(struct gb_state *state, const struct timed *one, const struct timed *all, double serial,
+static void predict(struct gb_state *state, const struct pace *one, const struct pace *all, int team, double serial,
                     double wait) {
     static const int cores[] = {8, 32, 64};
     for (size_t k = 0; k < sizeof cores / sizeof cores[0]; k++) {
-        const double p = cores[k], waiting = all->waits * wait * log2(p) / log2((double)all->team),
+        const double p = cores[k], waiting = all->waits * wait * log2(p) / log2((double)team),
                      divided = one->seconds * (serial + (1.0 - serial) / p) + waiting;
         char name[40];
         snprintf(name, sizeof name, "predicted_speedup_%d", cores[k]);
@@ -203,8 +229,8 @@ static void predict(struct gb_state *state, const struct timed *one, const struc
 }
 
 /* The most that sharing an image can gain: each its part of what can be divided, the rest, the waits, the weights. */
-static void report_bound(struct gb_state *state, const struct entry *e, const struct timed *one,
-                         const struct timed *all, double wait) {
+static void report_bound(struct gb_state *state, const struct entry *e, const struct pace *one, const struct pace *all,
+                         double wait) {
     struct sharing s;
     if (!sharing_measure(e->bench, e->team, &s)) {
         bench_fail(e->bench, state, "no network");
@@ -218,10 +244,12 @@ static void report_bound(struct gb_state *state, const struct entry *e, const st
     gb_counter(state, "of_bound", all->seconds / least, GB_PLAIN);
 }
 
-static void report(struct gb_state *state, const struct entry *e, const struct timed *one, const struct timed *all) {
-    const double team = e->team, speedup = one->seconds / all->seconds;
-    gb_counter(state, "speedup", speedup, GB_PLAIN);
-    gb_counter(state, "percent_efficiency", 100.0 * speedup / team, GB_PLAIN);
+static void report(struct gb_state *state, const struct entry *e, const struct gain *gain) {
+    const struct pace *one = &gain->one, *all = &gain->all;
+    const double team = e->team;
+    gb_counter(state, "one_thread_ns", 1e9 * one->seconds, GB_PLAIN);
+    gb_counter(state, "speedup", gain->speedup, GB_PLAIN);
+    gb_counter(state, "percent_efficiency", 100.0 * gain->speedup / team, GB_PLAIN);
     if (e->weak)
         return;
     const double wait = seconds_of_wait(e->bench, e->team);
@@ -236,14 +264,14 @@ static void report(struct gb_state *state, const struct entry *e, const struct t
     if (e->batch == 1 && has_processors(e->bench, e->team)) /* its threads wait for each other without sleeping */
         report_bound(state, e, one, all, wait);
     if (e->last)
-        predict(state, one, all, serial, wait);
+        predict(state, one, all, e->team, serial, wait);
 }
 
 static void scaling_row(struct gb_state *state, void *user) {
     struct entry *e = user;
     const struct rpu_images *images = bench_images(e->bench);
     const struct rpu_engine *engine = bench_engine(e->bench, bench_best(e->bench), e->team);
-    const struct timed *one, *all;
+    struct gain gain;
     struct training training = {0};
     struct loop l = {state, &training};
     uint64_t right = 0;
@@ -251,14 +279,12 @@ static void scaling_row(struct gb_state *state, void *user) {
         bench_fail(e->bench, state, "no training images");
     else if (!e->checked && !training_check(e->bench->oracle, engine, images, "lenet-rpu", e->batch, &right))
         bench_fail(e->bench, state, "the weights differ from the oracle's");
-    else if (!(one = time_of(e->bench, e->weak ? e->batch / (uint32_t)e->team : e->batch, 1)) ||
-             !(all = time_of(e->bench, e->batch, e->team)) ||
-             !training_make(&training, engine, images, "lenet-rpu", e->batch))
+    else if (!measure_gain(e, &gain) || !training_make(&training, engine, images, "lenet-rpu", e->batch))
         bench_fail(e->bench, state, "no network");
     else {
         e->checked = 1;
         rpu_sched_team(engine->sched, run, &l);
-        report(state, e, one, all);
+        report(state, e, &gain);
         training_report(e->bench, state, &training, e->team, e->last && !e->weak ? "; predicted_*: a prediction" : "");
     }
     training_free(&training);
@@ -313,5 +339,5 @@ void scaling_register(struct bench *b) {
         add(b, "weak", &(struct entry){.batch = weak * (uint32_t)t, .team = t, .weak = 1}, scaling_row);
         rows++;
     }
-    b->timed = bench_keep(b, (6 * rows + 4) * sizeof *b->timed);
+    b->timed = bench_keep(b, (rows + 1) * sizeof *b->timed);
 }

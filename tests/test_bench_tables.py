@@ -43,7 +43,7 @@ def cells(text, start):
 
 CYCLES = [row(f"cycle/forward/autovec/{SIZE}/hot", 6.0, crosspoints_per_second=1.1e10, percent_of_roof=24.0),
           row(f"cycle/forward/avx2/{SIZE}/hot", 2000.0, "ns", crosspoints_per_second=3.3e10, percent_of_roof=75.0),
-          row(f"cycle/update/avx2/{SIZE}/bl:1/d:sparse/hot", 8.0, crosspoints_per_second=8e9, percent_of_roof=11.0),
+          row(f"cycle/update/avx2/{SIZE}/bl:1/d:trained/hot", 8.0, crosspoints_per_second=8e9, percent_of_roof=11.0),
           row(f"baseline/forward/openblas/{SIZE}/hot", 3.0), row(f"baseline/update/openblas/{SIZE}/hot", 4.0)]
 
 
@@ -51,7 +51,7 @@ def test_cycles():
     text = tables(write("a.json", *CYCLES))
     assert cells(text, f"forward {SIZE}/hot | 6") == [f"forward {SIZE}/hot", "6 us", "2 us", "3.00x", "1.50x", "33 G", "75.0 %"]
     assert "three quarters of those of backward cycles" in text
-    assert cells(text, f"update {SIZE}/bl:1/d:sparse/hot")[3:5] == ["", "0.50x"]
+    assert cells(text, f"update {SIZE}/bl:1/d:trained/hot")[3:5] == ["", "0.50x"]
 
 
 def test_a_commit_with_changes_says_so():
@@ -111,9 +111,26 @@ def test_the_table_in_a_document():
     tables("--check", "README.md", code=1)
 
 
+def test_updates_with_the_errors_that_come_nearest_to_training():
+    """d:trained where there is one, else d:dense of one column and d:sparse of several."""
+    large, several = "256x256/cols:1/team:1", "96x363/cols:3025/team:1"
+    kinds = [(SIZE, "sparse"), (SIZE, "dense"), (SIZE, "trained"), (large, "sparse"), (large, "dense"), (several, "sparse"),
+             (several, "dense")]
+    write("a.json", *(row(f"cycle/update/avx2/{size}/bl:{bl}/d:{kind}/hot", 1.0 + k)
+                      for bl in (1, 10) for k, (size, kind) in enumerate(kinds)))
+    with open("README.md", "w", encoding="utf-8"):
+        pass
+    tables("--readme", "README.md", "a.json")
+    with open("README.md", encoding="utf-8") as file:
+        found = [line.split(" | ")[0] for line in file if line.startswith("| update")]
+    assert found == [f"| update {size}/bl:1/d:{kind}/hot" for size, kind in
+                     ((SIZE, "trained"), (large, "dense"), (several, "sparse"))], found
+
+
 def test_the_table_of_threads():
     size = "4096x4096/cols:1"
-    write("a.json", *CYCLES, *(row(f"scaling/strong/avx2/28x28/batch:{b}/team:{t}", 100.0 * b / t, speedup=1.0 + 0.7 * (t - 1))
+    write("a.json", *CYCLES, *(row(f"scaling/strong/avx2/28x28/batch:{b}/team:{t}", 99.0 * b / t, speedup=1.0 + 0.7 * (t - 1),
+                                   one_thread_ns=1e5)
                                for b in (1, 16) for t in (1, 2)),
           *(row(f"cycle/{what}/{v}/{size}/team:{t}{rest}/hot", n / t * (1 if v == "avx2" else 9), "ms")
             for v in ("autovec", "avx2") for t in (1, 2)
@@ -131,6 +148,28 @@ def test_the_table_of_threads():
     tables("--check", "README.md")
     with open("README.md", "w", encoding="utf-8") as file:
         file.write(text.replace("1.70x", "1.77x"))
+    tables("--check", "README.md", code=1)
+
+
+def test_the_table_of_a_training():
+    trained = e2e.train("--data", "digits", "--limit-train", "60", "--limit-test", "20", "--epochs", "2", "--threads", "1")
+    with open("r.json", "w", encoding="utf-8") as file:
+        json.dump(trained, file)
+    write("a.json", *CYCLES)
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write("before\n<!-- training:begin r.json -->\nformer\n<!-- training:end -->\nafter\n")
+    tables("--readme", "README.md")
+    tables("--readme", "README.md", "a.json")  # which leaves it alone
+    with open("README.md", encoding="utf-8") as file:
+        text = file.read()
+    assert f"2 epochs of `lenet-rpu` on digits, 1 thread of {trained['cpu']}" in text and "former" not in text, text
+    assert f"{trained['images_per_second']:,.0f} images a second, {trained['train_seconds'] / 2:.1f} s an epoch of 60" in text
+    assert cells(text, "K1")[:3] == ["K1", "16x26", "576"] and cells(text, "K1")[5:7] == ["-", "-"], text
+    took = f"{trained['cycles']['W3']['update']['ns_per_image']:,.0f}"
+    assert cells(text, "W3")[7] == took, text
+    tables("--check", "README.md")
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write(text.replace(f"| {took} |", "| 1 |"))
     tables("--check", "README.md", code=1)
 
 
@@ -168,7 +207,7 @@ def test_the_tables_of_this_tree():
     if not recorded:
         raise e2e.Skipped("no run is recorded in results/bench")
     checked = tables("--check", os.path.join(e2e.ROOT, "README.md"))
-    assert "table of throughput" in checked and "table of threads" in checked, checked
+    assert all(f"table of {kind}" in checked for kind in ("throughput", "threads", "training")), checked
     for name in recorded:
         path = os.path.join(folder, name[:-len(".md")])
         with open(path + ".md", encoding="utf-8") as file:

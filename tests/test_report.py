@@ -173,14 +173,16 @@ def test_a_peer_stands_beside_ours():
         ours = json.load(file)
     name = "cycle/forward/aihwkit/128x513/cols:1/team:1/hot/real_time"
     rows = benchjson.iterations(name, [6000, 6100, 6200], crosspoints_per_second=1.08e10)
-    same = write("peer.json", benchjson.document(rows, cpu=ours["context"]["cpu"], peer="aihwkit 1.1.0"))
+    same = write("peer.json", benchjson.document(rows, cpu=ours["context"]["cpu"], peer="aihwkit 1.1.0",
+                                                  cache_levels=ours["context"]["cache_levels"]))
     page, text = page_of(DOCUMENTS[0], same)
     assert [h.split(",")[0] for h in rows_of(text, "Forward cycles: variants side by side: the numbers")[0]] == \
         ["case", "autovec", "avx2", "openblas", "aihwkit"]
     assert "aihwkit 1.1.0: peer.json" in text and "bench1" not in page.words
-    other = write("other.json", benchjson.document(rows, cpu="Another CPU", peer="aihwkit 1.1.0"))
-    page, _ = page_of(DOCUMENTS[0], other)
-    assert "bench1-cycle-forward" in page.words
+    for elsewhere in ({"cpu": "Another CPU"}, {"cpu": ours["context"]["cpu"], "cache_levels": "L1 1 KiB of 1 processor"}):
+        other = write("other.json", benchjson.document(rows, peer="aihwkit 1.1.0", **elsewhere))
+        page, _ = page_of(DOCUMENTS[0], other)
+        assert "bench1-cycle-forward" in page.words, elsewhere
 
 
 def test_repetitions_give_their_median():

@@ -4,11 +4,14 @@
 
 usage: bench_tables.py RESULT.json...                  all tables, to standard output
        bench_tables.py --readme FILE RESULT.json...    the tables of whole cycles and of threads, into FILE
+       bench_tables.py --readme FILE                   its table of a training, anew from the document that it names
        bench_tables.py --check FILE                    whether those tables are the ones of the documents they name
 
 Several documents of one machine count as one. In FILE the text from the line <!-- throughput:begin RESULT.json... -->
 to <!-- throughput:end --> is replaced, or put behind the table of goals where it is missing; that between
-<!-- threads:begin ... --> and <!-- threads:end -->, where it is there. Paths are relative to FILE."""
+<!-- threads:begin ... --> and <!-- threads:end -->, where it is there. The text from <!-- training:begin RESULT.json -->
+to <!-- training:end --> is made of the result.json of a training, which stays the one that is named. Paths are relative
+to FILE."""
 import argparse
 import json
 import os
@@ -16,7 +19,7 @@ import re
 import sys
 
 SUFFIX = re.compile(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)")
-BLOCK = re.compile(r"<!-- (throughput|threads):begin (.*?) -->\n(.*?)<!-- \1:end -->", re.S)
+BLOCK = re.compile(r"<!-- (throughput|threads|training):begin (.*?) -->\n(.*?)<!-- \1:end -->", re.S)
 GOALS_END = "<!-- performance:end -->"  # behind which a first table is put
 UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
@@ -192,12 +195,14 @@ def start(documents):
 
 
 BASELINE = ("The baseline is OpenBLAS's dense product, whatever the errors are: three quarters of those of backward cycles of "
-            "several columns and of `d:sparse` updates are 0, as in training, and ours gain from it.\n")
+            "several columns and of `d:sparse` updates are 0, those of `d:trained` are as in training, and ours gain from it.\n")
+KERNELS = ("Of several columns the errors of `backward`, `outer`, `pulse_draw` and `pulse_apply` are 0 but for one of four, and "
+           "OpenBLAS's product is dense.\n")
 
 
 def everything(documents):
     found = rows(documents)
-    parts = [("The machine", "machine", machine_table), ("Kernels", "kernel", lambda f: work_table(f, "kernel")),
+    parts = [("The machine", "machine", machine_table), ("Kernels", "kernel", lambda f: KERNELS + "\n" + work_table(f, "kernel")),
              ("Whole cycles", "cycle", lambda f: BASELINE + "\n" + work_table(f, "cycle")),
              ("Baselines", "baseline", baseline_table),
              ("Training steps", "step", step_table), ("Scaling", "scaling", scaling_table),
@@ -210,10 +215,17 @@ def everything(documents):
 
 
 def for_readme(documents):
-    """One thread, hot; BL = 1 of the updates, with the errors of training."""
+    """One thread, hot; BL = 1 of the updates, with errors as in training where there are such, else with what comes near:
+    one of four behind a pooling, all of them where there is one column."""
     found = rows(documents)
+
+    def is_nearest(row):
+        size = row.rest.split("/bl:")[0]
+        trained = any(r.what == "update" and r.rest.startswith(size + "/bl:1/d:trained/") for r in found.values())
+        kind = "trained" if trained else "dense" if "/cols:1/" in row.rest else "sparse"
+        return f"/bl:1/d:{kind}/" in row.rest
     text = work_table(found, "cycle", lambda r: "/team:1/" in r.rest and r.rest.endswith("/hot") and
-                      (r.what != "update" or "/bl:1/d:sparse/" in r.rest))
+                      (r.what != "update" or is_nearest(r)))
     return start(documents) + BASELINE + "\n" + text
 
 
@@ -230,19 +242,38 @@ def threads_for_readme(documents):
     for batch in (1, 16, 64):
         one, two = (pick(found, "scaling", "strong", f"28x28/batch:{batch}/team:{t}") for t in (1, 2))
         if one and two:
-            one.ns /= batch
+            one.ns = two.get("one_thread_ns") or one.ns / batch
             lines.append([f"training step, batch {batch}" + (", an image" if batch > 1 else ""), time_text(one),
                           number_text(two.get("speedup"), "{:.2f}", "x")])
     for work, what, pulses in (("forward read, 4096x4096", "forward", ""),
                                ("update, 4096x4096, BL = 1, every error of the vector", "update", "/bl:1/d:dense"),
-                               ("the same, errors as sparse as in training", "update", "/bl:1/d:sparse")):
+                               ("the same, one error of four", "update", "/bl:1/d:sparse")):
         one, two = (pick(found, "cycle", what, f"4096x4096/cols:1/team:{t}{pulses}/hot") for t in (1, 2))
         if one and two:
             lines.append([work, time_text(one), ratio_text(one, two)])
     return table(["work", "one thread", "gain of two"], lines)
 
 
-BLOCKS = {"throughput": for_readme, "threads": threads_for_readme}
+def training_for_readme(documents):
+    """What a training took, and each array and cycle of it."""
+    d, = documents
+    seconds, threads = d["train_seconds"] / len(d["epochs"]), d["threads"]
+    lines = []
+    for a in d["arrays"]:
+        cells = []
+        for cycle in ("forward", "backward", "update"):
+            took = d["cycles"][a["name"]][cycle]
+            cells += [f"{took['ns_per_image']:,.0f}", giga_text(took["crosspoints_per_second"])] if took else ["-", "-"]
+        lines.append([a["name"], f"{a['outputs']}x{a['inputs']}", str(a["columns_per_image"]), *cells])
+    return (f"{len(d['epochs'])} epochs of `{d['config']['preset']}` on {d['data']['source']}, {threads} "
+            f"thread{'s' * (threads != 1)} of {d['cpu']}, kernels `{d['isa']}`, commit `{d['commit'][:12]}`, {d['date'][:10]}: "
+            f"{d['images_per_second']:,.0f} images a second, {seconds:.1f} s an epoch of "
+            f"{d['data']['train_images']:,} images.\n\n" +
+            table(["array", "shape", "ws", *(cell for cycle in ("forward", "backward", "update")
+                                             for cell in (f"{cycle} ns/image", "crosspoints/s"))], lines))
+
+
+BLOCKS = {"throughput": for_readme, "threads": threads_for_readme, "training": training_for_readme}
 
 
 # ---- files ----
@@ -254,19 +285,24 @@ def load(path):
 
 def put(readme, paths):
     folder = os.path.dirname(os.path.abspath(readme))
-    names = " ".join(os.path.relpath(os.path.abspath(p), folder) for p in paths)
-    documents = [load(p) for p in paths]
+    given = [os.path.relpath(os.path.abspath(p), folder) for p in paths]
     with open(readme, encoding="utf-8") as file:
         old = file.read()
 
-    def block(kind):
-        return f"<!-- {kind}:begin {names} -->\n{BLOCKS[kind](documents)}<!-- {kind}:end -->"
-    new = BLOCK.sub(lambda match: block(match.group(1)), old)
-    if "<!-- throughput:begin " not in old:
+    def block(kind, names):
+        documents = [load(os.path.join(folder, name)) for name in names]
+        return f"<!-- {kind}:begin {' '.join(names)} -->\n{BLOCKS[kind](documents)}<!-- {kind}:end -->"
+
+    def again(match):
+        kind, names, _ = match.groups()
+        wanted = kind != "training" if given else kind == "training"
+        return block(kind, given or names.split()) if wanted else match.group()
+    new = BLOCK.sub(again, old)
+    if given and "<!-- throughput:begin " not in old:
         if GOALS_END in old:
-            new = new.replace(GOALS_END, GOALS_END + "\n\n" + block("throughput"), 1)
+            new = new.replace(GOALS_END, GOALS_END + "\n\n" + block("throughput", given), 1)
         else:
-            new = new.rstrip("\n") + "\n\n" + block("throughput") + "\n"
+            new = new.rstrip("\n") + "\n\n" + block("throughput", given) + "\n"
     with open(readme + ".new", "w", encoding="utf-8") as file:
         file.write(new)
     os.replace(readme + ".new", readme)
@@ -292,10 +328,10 @@ def main():
     args = parser.parse_args()
     if args.check:
         check(args.check)
-    elif not args.results:
-        parser.error("no RESULT.json")
     elif args.readme:
         put(args.readme, args.results)
+    elif not args.results:
+        parser.error("no RESULT.json")
     else:
         print(everything([load(p) for p in args.results]), end="")
 

@@ -45,12 +45,12 @@ def section(ident, title, **parts):
 
 
 def peers_of(document, documents):
-    """Documents of peers (aihwkit) of the same CPU: their cycles stand beside ours."""
+    """Documents of peers (aihwkit) of the same CPU and caches: their cycles stand beside ours."""
     ours = context(document)
     if not any(r.group == "cycle" for r in benchmarks(document)):
         return []
     return [d for d in documents if d.kind == "benchmarks" and "peer" in context(d) and "peer" not in ours and
-            context(d).get("cpu") == ours.get("cpu")]
+            all(context(d).get(key) == ours.get(key) for key in ("cpu", "cache_levels"))]
 
 
 def benchmark_section(document, peers, ident):

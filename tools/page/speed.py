@@ -224,7 +224,8 @@ def bars(cases, value, ident, title, axis, unit, note, lower_is_better=False):
 def cycle_bars(rows, ident):
     """A picture for each cycle."""
     note = ("OpenBLAS's product of the same shape, where there is one, is bare: no converters, noise or bounds. It is dense, "
-            "while three quarters of the errors of backward cycles of several columns and of d:sparse updates are 0.")
+            "while three quarters of the errors of backward cycles of several columns and of d:sparse updates are 0, and "
+            "those of d:trained updates are as in training.")
     for what in CYCLES:
         yield bars(with_yardstick(rows, what), rate_of, f"{ident}-{what}", f"{what.capitalize()} cycles: variants side by side",
                    "crosspoints/s", "crosspoints/s", note)

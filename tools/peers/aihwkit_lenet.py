@@ -16,6 +16,7 @@ at a time. Inputs are made and weights put back outside the time. aihwkit has to
 1.1.0 goes with 2.10.0. Exit code 77: aihwkit is not installed."""
 import argparse
 import datetime
+import glob
 import json
 import os
 import random
@@ -29,7 +30,7 @@ ETA = 0.01
 DW_MIN, SPREAD, IMBALANCE, BOUND = 0.001, 0.3, 0.01, 0.6
 IN_STEP, OUT_STEP, NOISE, OUT_BOUND = 1 / (2**7 - 2), 1 / (2**9 - 2), 0.06, 12.0
 ARRAYS = (("K1", 16, 26, 576), ("K2", 32, 401, 64), ("W3", 128, 513, 1), ("W4", 10, 129, 1))
-MODES = ((1, True), (10, False))  # bit length; with update management
+MODES = ((1, True), (10, False), (31, False))  # bit length; with update management
 INSTALL = """aihwkit_lenet.py: aihwkit cannot be imported ({why}).
 It is on PyPI, and brings PyTorch along (some gigabytes), which has to be the version that it was built with; an
 environment of its own:
@@ -181,18 +182,39 @@ def measure(case, peer, repetitions, min_time):
 
 # ---- the document ----
 
-def cpu_model():
+def cpu_fact(key):
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return re.search(r"^model name\s*: (.*)$", file.read(), re.M).group(1)
+            return re.search(rf"^{key}\s*: (.*)$", file.read(), re.M).group(1)
     except (OSError, AttributeError):
         return "unknown"
+
+
+def processors(text):
+    """How many a list such as 0-3,8 names."""
+    ends = [part.split("-") for part in text.strip().split(",")]
+    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+
+
+def cache_levels():
+    """Data caches of the first processor, as our benchmarks state them."""
+    levels = []
+    for folder in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
+        found = {}
+        for key in ("type", "level", "size", "shared_cpu_list"):
+            with open(os.path.join(folder, key), encoding="utf-8") as file:
+                found[key] = file.read().strip()
+        if found["type"] in ("Data", "Unified"):
+            shared = processors(found["shared_cpu_list"])
+            levels.append(f"L{found['level']} {found['size'].rstrip('K')} KiB of {shared} processor{'s' * (shared != 1)}")
+    return ", ".join(levels)
 
 
 def context(peer):
     version = getattr(peer[1], "__version__", "of unknown version")
     return {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "executable": sys.argv[0],
-            "num_cpus": os.cpu_count(), "load_avg": list(os.getloadavg()), "cpu": cpu_model(), "isa": "aihwkit",
+            "num_cpus": os.cpu_count(), "load_avg": list(os.getloadavg()), "cpu": cpu_fact("model name"),
+            "cpu_flags": cpu_fact("flags"), "cache_levels": cache_levels(), "isa": "aihwkit",
             "isas": "aihwkit", "teams": "1", "version": f"aihwkit {version}", "compiler": f"torch {peer[0].__version__}",
             "peer": f"aihwkit {version}, torch {peer[0].__version__}, python {sys.version.split()[0]}"}
 
