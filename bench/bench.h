@@ -194,12 +194,18 @@ void training_capture(struct training *t, struct inputs in[LENET_ARRAYS]);
 int training_check(const struct rpu_engine *oracle, const struct rpu_engine *engine, const struct rpu_images *images,
                    const char *preset, uint32_t batch, uint64_t *right);
 
-/* ---- slow.c: kernels that are slow on purpose ---- */
+/* ---- spoil.c: kernels that are slow or wrong on purpose ---- */
 
-/** Whether there is a slow variant of that kernel; a message on stderr when there is none. */
-int slow_known(const char *kernel);
-/** Makes the engine take three times as long for that kernel, with the same results; null does nothing. */
-void slow_down(struct rpu_engine *engine, const char *kernel);
+struct bench;
+enum spoil { SPOIL_SLOW, SPOIL_WRONG, SPOILS };
+
+/** Whether there is such a variant of that kernel (null: none is asked for); a message on stderr when there is none. */
+int spoil_known(enum spoil how, const char *kernel);
+/** Gives the engine the spoiled kernels that were asked for: one that takes three times as long, one that is wrong in a
+ *  bit. */
+void spoil(struct rpu_engine *engine, const struct bench *b);
+/** The same of a result of a loop of machine/. */
+void spoil_loop(const struct bench *b, const char *loop, float *result);
 
 /* ---- the benchmarks ---- */
 
@@ -227,12 +233,12 @@ struct bench {
     struct bench_team *engines;
     void **kept; /**< what bench_keep gave */
     size_t n_kept;
-    const char *data;         /**< "digits" or a folder */
-    const char *shapes;       /**< folder of the shape files */
-    struct rpu_dataset set;   /**< loaded at first use */
-    const char *slow;         /**< a kernel that is slowed down in all engines but the oracle, or null */
-    int no_data;              /**< 1: that failed */
-    struct rpu_images random; /**< made at first use */
+    const char *data;            /**< "digits" or a folder */
+    const char *shapes;          /**< folder of the shape files */
+    struct rpu_dataset set;      /**< loaded at first use */
+    const char *spoiled[SPOILS]; /**< kernels that are spoiled in all engines but the oracle, or null */
+    int no_data;                 /**< 1: that failed */
+    struct rpu_images random;    /**< made at first use */
     struct inputs trained[LENET_ARRAYS];
     int have_trained;
     struct kernel_bench *kernels;

@@ -47,7 +47,7 @@ const struct rpu_engine *bench_engine(struct bench *b, const char *isa, int team
         fprintf(stderr, "rpubench-bench: %s\n", err.message);
         exit(1);
     }
-    slow_down(t->engine, b->slow);
+    spoil(t->engine, b);
     b->engines = t;
     return t->engine;
 }

@@ -112,6 +112,8 @@ void context_describe(struct bench *b) {
     gb_context("openblas_core", openblas_get_corename());
     gb_context("openblas_default_core", blas_core_first());
     gb_context("data", b->data);
-    if (b->slow)
-        gb_context("slow", b->slow);
+    if (b->spoiled[SPOIL_SLOW])
+        gb_context("slow", b->spoiled[SPOIL_SLOW]);
+    if (b->spoiled[SPOIL_WRONG])
+        gb_context("wrong", b->spoiled[SPOIL_WRONG]);
 }

@@ -293,8 +293,35 @@ static enum rpu_status measure_row(void *context) {
     return RPU_OK;
 }
 
+/* A pass of a loop over a few whole numbers, of which sums and products are exact. What is read, or multiplied and
+ * added in registers, leaves no result, and has to leave memory as it is. */
+static int is_right(const struct bench *b, machine_loop *loop, enum machine_what what) {
+    static const char *const names[MACHINE_WHATS] = {"read", "triad", "update", "fma"};
+    const size_t count = 4 * MACHINE_FMA_STEP; /* also a multiple of 64 */
+    float *v = room(3 * count * sizeof *v), *const buffers[3] = {v, v + count, v + 2 * count};
+    int right = 1;
+    for (size_t i = 0; i < 3 * count; i++)
+        v[i] = (float)i;
+    loop(buffers, count, 1);
+    spoil_loop(b, names[what], v);
+    for (size_t i = 0; i < 3 * count && right; i++) {
+        size_t expected = i;
+        if (i < count && what == MACHINE_TRIAD)
+            expected = (count + i) + MACHINE_TRIAD_S * (2 * count + i);
+        else if (i < count && what == MACHINE_UPDATE)
+            expected += MACHINE_UPDATE_T;
+        right = v[i] == (float)expected;
+    }
+    if (!right)
+        fprintf(stderr, "rpubench-bench: machine/%s gives other numbers than plain sums\n", names[what]);
+    free(v);
+    return right;
+}
+
 static void make_crew(struct crew *c, struct bench *b, enum machine_what what, size_t level, int team) {
     const struct machine *m = machine_of(b);
+    if (!is_right(b, m->loops.loop[what], what))
+        exit(1);
     *c = (struct crew){.loop = m->loops.loop[what],
                        .what = what,
                        .team = team,

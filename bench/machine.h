@@ -18,6 +18,8 @@
 typedef void machine_loop(float *const buffers[3], size_t floats, uint64_t passes);
 
 enum { MACHINE_FMA_STEP = 80 };
+/** Of machine_triad, a = b + s c, and of machine_update, a = a + t. */
+enum { MACHINE_TRIAD_S = 3, MACHINE_UPDATE_T = 1 };
 
 machine_loop machine_read_plain, machine_triad_plain, machine_update_plain, machine_fma_plain;
 #ifdef __x86_64__

@@ -56,7 +56,7 @@ void NAME(machine_triad_)(float *const buffers[3], size_t floats, uint64_t passe
     vf *restrict a = (vf *)(void *)buffers[0];
     const vf *restrict b = (const vf *)(const void *)buffers[1];
     const vf *restrict c = (const vf *)(const void *)buffers[2];
-    const vf scale = splat(3.0f);
+    const vf scale = splat((float)MACHINE_TRIAD_S);
     for (uint64_t p = 0; p < passes; p++) {
         for (size_t i = 0; i < floats / FLOATS; i += 4) {
             a[i] = b[i] + scale * c[i];
@@ -70,7 +70,7 @@ void NAME(machine_triad_)(float *const buffers[3], size_t floats, uint64_t passe
 
 void NAME(machine_update_)(float *const buffers[3], size_t floats, uint64_t passes) {
     vf *a = (vf *)(void *)buffers[0];
-    const vf term = splat(1.0f);
+    const vf term = splat((float)MACHINE_UPDATE_T);
     for (uint64_t p = 0; p < passes; p++) {
         for (size_t i = 0; i < floats / FLOATS; i += 4) {
             a[i] += term;

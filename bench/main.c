@@ -7,6 +7,7 @@
  *   --quick            a choice of every group that takes under a minute
  *   --official         the fixed workload for comparing machines, and nothing else
  *   --slow=KERNEL      let that kernel do its work three times: a regression on purpose
+ *   --wrong=KERNEL     let that kernel be wrong in one bit: a fault that the checks must find
  *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
  * Exit code 1 when a result differed from its oracle or there were no images, 2 when nothing was to be measured. */
 #include "bench.h"
@@ -111,9 +112,9 @@ static int engines(struct bench *b) {
     }
     if (rpu_engine_create(&b->autovec, "autovec", 1, NULL) != RPU_OK)
         b->autovec = NULL;
-    slow_down(b->engine, b->slow);
+    spoil(b->engine, b);
     if (b->autovec)
-        slow_down(b->autovec, b->slow);
+        spoil(b->autovec, b);
     return 1;
 }
 
@@ -175,15 +176,17 @@ int main(int argc, char **argv) {
     take(&argc, argv, "--blas-core");
     const char *isas = take(&argc, argv, "--isa"), *teams = take(&argc, argv, "--threads");
     const char *data = take(&argc, argv, "--data"), *shapes = take(&argc, argv, "--shapes");
-    b.slow = take(&argc, argv, "--slow");
+    b.spoiled[SPOIL_SLOW] = take(&argc, argv, "--slow");
+    b.spoiled[SPOIL_WRONG] = take(&argc, argv, "--wrong");
     b.quick = take_flag(&argc, argv, "--quick");
     b.official = take_flag(&argc, argv, "--official");
     b.data = data ? data : "digits";
     b.shapes = shapes ? shapes : find_shapes();
     openblas_set_num_threads(1);
     gb_initialize(&argc, argv);
-    if (gb_unrecognized(argc, argv) || (b.slow && !slow_known(b.slow)) || !choose_isas(&b, isas) ||
-        !choose_teams(&b, teams) || !engines(&b))
+    if (gb_unrecognized(argc, argv) || !spoil_known(SPOIL_SLOW, b.spoiled[SPOIL_SLOW]) ||
+        !spoil_known(SPOIL_WRONG, b.spoiled[SPOIL_WRONG]) || !choose_isas(&b, isas) || !choose_teams(&b, teams) ||
+        !engines(&b))
         return 2;
     context_describe(&b);
     const int registered = register_all(&b);

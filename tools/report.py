@@ -30,7 +30,7 @@ except ImportError as missing:
 
 FACTS = ("date", "cpu", "num_cpus", "topology", "cache_levels", "governor", "frequency", "version", "rpubench_version",
          "commit", "compiler", "flags", "isa", "isas", "teams", "selection", "openblas", "openblas_core",
-         "openblas_default_core", "bind", "places", "load_avg", "data", "slow", "peer")
+         "openblas_default_core", "bind", "places", "load_avg", "data", "slow", "wrong", "peer")
 
 # Columns of words, which begin at the left.
 WORDS = {"cycle", "variant", "case", "kind", "reason", "preset", "data", "kernels", "weights digest", "setting"} | paper.WORDS
