@@ -257,6 +257,8 @@ const struct rpu_images *bench_random_images(struct bench *b, uint32_t height, u
 const struct inputs *bench_trained(struct bench *b);
 /** A check that failed: ends the benchmark and, in the end, the program with exit code 1. */
 void bench_fail(struct bench *b, struct gb_state *state, const char *what);
+/** Ends a benchmark of what this machine or this choice of kernels does not have; that is no failure. */
+void bench_skip(struct gb_state *state, const char *why);
 
 /** Rates of a minibatch and its share of the roof as counters, from the statistics of the loop alone and the last
  *  minibatch's errors; the label, whose parts are cache state and level. After the loop. */

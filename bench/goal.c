@@ -407,7 +407,7 @@ static void handwritten_row(struct gb_state *state, void *user) {
         return;
     }
     if (!g->bench->autovec || strcmp(rpu_engine_isa(g->bench->engine), "autovec") == 0) {
-        gb_skip(state, "no hand-written kernels to compare");
+        bench_skip(state, "no hand-written kernels to compare");
         return;
     }
     struct twelve *t = room(sizeof *t);
@@ -458,7 +458,7 @@ static void gaussian_row(struct gb_state *state, void *user) {
     if (memcmp(ours.out, right.out, GAUSSIANS * sizeof(float)) != 0)
         bench_fail(g->bench, state, "the result differs from the oracle's");
     else if (!clock_is_known())
-        gb_skip(state, "no chain of known latency for this processor");
+        bench_skip(state, "no chain of known latency for this processor");
     else {
         pairing_add(&p, a, b);
         pairing_run(&p, state, BATCH);

@@ -10,6 +10,7 @@
  *   --wrong=KERNEL     let that kernel be wrong in one bit: a fault that the checks must find
  *   --blas-core=NAME   OpenBLAS's core; `default`: the one it takes by itself. Without the flag it is held to AVX2
  * Exit code 1 when a result differed from its oracle or there were no images, 2 when nothing was to be measured. */
+#include "app.h"
 #include "bench.h"
 #include "choice.h"
 
@@ -68,6 +69,12 @@ const struct inputs *bench_trained(struct bench *b) {
 
 void bench_fail(struct bench *b, struct gb_state *state, const char *what) {
     b->failed += gb_skip(state, what);
+}
+
+void bench_skip(struct gb_state *state, const char *why) {
+    char text[128];
+    snprintf(text, sizeof text, RPU_BENCH_NOT_MEASURED "%s", why);
+    gb_skip(state, text);
 }
 
 /* Takes --name=value out of the command line; null when it is not there. */

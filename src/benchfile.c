@@ -215,6 +215,8 @@ static enum rpu_status skip_of(const struct reader *r, const json_t *row, const 
         status = text_of(r, row, failed ? "error_message" : "skip_message", reason);
         if (!*reason)
             *reason = "no reason is given";
+        if (strncmp(*reason, RPU_BENCH_NOT_MEASURED, strlen(RPU_BENCH_NOT_MEASURED)) == 0)
+            *reason += strlen(RPU_BENCH_NOT_MEASURED);
     }
     return status;
 }

@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+/** Begins the message of a benchmark that there is nothing to measure of here; any other one is that of a failure. */
+#define RPU_BENCH_NOT_MEASURED "not measured: "
+
 /** In the old file's names the component `from` is taken for `to`; what has `to` there, or `from` in the new file, is
  *  left out. */
 struct rpu_bench_rename {

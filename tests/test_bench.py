@@ -385,6 +385,20 @@ def test_a_failure_is_printed_once_whatever_the_repetitions():
     assert result.returncode == 1 and failed == ["tanh", "relu"], result.stdout
 
 
+def test_nothing_to_measure_is_no_failure():
+    result = succeed("bench", "--isa", "autovec", "--filter", "^goal/autovec", "--json", "a.json", *BRIEF)
+    assert re.search(r"^goal/autovec: not measured: no hand-written kernels to compare$", result.stdout, re.M), result.stdout
+    assert "FAILED" not in result.stdout and result.stderr == "", result
+    with open("a.json", encoding="utf-8") as file:
+        row = parse(file.read())["benchmarks"][0]
+    assert row["error_occurred"] and row["iterations"] == 0, row
+    rows = [ROW.replace("kernel/tanh", "goal/" + name) % f'"error_occurred": true, "error_message": "{why}"'
+            for name, why in (("a", "not measured: no such unit"), ("b", "it was not measured: no unit"))]
+    result = run("bench", env=pretend(f"echo '{{\"context\": {{}}, \"benchmarks\": [{', '.join(rows)}]}}' >$OUT\nexit 1\n"))
+    assert re.search(r"^goal/a/avx2/.*: not measured: no such unit$", result.stdout, re.M), result.stdout
+    assert re.findall(r"^FAILED goal/(\w+)/", result.stdout, re.M) == ["b"] and result.returncode == 1, result.stdout
+
+
 def test_numbers_that_are_none():
     values = '"real_time": 2.0, "time_unit": "us", "label": "NaN, -NaN", "a": NaN, "b": -NaN,\n"c": -Infinity, "d": Infinity'
     env = pretend(f"cat >$OUT <<'END'\n{{\"context\": {{}}, \"benchmarks\": [{ROW % values}]}}\nEND\n")

@@ -188,6 +188,8 @@ def test_benchmarks_that_were_not_measured():
     assert "no such machine?here" in text(old, new)
     skipped = {"name": NAME, "run_type": "iteration", "skipped": True, "skip_message": "not today"}
     assert compare(old, document([skipped]))["benchmarks"][0]["reason"] == "not today"
+    nothing = {**failed, "error_message": "not measured: no such unit"}
+    assert compare(old, document([nothing]))["benchmarks"][0]["reason"] == "no such unit"
 
 
 # ---- contexts ----

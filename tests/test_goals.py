@@ -56,6 +56,12 @@ def test_verdicts():
     assert verdict(goal=1.0, reached=1.2, at_least=0) == ["", "missed"]
 
 
+def test_what_was_not_measured_says_why():
+    for why in ("no such unit", "not measured: no such unit"):
+        text = table(write("one.json", document(NAME, error_occurred=True, error_message=why)))
+        assert text.splitlines()[-1].endswith("| - | not measured: no such unit | | | | |"), text
+
+
 def test_verdicts_where_more_is_better():
     more = {"name": "goal/aihwkit/bl:10", "goal": 25.0, "at_least": 1}
     assert verdict(reached=26.0, bound=32.5, of_bound=1.25, **more) == ["32.5x faster (1.25)", "met"]

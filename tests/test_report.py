@@ -207,10 +207,10 @@ def test_words_of_documents_stay_words():
 
 
 def test_benchmarks_that_were_not_measured_are_told():
-    doc = benchjson.document([{"name": "kernel/a/b", "run_type": "iteration", "error_occurred": True,
-                               "error_message": "it differs"}])
+    doc = benchjson.document([{"name": name, "run_type": "iteration", "error_occurred": True, "error_message": why}
+                              for name, why in (("kernel/a/b", "it differs"), ("goal/a", "not measured: no unit"))])
     _, text = page_of(write("one.json", doc))
-    assert rows_of(text, "Not measured")[1] == ["kernel/a/b", "it differs"]
+    assert rows_of(text, "Not measured")[1:] == [["kernel/a/b", "it differs"], ["goal/a", "no unit"]]
 
 
 def test_documents_that_are_none():

@@ -13,7 +13,7 @@ struct bench_row {
     char *group, *what, *variant, *rest;
     json_t *values; /**< counters and times; belongs to the document */
     double ns;      /**< time of an iteration; 0: it failed */
-    int failed;
+    int failed;     /**< or there was nothing to measure */
 };
 
 /** All of a document. */

@@ -2,6 +2,8 @@
 /* The tables of `rpubench bench`: variant against variant, and against what the machine can do. */
 #include "bench.h"
 
+#include "../src/app.h"
+
 #include <string.h>
 
 enum { VARIANTS_MAX = 8, NAME = 53, CELL = 10 };
@@ -311,9 +313,12 @@ static void print_failures(FILE *out, const struct bench_rows *rows) {
     for (size_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->rows[i];
         const char *why = json_string_value(json_object_get(r->values, "error_message"));
-        if (r->failed)
-            fprintf(out, "FAILED %s/%s/%s%s%s: %s\n", r->group, r->what, r->variant, *r->rest ? "/" : "", r->rest,
-                    why ? why : "no reason given");
+        if (!r->failed)
+            continue;
+        if (!why || strncmp(why, RPU_BENCH_NOT_MEASURED, strlen(RPU_BENCH_NOT_MEASURED)) != 0)
+            fputs("FAILED ", out);
+        fprintf(out, "%s/%s%s%s%s%s: %s\n", r->group, r->what, *r->variant ? "/" : "", r->variant, *r->rest ? "/" : "",
+                r->rest, why ? why : "no reason given");
     }
 }
 

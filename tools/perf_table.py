@@ -94,7 +94,7 @@ def line(name, row, others):
     what = describe(name, row)
     if row.get("error_occurred") or row.get("skipped"):
         reason = row.get("error_message", row.get("skip_message", ""))
-        return f"| {what} | - | not measured: {reason} | | | | |" + " |" * len(others)
+        return f"| {what} | - | not measured: {reason.removeprefix('not measured: ')} | | | | |" + " |" * len(others)
     theirs = f"{row['clock_ghz']:.2f} GHz" if "clock_ghz" in row else time_text(row["theirs_ns"])
     ours = f"{row['ns_each']:.3g} ns" if "ns_each" in row else time_text(row["ours_ns"])
     cells = [what, ("at least " if row["at_least"] == 1 else "") + figure(name, row["goal"]),

@@ -137,7 +137,8 @@ def benchmarks(document):
         if name not in names[-1:] and name not in runs and name not in aggregates and name not in skipped:
             names.append(name)
         if row.get("error_occurred") or row.get("skipped"):
-            skipped[name] = str(row.get("error_message") or row.get("skip_message") or "no reason is given")
+            reason = str(row.get("error_message") or row.get("skip_message") or "no reason is given")
+            skipped[name] = reason.removeprefix("not measured: ")
         elif "aggregate_name" not in row:
             runs.setdefault(name, []).append((time_of(document, place, row), counters_of(row)))
         elif row["aggregate_name"] == "median" or (row["aggregate_name"] == "mean" and name not in aggregates):
