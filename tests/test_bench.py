@@ -423,5 +423,102 @@ def test_interrupt():
     assert os.listdir(".") == ["pretend"]
 
 
+# ---- the tables, of numbers that are known ----
+
+def printed(*rows):
+    """The lines that the program prints of rows (name, microseconds, counters), with single spaces."""
+    document = {"context": {}, "benchmarks": [
+        {"name": name + "/real_time", "run_name": name + "/real_time", "run_type": "iteration", "repetitions": 1,
+         "real_time": us, "time_unit": "us", **counters} for name, us, counters in rows]}
+    with open("known.json", "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    lines = succeed("bench", env=pretend(f"cat '{os.path.abspath('known.json')}' >$OUT\n")).stdout.splitlines()
+    return [" ".join(line.split()) for line in lines]
+
+
+SHAPE = "128x513/cols:1/team:1"
+
+
+def test_lines_of_cycles():
+    def points(rate, percent):
+        return {"crosspoints_per_second": rate, "percent_of_roof": percent}
+    lines = printed(
+        (f"cycle/forward/generic/{SHAPE}/hot", 0.0241, points(1e9, 1.0)),
+        (f"cycle/forward/autovec/{SHAPE}/hot", 6.0, points(1.1e10, 25.0)),
+        (f"cycle/forward/avx2/{SHAPE}/hot", 2.0, points(3.284e10, 75.06)),
+        (f"cycle/forward/avx2/{SHAPE}/cold", 4.0, points(1.6e10, 12.0)),
+        (f"cycle/backward/autovec/{SHAPE}/hot", 5.0, points(1.3e10, 30.0)),
+        (f"cycle/update/autovec/{SHAPE}/bl:10/d:sparse/hot", 1500.0, points(4e7, 0.06)),
+        (f"cycle/update/avx2/{SHAPE}/bl:10/d:sparse/hot", 1000.0, points(6e7, 0.04)),
+        (f"baseline/forward/openblas/{SHAPE}/hot", 3.0, points(2.2e10, 50.0)),
+        (f"baseline/forward/openblas/{SHAPE}/cold", 1.0, points(6.6e10, 99.0)),
+        (f"baseline/update/openblas/{SHAPE}/hot", 250.0, {}))
+    at = lines.index("cycle generic autovec avx2 /autovec /baseline points/s of roof")
+    assert lines[at + 1:at + 5] == [
+        f"forward {SHAPE}/hot 24.1 ns 6.00 us 2.00 us 3.00x 1.50x 32.84 G 75.1 %",
+        f"forward {SHAPE}/cold - - 4.00 us - 0.25x 16.00 G 12.0 %",
+        f"backward {SHAPE}/hot - 5.00 us - - - 13.00 G 30.0 %",
+        f"update {SHAPE}/bl:10/d:sparse/hot - 1.50 ms 1.00 ms 1.50x 0.25x 0.06 G 0.0 %"], lines
+    at = lines.index("baseline openblas points/s of roof")
+    assert lines[at + 1] == f"forward {SHAPE}/hot 3.00 us 22.00 G 50.0 %", lines
+    assert lines[at + 3] == f"update {SHAPE}/hot 250 us - -", lines
+
+
+def test_lines_of_kernels():
+    row = "1x129/cols:1/team:1/hot"
+    lines = printed(
+        (f"kernel/tanh/autovec/{row}", 0.3, {"percent_of_roof": 20.0}),
+        (f"kernel/tanh/avx2/{row}", 0.1, {"percent_of_roof": 60.0}),
+        (f"kernel/philox/avx2/{row}", 0.2, {"percent_of_roof": 40.0}),
+        (f"kernel/outer/avx2/{SHAPE}/hot", 2.0, {"crosspoints_per_second": 3e10, "percent_of_roof": 5.0}),
+        (f"baseline/philox/random123/{row}", 0.5, {}),
+        (f"baseline/update/openblas/{SHAPE}/hot", 3.0, {}))
+    at = lines.index("kernel autovec avx2 /autovec /baseline points/s of roof")
+    assert lines[at + 1:at + 4] == [
+        f"tanh {row} 300 ns 100 ns 3.00x - - 60.0 %",
+        f"philox {row} - 200 ns - 2.50x - 40.0 %",
+        f"outer {SHAPE}/hot - 2.00 us - 1.50x 30.00 G 5.0 %"], lines
+
+
+def test_lines_of_the_other_groups():
+    lines = printed(
+        ("machine/fma/avx2/registers/team:1", 1.0,
+         {"flops_per_second": 9e10, "best_flops_per_second": 1e11, "percent_of_roof": 90.0}),
+        ("machine/read/avx2/L1/team:2", 1.0,
+         {"bytes_per_second": 1.5e11, "best_bytes_per_second": 2e11, "percent_of_roof": 75.0}),
+        ("step/lenet-rpu/autovec/28x28/batch:1/team:1", 600.0, {"images_per_second": 1666.7}),
+        ("step/lenet-rpu/avx2/28x28/batch:1/team:1", 150.0,
+         {"images_per_second": 6666.7, "percent_forward_K1": 20.0, "percent_backward_K1": 4.0, "percent_update_K1": 36.0,
+          "percent_forward_K2": 10.0, "percent_update_K2": 15.0, "percent_rest": 15.0, "percent_of_roof": 31.25}),
+        ("scaling/strong/avx2/28x28/batch:1/team:2", 100.0,
+         {"images_per_second": 64.25, "speedup": 1.5, "percent_efficiency": 75.0, "percent_serial": 33.3,
+          "percent_of_roof": 20.0, "waits_per_image": 1.25, "wait_ns": 333.3, "predicted_speedup_8": 2.0,
+          "predicted_speedup_32": 3.04, "predicted_speedup_64": 3.06}),
+        ("goal/forward/W3/128x513/cols:1", 1.0, {"goal": 1.0, "reached": 0.9, "bound": 0.8, "of_bound": 1.125}),
+        ("goal/backward/W3/128x513/cols:1", 1.0, {"goal": 1.0, "reached": 1.1, "bound": 1.0, "of_bound": 1.1}),
+        ("goal/autovec", 1.0, {"goal": 1.5, "reached": 1.4, "at_least": 1}))
+    for line in ("fma registers/team:1, avx2 90.00 Gflop/s 100.00 Gflop/s 90.0 %",
+                 "read L1/team:2, avx2 150.00 GB/s 200.00 GB/s 75.0 %",
+                 "step images/s /autovec forward backward update rest of roof",
+                 "lenet-rpu 28x28/batch:1/team:1, autovec 1667 - - - - - -",
+                 "lenet-rpu 28x28/batch:1/team:1, avx2 6667 4.00x 30.0 % 4.0 % 51.0 % 15.0 % 31.2 % K1 60 %, K2 25 %",
+                 "scaling of lenet-rpu images/s speed-up efficient serial of roof waits ns each",
+                 "strong 28x28/batch:1/team:2, avx2 64.2 1.50x 75.0 % 33.3 % 20.0 % 1.25 333",
+                 "prediction, not measured: speed-up 2.0 with 8 threads, 3.0 with 32, 3.1 with 64",
+                 "forward W3/128x513/cols:1 1.00 0.90 0.80 met",
+                 "backward W3/128x513/cols:1 1.00 1.10 1.00 at its bound",
+                 "autovec 1.50 1.40 - missed"):
+        assert line in lines, (line, lines)
+
+
+def test_medians_are_printed():
+    run = {"repetitions": 3}
+    more = {"repetitions": 3, "run_type": "aggregate"}
+    name = f"kernel/tanh/avx2/{SHAPE}/hot"
+    lines = printed((name, 1.0, run), (name, 4.0, run), (name, 9.0, run), (name, 5.0, {**more, "aggregate_name": "mean"}),
+                    (name, 4.0, {**more, "aggregate_name": "median"}), (name, 2.0, {**more, "aggregate_name": "stddev"}))
+    assert [line for line in lines if line.startswith("tanh")] == [f"tanh {SHAPE}/hot 4.00 us - - - -"], lines
+
+
 if __name__ == "__main__":
     e2e.main(globals())
