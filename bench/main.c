@@ -4,7 +4,7 @@
  *   --shapes=DIR   folder of the shape files
  *   --isa=LIST|all     kernel variants to measure, separated by commas; the goals take the best of them
  *   --threads=LIST     numbers of threads to measure; without it 1 and as many as the process may use
- *   --quick            a choice of every group that takes under a minute
+ *   --quick            a choice of every group that takes under 50 s on two cores
  *   --official         the fixed workload for comparing machines, and nothing else
  *   --slow=KERNEL      let that kernel do its work three times: a regression on purpose
  *   --wrong=KERNEL     let that kernel be wrong in one bit: a fault that the checks must find

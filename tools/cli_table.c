@@ -125,7 +125,7 @@ static const struct cli_option bench_options[] = {
      "Measure with these numbers of threads, separated by commas; default: 1 and as many as the process may use, for "
      "the machine's limits and for scaling those in between as well."},
     {"quick", 'Q', NULL, CLI_ASSIGN_NONE, NULL, 0,
-     "Measure a choice of every group, three times and briefly: under a minute on two cores."},
+     "Measure a choice of every group, three times and briefly: under 50 s on two cores."},
     {"official", 0, NULL, CLI_ASSIGN_NONE, NULL, 0,
      "Run the fixed workload for comparing machines instead: images per second of lenet-rpu, the time to 2 % test "
      "error, and whether the weights are the right ones."},
