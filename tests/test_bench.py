@@ -231,22 +231,42 @@ def names_of(*args):
     return [plain(row) for row in parse(succeed("bench", "--json", "-", *BRIEF, *args).stdout)["benchmarks"]]
 
 
-def test_names_of_the_full_choice():
+def listed():
+    """The names of the full choice."""
     program = os.path.join(os.path.dirname(e2e.PROGRAM), "bench", "rpubench-bench")
-    names = subprocess.run([program, "--benchmark_list_tests"], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run([program, "--benchmark_list_tests"], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_names_of_the_full_choice():
+    names = listed()
     assert len(names) > 500 and len(names) == len(set(names)), [n for n in set(names) if names.count(n) > 1]
     for preset, size in (("lenet-rpu", "28x28"), ("alexnet", "227x227")):
         for batch in (1, 16, 64):
             assert any(re.match(rf"step/{preset}/\w+/{size}/batch:{batch}/team:1/", n) for n in names), (preset, batch)
     for kernel, size in (("forward", "4096x9216/cols:1"), ("im2col", "96x363/cols:3025"), ("maxpool", "96x363/cols:3025")):
         assert any(re.match(rf"kernel/{kernel}/\w+/{size}/team:1/hot", n) for n in names), (kernel, size)
+    with open(os.path.join(e2e.ROOT, "bench", "shapes_alexnet.txt"), encoding="utf-8") as file:
+        alexnet = ["x".join(line.split()[1:3]) for line in file if line[0] != "#"]
+    small = ["16x26", "32x401", "128x513", "10x129", "256x256", "512x512", "1024x1024"]  # for the oracle's own kernels
     updates = [f"/bl:{bl}/d:{d}" for bl in (1, 10, 31) for d in ("sparse", "dense")]
-    for size in ("16x26", "32x401", "128x513", "10x129", "96x363", "256x256", "512x512", "1024x1024", "2048x2048", "4096x4096"):
+    assert len(alexnet) == 8, alexnet
+    for size in [*small, *alexnet, "2048x2048", "4096x4096"]:
         for cycle, rests in (("forward", [""]), ("backward", [""]), ("update", updates)):
             for variant in e2e.variants():
                 for rest in rests:
                     pattern = rf"cycle/{cycle}/{variant}/{size}/cols:\d+/team:1{rest}/hot/"
-                    assert variant == "generic" or any(re.match(pattern, n) for n in names), pattern
+                    if variant != "generic" or size in small:
+                        assert any(re.match(pattern, n) for n in names), pattern
+            pattern = rf"baseline/{cycle}/openblas/{size}/cols:\d+/team:1/hot/"
+            assert any(re.match(pattern, n) for n in names), pattern
+
+
+def test_baseline_of_random_numbers():
+    if "RPU_RANDOM123" not in os.environ:
+        raise e2e.Skipped("RPU_RANDOM123 does not say whether Random123 was there for the build")
+    lengths = [129, 513, 3072, 65536] if os.environ["RPU_RANDOM123"] == "1" else []
+    names = [f"baseline/philox/random123/1x{n}/cols:1/team:1/hot/real_time" for n in lengths]
+    assert [name for name in listed() if name.startswith("baseline/philox/")] == names, names
 
 
 def test_csv():
