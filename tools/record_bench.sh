@@ -41,12 +41,14 @@ done
 ninja -C "$build" rpubench bench/rpubench-bench
 mkdir -p "$out"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work"; rmdir "$out" 2>/dev/null || true' EXIT
+mkdir "$work/recorded"
 
 # Takes names of the host and of folders out of a document, and of the aggregates all but the medians, which follow from
 # the runs; seven digits are enough: record FILE NAME-BEHIND-THE-CPU; prints where it went. A line for each entry.
+# Nothing goes to DIR before all of it is there.
 record() {
-    /usr/bin/python3 - "$1" "$out" "$2" <<'PYTHON'
+    /usr/bin/python3 - "$1" "$work/recorded" "$2" <<'PYTHON'
 import json, os, re, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     run = json.load(file)
@@ -57,12 +59,11 @@ for key in ("executable", "data"):
 cpu = re.sub(r"\([^)]*\)", "", context["cpu"].lower())
 cpu = re.sub(r"[^a-z0-9]+", "-", cpu).strip("-")
 path = os.path.join(sys.argv[2], cpu + sys.argv[3] + ".json")
-with open(path + ".new", "w", encoding="utf-8") as file:
+with open(path, "w", encoding="utf-8") as file:
     file.write('{"context": ' + json.dumps(context, indent=1) + ',\n"benchmarks": [\n')
     kept = [b for b in run["benchmarks"] if b.get("aggregate_name", "median") == "median"]
     short = [{k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in b.items()} for b in kept]
     file.write(",\n".join(json.dumps(b) for b in short) + "\n]}\n")
-os.replace(path + ".new", path)
 print(path)
 PYTHON
 }
@@ -84,9 +85,10 @@ for n in 1 2 3; do
     "$build/rpubench" bench --official --quiet --json "$work/official-$n.json"
 done
 cp "$(best "$work"/official-*.json)" "$work/official.json"
-run=$(record "$work/run.json" '') official=$(record "$work/official.json" -official)
-tools/bench_tables.py "$run" "$official" >"$work/tables.md"
-mv "$work/tables.md" "${run%.json}.md"
-chmod 644 "${run%.json}.md"
-tools/bench_tables.py --readme "$readme" "$run"
+run=$(record "$work/run.json" '')
+official=$(record "$work/official.json" -official)
+tools/bench_tables.py "$run" "$official" >"${run%.json}.md"
+chmod 644 "$work"/recorded/*
+mv "$work"/recorded/* "$out"
+tools/bench_tables.py --readme "$readme" "$out/${run##*/}"
 echo "recorded in $out, table in $readme"
