@@ -13,19 +13,20 @@ import e2e
 RPUBENCH = os.path.join(os.path.dirname(os.path.dirname(e2e.PROGRAM)), "rpubench")
 
 
-def measure(wrong, names, *args):
+def measure(wrong, names, *args, **variables):
     """The rows of these names and the exit code, with a kernel that is wrong."""
-    result = e2e.run(f"--wrong={wrong}", f"--benchmark_filter=^({names})", "--benchmark_min_time=0.001",
-                     "--benchmark_out=a.json", *args)
+    args = (f"--wrong={wrong}", *args) if wrong else args
+    result = e2e.run(f"--benchmark_filter=^({names})", "--benchmark_min_time=0.001", "--benchmark_out=a.json", *args,
+                     env=variables)
     with open("a.json", encoding="utf-8") as file:
         document = json.load(file)
-    assert document["context"]["wrong"] == wrong, document["context"]
+    assert document["context"].get("wrong") == wrong, document["context"]
     return document["benchmarks"], result
 
 
-def check(wrong, names, says, *args):
+def check(wrong, names, says, *args, **variables):
     """All rows fail, none is timed."""
-    rows, result = measure(wrong, names, *args)
+    rows, result = measure(wrong, names, *args, **variables)
     assert rows and result.returncode == 1, (wrong, names, result)
     assert f"{len(rows)} benchmarks failed" in result.stderr, result.stderr
     for row in rows:
@@ -67,6 +68,14 @@ def test_goals():
     check("forward", "goal/(forward/W4|aihwkit/bl:1/|autovec)", RESULT)
     check("pulse_apply", "goal/update/W4", RESULT)
     check("forward", "goal/step/bl:1/", WEIGHTS)
+
+
+def test_products_of_openblas():
+    library = os.environ.get("RPU_TEST_WRONG_BLAS")
+    if not library:
+        raise e2e.Skipped("no library that spoils OpenBLAS: RPU_TEST_WRONG_BLAS")
+    for names in ("baseline/.*/(10x129|16x26)/", "goal/(forward|update)/W4"):
+        check(None, names, "OpenBLAS gives other numbers than plain sums", LD_PRELOAD=library)
 
 
 def test_loops_of_the_machine():
