@@ -83,14 +83,49 @@ def test_all_experiments():
     other["config"]["training"]["eta"] = 0.5
     with open("kept/k2-4-seed1.json", "w", encoding="utf-8") as file:
         json.dump(other, file)
-    os.rename("few", "elsewhere")
-    moved = paper("--data", "elsewhere", "--epochs", "1", "--out", "new", "--record", "kept", "--only", "d")
+    os.mkdir("elsewhere")
+    os.rename("few", "elsewhere/few")
+    moved = paper("--data", "elsewhere/few", "--epochs", "1", "--out", "new", "--record", "kept", "--only", "d")
     assert moved.returncode == 0 and "2 runs, 1 kept" in moved.stdout, moved.stdout + moved.stderr
     assert read_json("new/d-devices/case=k2-13,seed=1/result.json")["weights_digest"] == digest
     assert read_json("kept/k2-4-seed1.json")["config"]["training"]["eta"] == 0.01
-    os.rename("elsewhere", "few")
+    os.rename("elsewhere/few", "few")
     again = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d, f")
     assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
+
+
+def test_what_is_recorded_stays():
+    """Results of other calls in the same folder, of fewer epochs and of other images take the place of none."""
+    def texts():
+        found = {}
+        for name in sorted(n for n in os.listdir("kept") if n.endswith(".json")):
+            with open(os.path.join("kept", name), encoding="utf-8") as file:
+                found[name] = file.read()
+        return found
+    tiny_images("few")
+    tiny_images("others")
+    assert paper("--data", "few", "--epochs", "2", "--out", "old", "--record", "kept", "--only", "b,d").returncode == 0
+    full = texts()
+    assert sorted(full) == [f"{case}-seed1.json" for case in ("bm", "k2-13", "k2-4", "nm-bm", "nm")]
+    # other experiments in OUT are not those that were asked for
+    assert paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b").returncode == 0
+    result = paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d")
+    assert result.returncode == 0 and texts() == full, result.stderr
+    # nor is what the table of a sweep still says that could not be run this time
+    assert paper("--data", "few", "--epochs", "3", "--out", "out", "--only", "d").returncode == 0
+    os.rename("few/train-images-idx3-ubyte", "moved")
+    assert paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d").returncode != 0
+    os.rename("moved", "few/train-images-idx3-ubyte")
+    assert texts() == full
+    for args, says in ((["--data", "few", "--epochs", "1"], "not replaced by 1 epochs on 6 images of few"),
+                       (["--data", "others", "--epochs", "2"], "not replaced by 2 epochs on 6 images of others")):
+        result = paper(*args, "--out", "short", "--record", "kept", "--only", "b")
+        assert result.returncode == 1 and texts() == full, (args, result.stderr)
+        assert f"bm-seed1.json: stays, with 2 epochs on 6 images of few; {says}" in result.stderr, result.stderr
+        assert " kept" not in result.stdout, "results on other images do not stand for these"
+    result = paper("--data", "few", "--epochs", "3", "--out", "long", "--record", "kept", "--only", "b")
+    assert result.returncode == 0, result.stderr
+    assert {name for name, text in texts().items() if text != full[name]} == {f"{c}-seed1.json" for c in ("bm", "nm", "nm-bm")}
 
 
 def test_what_cases_set():
