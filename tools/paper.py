@@ -7,8 +7,8 @@ again goes on where it stopped. OUT/EXPERIMENT/ holds the runs of one, OUT/repor
 the table and the pictures that tools/report.py makes of all that are there (with Debian's python3-matplotlib and
 python3-jinja2). --record keeps results, and goes on from those that are kept, on another machine as well.
 
-All of it takes some ten core hours. --quick takes a minute or two: a short version of (a), (b) and (e) on generated
-digits; its exit code is 1 where the models are not in the expected order."""
+All of it takes tens of core hours. --quick takes minutes: a short version of (a), (b) and (e) on generated digits; its exit
+code is 1 where the models are not in the expected order."""
 import argparse
 import glob
 import importlib.util
@@ -24,9 +24,9 @@ TOOLS = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(TOOLS, "paper")
 EPOCHS = 30
 # Of --quick: the better, the worse, and how many times as large the error of the worse is at least. Errors are means over
-# the epochs and the seeds. Over 20 seeds (1 to 20) the smallest factor of a single seed was 3.7 for the first two, and the
-# last difference was 0.52 points with a standard deviation of 0.26, the least 0.16; so of four seeds it is 4 standard
-# deviations from 0, and other random numbers miss it twice in 100,000 times.
+# the epochs and the seeds. Over 20 seeds (1 to 20) the least factor of a single seed is 3.7 in the first two rows, which ask
+# for 2. In the last row the difference is 0.52 points with a standard deviation of 0.26, the least 0.16; so of four seeds it
+# is 4 standard deviations from 0, and other random numbers miss it 3 times in 100,000. tools/paper/README.md has the call.
 QUICK_ORDER = [("nm-bm", "baseline", 2.0), ("nm-bm", "bm", 2.0), ("um-bl1", "nm-bm", 1.0)]
 
 
