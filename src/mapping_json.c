@@ -151,8 +151,9 @@ static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_
                            "%s is %llu x %llu with %llu columns an image; the network's is %u x %u with %u", a->name,
                            found[0], found[1], found[2], a->outputs, a->inputs, a->columns);
     if (devices_of(shape) != a->devices)
-        return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays", "%s has %llu devices for a weight; the network's has %u",
-                           a->name, (unsigned long long)devices_of(shape), a->devices);
+        return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
+                           "%s has %llu devices for a weight; the network's has %u", a->name,
+                           (unsigned long long)devices_of(shape), a->devices);
     return RPU_OK;
 }
 
