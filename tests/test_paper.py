@@ -66,7 +66,7 @@ def test_all_experiments():
     assert {c for c in cases if c not in {c for f in reported["figures"] for c in f["cases"]}} == set(), "in no picture"
     three = {c for c, seeds in seen.items() if set(seeds) == {1, 2, 3}}
     assert three == {"floating-point", "baseline", "nm-bm", "um-bl1", "k2-13", "everything"}, three
-    assert len({d for seeds in seen.values() for d in seeds.values()}) > len(cases), "cases are not all the same"
+    assert all(len(set(seen[case].values())) == 3 for case in three), "seeds make a difference"
     # what further seeds repeat is what the first one is of
     for case in three:
         first, more = read_json(f"kept/{case}-seed1.json")["config"], read_json(f"kept/{case}-seed2.json")["config"]
@@ -116,7 +116,8 @@ def test_what_is_recorded_stays():
     assert result.returncode == 0 and texts() == full, result.stderr
     # nor is what the table still says of a sweep that cannot be run this time
     assert paper("--data", "few", "--epochs", "3", "--out", "out", "--only", "d").returncode == 0
-    result = paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d", env={"RPU_ISA": "none"})
+    result = paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d",
+                   env={"RPU_ISA": "none"})
     assert result.returncode == 2 and texts() == full, result.stderr
     for args, says in ((["--data", "few", "--epochs", "1"], "not replaced by 1 epochs on 6 images of few"),
                        (["--data", "others", "--epochs", "2"], "not replaced by 2 epochs on 6 images of others")):
@@ -126,40 +127,95 @@ def test_what_is_recorded_stays():
         assert "3 runs, 0 kept" in result.stdout, "results on other images do not stand for these"
     result = paper("--data", "few", "--epochs", "3", "--out", "long", "--record", "kept", "--only", "b")
     assert result.returncode == 0, result.stderr
-    assert {name for name, text in texts().items() if text != full[name]} == {f"{c}-seed1.json" for c in ("bm", "nm", "nm-bm")}
+    changed = {name for name, text in texts().items() if text != full[name]}
+    assert changed == {f"{case}-seed1.json" for case in ("bm", "nm", "nm-bm")}
+
+
+# What the text of the experiments calls the baseline, and what they change about all four arrays.
+BASELINE = {"device": "constant-step", "dw_min": 0.001, "dw_min_dtod": 0.3, "dw_min_ctoc": 0.3, "imbalance_dtod": 0.01,
+            "bound": 0.6, "bound_dtod": 0.3, "update": {"bl": 10, "um": False}, "devices": 1, "copies": 1,
+            "division": "blocks", "max_rows": 4096, "max_cols": 4096,
+            **{cycle: {"in_bits": 7, "out_bits": 9, "noise": 0.06, "bound": 12, "nm": "none", "bm": "none", "bm_limit": 5}
+               for cycle in ("forward", "backward")}}
+NAMES = ("K1", "K2", "W3", "W4")
+NM, BM = {"backward": {"nm": "abs-max"}}, {"forward": {"bm": "iterative"}}
+# Of an output without bound, which has no converter.
+UNBOUND = {"bound": 0, "out_bits": 0}
+VARIATIONS = {"dw-dtod": "dw_min_dtod", "dw-ctoc": "dw_min_ctoc", "imbalance": "imbalance_dtod", "bound-dtod": "bound_dtod"}
+
+
+def merged(one, other):
+    """`one` with the settings of `other`, at any depth."""
+    return {**one, **{k: merged(one[k], v) if isinstance(v, dict) else v for k, v in other.items()}}
+
+
+def on_all(arrays, *settings):
+    for setting in settings:
+        arrays = {name: merged(array, setting) for name, array in arrays.items()}
+    return arrays
+
+
+def expected_cases():
+    """The arrays of each case of all experiments."""
+    base = {name: BASELINE for name in NAMES}
+    managed = on_all(base, NM, BM)
+    lenet = on_all(managed, {"update": {"bl": 1, "um": True}})
+    quiet = {"backward": {"noise": 0}}
+    cases = {"floating-point": {name: {"device": "perfect"} for name in NAMES}, "baseline": base,
+             "no-backward-noise": on_all(base, quiet), "no-forward-noise": on_all(base, {"forward": {"noise": 0}}),
+             "no-noise": on_all(base, quiet, {"forward": {"noise": 0}}),
+             "no-w4-bound": merged(base, {"W4": {"forward": UNBOUND}}),
+             "no-backward-noise-no-w4-bound": merged(on_all(base, quiet), {"W4": {"forward": UNBOUND}}),
+             "no-bounds": on_all(base, {"forward": UNBOUND, "backward": UNBOUND}),
+             "nm": on_all(base, NM), "bm": on_all(base, BM), "nm-bm": managed}
+    for variation in (*VARIATIONS, "variations"):
+        settings = dict.fromkeys([VARIATIONS[variation]] if variation in VARIATIONS else VARIATIONS.values(), 0)
+        cases[f"no-{variation}"] = on_all(managed, settings)
+        for name in NAMES:
+            cases[f"{name.lower()}-no-{variation}"] = merged(managed, {name: settings})
+    for n in (4, 13):
+        several = {"K2": {"devices": n, "max_cols": 0}}
+        cases[f"k2-{n}"] = merged(managed, several)
+        cases["everything" if n == 13 else f"everything-k2-{n}"] = merged(lenet, several)
+    for bl in (1, 2, 5, 10, 20, 40):
+        cases[f"um-bl{bl}"] = on_all(lenet, {"update": {"bl": bl}})
+        if bl != 10:  # which is nm-bm
+            cases[f"bl{bl}"] = on_all(managed, {"update": {"bl": bl}})
+    for side, usual in (("in", 7), ("out", 9)):
+        for bits in (0, *range(3, 13)):
+            if bits != usual:  # which is um-bl1
+                cases[f"{side}-{bits or 'off'}"] = on_all(
+                    lenet, {cycle: {f"{side}_bits": bits} for cycle in ("forward", "backward")})
+    for division in ("blocks", "random", "redrawn"):
+        for name, copies in (("k1-9", {"K1": 9}), ("k1-36-k2-4", {"K1": 36, "K2": 4})):
+            cases[f"{name}-{division}"] = merged(lenet, {array: {"copies": n, "division": division}
+                                                         for array, n in copies.items()})
+    return cases
+
+
+# Trainings that end alike after six images: no output is at its bound yet, and no weight of K1 and W4; and output converters
+# of a few bits return 0 alone.
+ALIKE = [["baseline", "bm"], ["k1-no-bound-dtod", "nm", "nm-bm", "w4-no-bound-dtod"], ["out-3", "out-4", "out-5"]]
 
 
 def test_what_cases_set():
-    """The configurations that the names promise."""
+    """The configurations that the names promise, and no two the same."""
     tiny_images("few")
     assert paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept").returncode == 0
-    arrays = {name.split("-seed")[0]: read_json(os.path.join("kept", name))["config"]["arrays"]
-              for name in os.listdir("kept") if name.endswith(".json")}
-    base = arrays["baseline"]
-    for case, change in {
-            "no-backward-noise": lambda a: a["backward"].update(noise=0),
-            "no-forward-noise": lambda a: a["forward"].update(noise=0),
-            "nm": lambda a: a["backward"].update(nm="abs-max"), "bm": lambda a: a["forward"].update(bm="iterative"),
-            "floating-point": lambda a: (a.clear(), a.update(device="perfect"))}.items():
-        expected = json.loads(json.dumps(base))
-        for array in expected.values():
-            change(array)
-        assert arrays[case] == expected, case
-    managed = arrays["nm-bm"]
-    for case, changes in {
-            "k2-13": {"K2": {"devices": 13, "max_cols": 0}}, "k2-4": {"K2": {"devices": 4, "max_cols": 0}},
-            "k2-no-imbalance": {"K2": {"imbalance_dtod": 0}}, "w3-no-dw-ctoc": {"W3": {"dw_min_ctoc": 0}},
-            "no-bound-dtod": {name: {"bound_dtod": 0} for name in managed},
-            "um-bl1": {name: {"update": {"bl": 1, "um": True}} for name in managed},
-            "bl40": {name: {"update": {"bl": 40, "um": False}} for name in managed},
-            "everything": {name: {"update": {"bl": 1, "um": True}, **({"devices": 13, "max_cols": 0} if name == "K2" else {})}
-                           for name in managed}}.items():
-        expected = {name: {**array, **changes.get(name, {})} for name, array in managed.items()}
-        assert arrays[case] == expected, case
-    for case, side, bits in (("in-3", "in_bits", 3), ("out-off", "out_bits", 0)):
-        assert all(a[cycle][side] == bits for a in arrays[case].values() for cycle in ("forward", "backward")), case
-    copies = {name: (a["copies"], a["division"]) for name, a in arrays["k1-36-k2-4-redrawn"].items()}
-    assert copies == {"K1": (36, "redrawn"), "K2": (4, "redrawn"), "W3": (1, "blocks"), "W4": (1, "blocks")}
+    documents = {name.removesuffix("-seed1.json"): read_json(os.path.join("kept", name)) for name in os.listdir("kept")
+                 if name.endswith("-seed1.json")}
+    expected = expected_cases()
+    assert set(documents) == set(expected), set(documents) ^ set(expected)
+    common = documents["baseline"]["config"]
+    assert common["training"] == {"epochs": 1, "batch": 1, "eta": 0.01, "seed": 1}
+    for case, document in documents.items():
+        assert document["config"] == {**common, "preset": document["config"]["preset"], "arrays": expected[case]}, case
+    for one in expected:
+        assert [other for other in expected if expected[other] == expected[one]] == [one]
+    by_digest = {}
+    for case in sorted(documents):
+        by_digest.setdefault(documents[case]["weights_digest"], []).append(case)
+    assert sorted(cases for cases in by_digest.values() if len(cases) > 1) == ALIKE
 
 
 def test_what_is_refused():
@@ -253,7 +309,8 @@ def test_orderings():
         row = {"better": better, "worse": worse, **({"by": by} if by else {})}
         assert page(reported(orderings=[row]), *runs).returncode == 0
         assert tables()["Orderings"][2][-1] == expected, (row, tables()["Orderings"])
-    for better, worse, within, expected in (("one", "two", 0.3, "yes"), ("two", "one", 0.3, "yes"), ("one", "two", 0.1, "no")):
+    for better, worse, within, expected in (("one", "two", 0.3, "yes"), ("two", "one", 0.3, "yes"),
+                                            ("one", "two", 0.1, "no")):
         row = {"better": better, "worse": worse, "within": within}
         assert page(reported(orderings=[row]), *runs).returncode == 0
         assert tables()["Orderings"][2][-2:] == [f"within {within} points", expected], (row, tables()["Orderings"])
