@@ -158,8 +158,11 @@ static enum rpu_status compute_array(struct rpu_mapped_array *a, const struct rp
     if (status != RPU_OK)
         return status;
     a->tile = tile_for(a, h);
+    if (a->tile.cols < a->devices)
+        return rpu_fail(err, RPU_ERR_RANGE, "%s: %u inputs of a tile cannot hold the %u devices of a weight", a->name,
+                        a->tile.cols, a->devices);
     a->grid_rows = rpu_pieces(a->outputs, a->tile.rows);
-    a->grid_cols = rpu_pieces(a->inputs, a->tile.cols >= a->devices ? a->tile.cols / a->devices : a->tile.cols);
+    a->grid_cols = rpu_pieces(a->inputs, a->tile.cols / a->devices);
     grid = (uint64_t)a->grid_rows * a->grid_cols;
     if (grid > TILES_MAX / RPU_LAYERS_MAX / a->columns)
         return rpu_fail(err, RPU_ERR_RANGE, "%s: %u x %u tiles, and as many for each of up to %u copies, are too many",

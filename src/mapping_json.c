@@ -134,6 +134,11 @@ static uint64_t whole(const json_t *object, const char *key) {
     return value > 0 ? (uint64_t)value : 0;
 }
 
+/* Crosspoints of a weight; results from before there were several do not say so. */
+static uint64_t devices_of(const json_t *shape) {
+    return json_object_get(shape, "devices") ? whole(shape, "devices") : 1;
+}
+
 static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_t *root, const char *path,
                                    struct rpu_error *err) {
     const json_t *shape = shape_of(root, a->name);
@@ -145,6 +150,10 @@ static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_
         return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
                            "%s is %llu x %llu with %llu columns an image; the network's is %u x %u with %u", a->name,
                            found[0], found[1], found[2], a->outputs, a->inputs, a->columns);
+    if (devices_of(shape) != a->devices)
+        return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
+                           "%s has %llu devices for a weight; the network's has %u", a->name,
+                           (unsigned long long)devices_of(shape), a->devices);
     return RPU_OK;
 }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """From documents of rpubench bench to tables, and the tables of this tree against its documents."""
+import glob
+import importlib.util
 import json
 import os
 import subprocess
@@ -212,6 +214,26 @@ def test_the_tables_of_this_tree():
         path = os.path.join(folder, name[:-len(".md")])
         with open(path + ".md", encoding="utf-8") as file:
             assert file.read() == tables(path + ".json", path + "-official.json"), name
+
+
+def test_the_papers_experiments_of_this_tree():
+    """README, table and headline's picture are of the recorded trainings."""
+    if not all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2")):
+        raise e2e.Skipped("python3-matplotlib and python3-jinja2 are needed")
+    readme, folder = os.path.join(e2e.ROOT, "README.md"), os.path.join(e2e.ROOT, "results", "paper")
+    script = [sys.executable, os.path.join(e2e.ROOT, "tools", "report.py")]
+    result = subprocess.run([*script, "--check", readme], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    subprocess.run([*script, os.path.join(e2e.ROOT, "tools", "paper", "reported.json"),
+                    *glob.glob(os.path.join(folder, "*-seed*.json")), "-o", "page.html", "--files", "files"], check=True)
+    texts = {}
+    for path in (readme, os.path.join(folder, "table.md"), os.path.join(folder, "headline.svg"), "files/table.md"):
+        with open(path, encoding="utf-8") as file:
+            texts[os.path.basename(os.path.dirname(path)), os.path.basename(path)] = file.read()
+    assert texts["paper", "table.md"] == texts["files", "table.md"]
+    block = texts[os.path.basename(os.path.dirname(readme)), "README.md"].split("<!-- paper:begin")[1]
+    words = block[block.index("![") + 2:block.index("](results/paper/headline.svg)")]
+    assert words in texts["paper", "headline.svg"]
 
 
 if __name__ == "__main__":

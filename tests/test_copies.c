@@ -140,8 +140,10 @@ static struct signals *make_signals(void) {
     return s;
 }
 
-/* A copy's columns, one after the other, through its tile; results back to their places. */
-static void by_hand(struct rpu_tile *t, const struct shares *shares, uint32_t copy, uint32_t image, struct signals *s) {
+/* A copy's columns, one after the other, through its tile; results back to their places. Evaluation reads forward
+ * alone. */
+static void by_hand(struct rpu_tile *t, const struct shares *shares, uint32_t copy, uint32_t image, uint32_t evaluate,
+                    struct signals *s) {
     float x[COLUMNS * N], d[COLUMNS * M], y[COLUMNS * M], z[COLUMNS * N];
     uint32_t count = 0, at = 0;
     for (size_t p = 0; p < COLUMNS; p++)
@@ -150,14 +152,17 @@ static void by_hand(struct rpu_tile *t, const struct shares *shares, uint32_t co
             memcpy(d + count * M, s->d + p * M, M * sizeof *d);
             count++;
         }
-    const struct rpu_block where = {image, 0, count, 0};
+    const struct rpu_block where = {image, 0, count, evaluate};
     rpu_tile_forward(t, &where, x, N, y, M, &s->forward);
-    rpu_tile_backward(t, &where, d, M, z, N, &s->backward);
-    rpu_tile_update(t, &where, x, N, d, M, 0.05f, &s->update);
+    if (!evaluate) {
+        rpu_tile_backward(t, &where, d, M, z, N, &s->backward);
+        rpu_tile_update(t, &where, x, N, d, M, 0.05f, &s->update);
+    }
     for (size_t p = 0; p < COLUMNS; p++)
         if (shares->owner[p] == copy) {
             memcpy(s->y + p * M, y + at * M, M * sizeof *y);
-            memcpy(s->z + p * N, z + at * N, N * sizeof *z);
+            if (!evaluate)
+                memcpy(s->z + p * N, z + at * N, N * sizeof *z);
             at++;
         }
     rpu_tile_get_weights(t, s->w + copy * (size_t)(M * N));
@@ -181,7 +186,17 @@ static void through_array(struct rpu_array *a, uint32_t image, const uint32_t *c
     free(scratch);
 }
 
-/* Two images, whole and cut into bands. */
+static void evaluate_array(const struct rpu_array *a, uint32_t image, const uint32_t *cuts, struct signals *s) {
+    void *scratch = aligned_alloc(64, rpu_array_scratch(a, COLUMNS));
+    for (size_t k = 0; cuts[k] < COLUMNS; k++) {
+        const uint32_t c = cuts[k];
+        const struct rpu_block where = {image, c, cuts[k + 1] - c, 1};
+        rpu_array_read(a, RPU_ARRAY_EVALUATE, &where, s->x + c * N, N, s->y + c * M, M, scratch, &s->forward);
+    }
+    free(scratch);
+}
+
+/* Two images, whole and cut into bands: each is trained on, then evaluated. */
 static void test_cycles_by_hand(void **state) {
     static const uint32_t cuts[][5] = {{0, COLUMNS}, {0, 1, 13, 39, COLUMNS}};
     (void)state;
@@ -198,13 +213,17 @@ static void test_cycles_by_hand(void **state) {
                 assert_int_equal(rpu_tile_create_copy(&tiles[copy], engine, &p, M, N, N, seed, INDEX, 0, copy, NULL),
                                  RPU_OK);
             for (uint32_t image = 7; image < 9; image++) {
-                const struct shares shares = shares_of(copies, image, 0);
+                const struct shares shares = shares_of(copies, image, 0), again = shares_of(copies, image, 1);
                 for (uint32_t copy = 0; copy < COPIES; copy++)
-                    by_hand(tiles[copy], &shares, copy, image, want);
+                    by_hand(tiles[copy], &shares, copy, image, 0, want);
                 through_array(a, image, cuts[c], got);
                 assert_memory_equal(want, got, sizeof *want);
+                for (uint32_t copy = 0; copy < COPIES; copy++)
+                    by_hand(tiles[copy], &again, copy, image, 1, want);
+                evaluate_array(a, image, cuts[c], got);
+                assert_memory_equal(want, got, sizeof *want);
             }
-            assert_true(want->forward.rereads > 0 && want->forward.columns == 2 * COLUMNS);
+            assert_true(want->forward.rereads > 0 && want->forward.columns == 4 * COLUMNS);
             assert_true(want->update.coincidences > 100);
             for (uint32_t copy = 0; copy < COPIES; copy++)
                 rpu_tile_destroy(tiles[copy]);

@@ -195,6 +195,13 @@ def test_results_that_do_not_fit():
     succeed(*fits)
     fails(2, *fits, "--set", "network.layers.3.outputs=33", says=["run/result.json", "K2 is 32 x 401 with 64 columns"])
     fails(2, *fits, "--set", "network.layers.0.name=A", says=["run/result.json", "has no array A"])
+    succeed("train", "--quiet", *SMALL, "--set", "arrays.K2.devices=2", "--out", "two")
+    succeed("map", "--rereads", "two/result.json", "--set", "arrays.K2.devices=2")
+    fails(2, "map", "--rereads", "two/result.json", says=["two/result.json", "K2 has 2 devices for a weight; the network's has 1"])
+    fails(2, *fits, "--net", "lenet", "--set", "arrays.K2.devices=3", says=["K2 has 1 devices for a weight; the network's has 3"])
+    recorded = os.path.join(e2e.ROOT, "results", "mnist", "lenet-rpu-seed1.json")  # from before there were several
+    succeed("map", "--rereads", recorded)
+    fails(2, "map", "--rereads", recorded, "--set", "arrays.K2.devices=2", says=["K2 has 1 devices for a weight"])
     fails(2, "map", "--rereads", "none.json", says=["none.json"])
     with open("run/result.json", encoding="utf-8") as file:
         text = file.read()
@@ -235,6 +242,8 @@ def test_wrong_options():
         result = fails(2, "map", f"--{option}={value}", says=[f"rpubench map: --{option}: found '{value}'", says])
         assert result.stdout == ""
     fails(2, "map", "--replicas", "W4=2", says=["W4: 2 copies; allowed are 1 to 1"])
+    fails(2, "map", "--array", "8x8", "--set", "arrays.K2.devices=16",
+          says=["K2: 8 inputs of a tile cannot hold the 16 devices of a weight"])
     fails(2, "map", "--array", "64x64", "--place", "K1=32x32", says=["--place", "a size that --array has"])
     fails(2, "map", "--set", "training.etta=1", says=["training.etta"])
     fails(2, "map", "lenet", says=["unexpected argument 'lenet'"])

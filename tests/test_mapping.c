@@ -435,6 +435,20 @@ static void what_is_out_of_range_is_refused(void **state) {
     m.arrays[1].rereads[1] = (double)NAN;
     expect(RPU_ERR_RANGE, &m, &h, "K2: nan rereads");
     m = good;
+    m.arrays[1].devices = 16;
+    bad.kinds[0].cols = 15;
+    expect(RPU_ERR_RANGE, &m, &bad, "K2: 15 inputs of a tile cannot hold the 16 devices of a weight");
+    bad.kinds[0].cols = 16;
+    compute(&m, &bad);
+    assert_int_equal(m.arrays[1].grid_cols, 2400); /* an input line of a weight each */
+    assert_true(m.arrays[1].used > 0 && m.arrays[1].used <= 1.0);
+    m = good;
+    m.arrays[1].devices = 16;
+    m.arrays[1].max_cols = 15;
+    bad = (struct rpu_hardware){.t_meas = 80.0};
+    expect(RPU_ERR_RANGE, &m, &bad, "K2: 15 inputs of a tile cannot hold");
+    m = good;
+    bad = h;
     bad.kinds[0].t_meas = 0.0;
     expect(RPU_ERR_RANGE, &m, &bad, "t_meas of a tile is 0 ns; allowed is above 0");
     bad = h;

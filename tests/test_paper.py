@@ -60,12 +60,13 @@ def test_all_experiments():
             assert letter == "s" or cases[case] == letter, f"{case} stands in {name}, not in ({cases[case]})"
     assert set(seen) == set(cases), "each case that runs is reported on, and each that is reported on runs"
     named = {c for f in reported["figures"] for c in f["cases"]}
-    named |= {o[side] for o in reported["orderings"] for side in ("better", "worse")}
+    named |= {c for o in reported["orderings"] for c in (o["better"], *(o["worse"] if isinstance(o["worse"], list) else
+                                                                       [o["worse"]]))}
     assert named <= set(cases), named - set(cases)
     assert {c for c in cases if c not in {c for f in reported["figures"] for c in f["cases"]}} == set(), "in no picture"
     three = {c for c, seeds in seen.items() if set(seeds) == {1, 2, 3}}
     assert three == {"floating-point", "baseline", "nm-bm", "um-bl1", "k2-13", "everything"}, three
-    assert len({d for seeds in seen.values() for d in seeds.values()}) > len(cases), "cases are not all the same"
+    assert all(len(set(seen[case].values())) == 3 for case in three), "seeds make a difference"
     # what further seeds repeat is what the first one is of
     for case in three:
         first, more = read_json(f"kept/{case}-seed1.json")["config"], read_json(f"kept/{case}-seed2.json")["config"]
@@ -83,47 +84,138 @@ def test_all_experiments():
     other["config"]["training"]["eta"] = 0.5
     with open("kept/k2-4-seed1.json", "w", encoding="utf-8") as file:
         json.dump(other, file)
-    os.rename("few", "elsewhere")
-    moved = paper("--data", "elsewhere", "--epochs", "1", "--out", "new", "--record", "kept", "--only", "d")
+    os.mkdir("elsewhere")
+    os.rename("few", "elsewhere/few")
+    moved = paper("--data", "elsewhere/few", "--epochs", "1", "--out", "new", "--record", "kept", "--only", "d")
     assert moved.returncode == 0 and "2 runs, 1 kept" in moved.stdout, moved.stdout + moved.stderr
     assert read_json("new/d-devices/case=k2-13,seed=1/result.json")["weights_digest"] == digest
     assert read_json("kept/k2-4-seed1.json")["config"]["training"]["eta"] == 0.01
-    os.rename("elsewhere", "few")
+    os.rename("elsewhere/few", "few")
     again = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d, f")
     assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
 
 
+def test_what_is_recorded_stays():
+    """Results of other calls in the same folder, of fewer epochs and of other images take the place of none."""
+    def texts():
+        found = {}
+        for name in sorted(n for n in os.listdir("kept") if n.endswith(".json")):
+            with open(os.path.join("kept", name), encoding="utf-8") as file:
+                found[name] = file.read()
+        return found
+    tiny_images("few")
+    tiny_images("others")
+    assert paper("--data", "few", "--epochs", "2", "--out", "old", "--record", "kept", "--only", "b,d").returncode == 0
+    full = texts()
+    assert sorted(full) == [f"{case}-seed1.json" for case in ("bm", "k2-13", "k2-4", "nm-bm", "nm")]
+    # other experiments in OUT are not those that were asked for
+    assert paper("--data", "few", "--epochs", "2", "--out", "old", "--record", "kept-d", "--only", "d").returncode == 0
+    assert {name for name in os.listdir("kept-d") if name.endswith(".json")} == {"k2-13-seed1.json", "k2-4-seed1.json"}
+    assert paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b").returncode == 0
+    result = paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d")
+    assert result.returncode == 0 and texts() == full, result.stderr
+    # nor is what the table still says of a sweep that cannot be run this time
+    assert paper("--data", "few", "--epochs", "3", "--out", "out", "--only", "d").returncode == 0
+    result = paper("--data", "few", "--epochs", "2", "--out", "out", "--record", "kept", "--only", "d",
+                   env={"RPU_ISA": "none"})
+    assert result.returncode == 2 and texts() == full, result.stderr
+    for args, says in ((["--data", "few", "--epochs", "1"], "not replaced by 1 epochs on 6 images of few"),
+                       (["--data", "others", "--epochs", "2"], "not replaced by 2 epochs on 6 images of others")):
+        result = paper(*args, "--out", "short-" + args[1], "--record", "kept", "--only", "b")
+        assert result.returncode == 1 and texts() == full, (args, result.stderr)
+        assert f"bm-seed1.json: stays, with 2 epochs on 6 images of few; {says}" in result.stderr, result.stderr
+        assert "3 runs, 0 kept" in result.stdout, "results on other images do not stand for these"
+    result = paper("--data", "few", "--epochs", "3", "--out", "long", "--record", "kept", "--only", "b")
+    assert result.returncode == 0, result.stderr
+    changed = {name for name, text in texts().items() if text != full[name]}
+    assert changed == {f"{case}-seed1.json" for case in ("bm", "nm", "nm-bm")}
+
+
+# What the text of the experiments calls the baseline, and what they change about all four arrays.
+BASELINE = {"device": "constant-step", "dw_min": 0.001, "dw_min_dtod": 0.3, "dw_min_ctoc": 0.3, "imbalance_dtod": 0.01,
+            "bound": 0.6, "bound_dtod": 0.3, "update": {"bl": 10, "um": False}, "devices": 1, "copies": 1,
+            "division": "blocks", "max_rows": 4096, "max_cols": 4096,
+            **{cycle: {"in_bits": 7, "out_bits": 9, "noise": 0.06, "bound": 12, "nm": "none", "bm": "none", "bm_limit": 5}
+               for cycle in ("forward", "backward")}}
+NAMES = ("K1", "K2", "W3", "W4")
+NM, BM = {"backward": {"nm": "abs-max"}}, {"forward": {"bm": "iterative"}}
+# Of an output without bound, which has no converter.
+UNBOUND = {"bound": 0, "out_bits": 0}
+VARIATIONS = {"dw-dtod": "dw_min_dtod", "dw-ctoc": "dw_min_ctoc", "imbalance": "imbalance_dtod", "bound-dtod": "bound_dtod"}
+
+
+def merged(one, other):
+    """`one` with the settings of `other`, at any depth."""
+    return {**one, **{k: merged(one[k], v) if isinstance(v, dict) else v for k, v in other.items()}}
+
+
+def on_all(arrays, *settings):
+    for setting in settings:
+        arrays = {name: merged(array, setting) for name, array in arrays.items()}
+    return arrays
+
+
+def expected_cases():
+    """The arrays of each case of all experiments."""
+    base = {name: BASELINE for name in NAMES}
+    managed = on_all(base, NM, BM)
+    lenet = on_all(managed, {"update": {"bl": 1, "um": True}})
+    quiet = {"backward": {"noise": 0}}
+    cases = {"floating-point": {name: {"device": "perfect"} for name in NAMES}, "baseline": base,
+             "no-backward-noise": on_all(base, quiet), "no-forward-noise": on_all(base, {"forward": {"noise": 0}}),
+             "no-noise": on_all(base, quiet, {"forward": {"noise": 0}}),
+             "no-w4-bound": merged(base, {"W4": {"forward": UNBOUND}}),
+             "no-backward-noise-no-w4-bound": merged(on_all(base, quiet), {"W4": {"forward": UNBOUND}}),
+             "no-bounds": on_all(base, {"forward": UNBOUND, "backward": UNBOUND}),
+             "nm": on_all(base, NM), "bm": on_all(base, BM), "nm-bm": managed}
+    for variation in (*VARIATIONS, "variations"):
+        settings = dict.fromkeys([VARIATIONS[variation]] if variation in VARIATIONS else VARIATIONS.values(), 0)
+        cases[f"no-{variation}"] = on_all(managed, settings)
+        for name in NAMES:
+            cases[f"{name.lower()}-no-{variation}"] = merged(managed, {name: settings})
+    for n in (4, 13):
+        several = {"K2": {"devices": n, "max_cols": 0}}
+        cases[f"k2-{n}"] = merged(managed, several)
+        cases["everything" if n == 13 else f"everything-k2-{n}"] = merged(lenet, several)
+    for bl in (1, 2, 5, 10, 20, 40):
+        cases[f"um-bl{bl}"] = on_all(lenet, {"update": {"bl": bl}})
+        if bl != 10:  # which is nm-bm
+            cases[f"bl{bl}"] = on_all(managed, {"update": {"bl": bl}})
+    for side, usual in (("in", 7), ("out", 9)):
+        for bits in (0, *range(3, 13)):
+            if bits != usual:  # which is um-bl1
+                cases[f"{side}-{bits or 'off'}"] = on_all(
+                    lenet, {cycle: {f"{side}_bits": bits} for cycle in ("forward", "backward")})
+    for division in ("blocks", "random", "redrawn"):
+        for name, copies in (("k1-9", {"K1": 9}), ("k1-36-k2-4", {"K1": 36, "K2": 4})):
+            cases[f"{name}-{division}"] = merged(lenet, {array: {"copies": n, "division": division}
+                                                         for array, n in copies.items()})
+    return cases
+
+
+# Trainings that end alike after six images: no output is at its bound yet, and no weight of K1 and W4; and output converters
+# of a few bits return 0 alone.
+ALIKE = [["baseline", "bm"], ["k1-no-bound-dtod", "nm", "nm-bm", "w4-no-bound-dtod"], ["out-3", "out-4", "out-5"]]
+
+
 def test_what_cases_set():
-    """The configurations that the names promise."""
+    """The configurations that the names promise, and no two the same."""
     tiny_images("few")
     assert paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept").returncode == 0
-    arrays = {name.split("-seed")[0]: read_json(os.path.join("kept", name))["config"]["arrays"]
-              for name in os.listdir("kept") if name.endswith(".json")}
-    base = arrays["baseline"]
-    for case, change in {
-            "no-backward-noise": lambda a: a["backward"].update(noise=0),
-            "no-forward-noise": lambda a: a["forward"].update(noise=0),
-            "nm": lambda a: a["backward"].update(nm="abs-max"), "bm": lambda a: a["forward"].update(bm="iterative"),
-            "floating-point": lambda a: (a.clear(), a.update(device="perfect"))}.items():
-        expected = json.loads(json.dumps(base))
-        for array in expected.values():
-            change(array)
-        assert arrays[case] == expected, case
-    managed = arrays["nm-bm"]
-    for case, changes in {
-            "k2-13": {"K2": {"devices": 13, "max_cols": 0}}, "k2-4": {"K2": {"devices": 4, "max_cols": 0}},
-            "k2-no-imbalance": {"K2": {"imbalance_dtod": 0}}, "w3-no-dw-ctoc": {"W3": {"dw_min_ctoc": 0}},
-            "no-bound-dtod": {name: {"bound_dtod": 0} for name in managed},
-            "um-bl1": {name: {"update": {"bl": 1, "um": True}} for name in managed},
-            "bl40": {name: {"update": {"bl": 40, "um": False}} for name in managed},
-            "everything": {name: {"update": {"bl": 1, "um": True}, **({"devices": 13, "max_cols": 0} if name == "K2" else {})}
-                           for name in managed}}.items():
-        expected = {name: {**array, **changes.get(name, {})} for name, array in managed.items()}
-        assert arrays[case] == expected, case
-    for case, side, bits in (("in-3", "in_bits", 3), ("out-off", "out_bits", 0)):
-        assert all(a[cycle][side] == bits for a in arrays[case].values() for cycle in ("forward", "backward")), case
-    copies = {name: (a["copies"], a["division"]) for name, a in arrays["k1-36-k2-4-redrawn"].items()}
-    assert copies == {"K1": (36, "redrawn"), "K2": (4, "redrawn"), "W3": (1, "blocks"), "W4": (1, "blocks")}
+    documents = {name.removesuffix("-seed1.json"): read_json(os.path.join("kept", name)) for name in os.listdir("kept")
+                 if name.endswith("-seed1.json")}
+    expected = expected_cases()
+    assert set(documents) == set(expected), set(documents) ^ set(expected)
+    common = documents["baseline"]["config"]
+    assert common["training"] == {"epochs": 1, "batch": 1, "eta": 0.01, "seed": 1}
+    for case, document in documents.items():
+        assert document["config"] == {**common, "preset": document["config"]["preset"], "arrays": expected[case]}, case
+    for one in expected:
+        assert [other for other in expected if expected[other] == expected[one]] == [one]
+    by_digest = {}
+    for case in sorted(documents):
+        by_digest.setdefault(documents[case]["weights_digest"], []).append(case)
+    assert sorted(cases for cases in by_digest.values() if len(cases) > 1) == ALIKE
 
 
 def test_what_is_refused():
@@ -140,8 +232,9 @@ def test_what_is_refused():
 # ---- beside what was reported ----
 
 def training(path, seed, errors):
+    """Epochs of a quarter of an hour."""
     document = {"schema": {"name": "rpubench-result", "version": 1}, "seed": seed, "cpu": "A CPU",
-                "images_per_second": 1000.0 * seed, "epochs": [{"test_error": e / 100.0} for e in errors]}
+                "images_per_second": 1000.0 * seed, "epochs": [{"test_error": e / 100.0, "seconds": 900} for e in errors]}
     with open(path, "w", encoding="utf-8") as file:
         json.dump(document, file)
     return path
@@ -192,6 +285,7 @@ def test_means_and_spreads():
     assert one["spread of epochs"] == "0.55" and one["spread of seeds"] == "0.71", one  # sqrt(0.3), sqrt(0.5)
     assert (one["least"], one["most"], one["goal"]) == ("2.40", "3.40", "2 to 3: met"), one
     assert (one["reported"], one["confidence"], one["images/s"]) == ("approximately 2 %", "A", "1500"), one
+    assert one["hours"] == "3.50", one
     two = dict(zip(rows[0], rows[3]))
     assert (two["test error, %"], two["spread of seeds"], two["goal"], two["reported"]) == ("5.00", "-", "-", "-"), two
     with open("page.html", encoding="utf-8") as file:
@@ -215,6 +309,13 @@ def test_orderings():
         row = {"better": better, "worse": worse, **({"by": by} if by else {})}
         assert page(reported(orderings=[row]), *runs).returncode == 0
         assert tables()["Orderings"][2][-1] == expected, (row, tables()["Orderings"])
+    for better, worse, within, expected in (("one", "two", 0.3, "yes"), ("two", "one", 0.3, "yes"),
+                                            ("one", "two", 0.1, "no")):
+        row = {"better": better, "worse": worse, "within": within}
+        assert page(reported(orderings=[row]), *runs).returncode == 0
+        assert tables()["Orderings"][2][-2:] == [f"within {within} points", expected], (row, tables()["Orderings"])
+    assert page(reported(orderings=[{"better": "one", "worse": ["three", "two"]}]), *runs).returncode == 0
+    assert [(r[2], r[-1]) for r in tables()["Orderings"][2:]] == [("model three", "within the spread"), ("model two", "yes")]
     training("two-seed1.json", 1, [6, 6, 6, 6, 6.1])
     assert page(reported(orderings=[{"better": "one", "worse": "two", "by": "far"}]), *runs).returncode == 0
     assert tables()["Orderings"][2][-1] == "yes"
@@ -228,7 +329,15 @@ def test_documents_that_do_not_fit():
                           ({"rows": [row, row]}, "the case 'one' stands there twice"),
                           ({"rows": [{**row, "goal": [3, 2]}]}, "rows[0].goal"),
                           ({"orderings": [{"better": "one", "worse": "four"}]}, "orderings[0]: found 'four'"),
+                          ({"orderings": [{"better": "one", "worse": ["two", "four"]}]}, "orderings[0]: found 'four'"),
+                          ({"orderings": [{"better": "one", "worse": ["two", 3]}]}, "orderings[0].worse: found a number"),
+                          ({"orderings": [{"better": "one", "worse": []}]}, "orderings[0].worse: found nothing"),
                           ({"orderings": [{"better": "one", "worse": "two", "by": "luck"}]}, "orderings[0].by"),
+                          *(({"orderings": [{"better": "one", "worse": "two", "within": within}]},
+                             f"orderings[0].within: found {within!r}, allowed are points above 0")
+                            for within in (0, -1, "0.4", None, [0.4], True, 1e999)),
+                          ({"orderings": [{"better": "one", "worse": "two", "within": 0.4, "by": "far"}]},
+                           "orderings[0].within: found 0.4 beside by"),
                           ({"figures": [{"ident": "../x", "title": "F", "cases": []}]}, "figures[0].ident"),
                           ({"figures": [{"ident": "x", "title": "F", "cases": [1]}]}, "figures[0].cases"),
                           ({"figures": 3}, "figures: found a number"), ({"confidence": 3}, "confidence: found a number")):
@@ -245,6 +354,60 @@ def test_documents_that_do_not_fit():
         file.write("in the way")
     blocked = page(reported(), run)
     assert blocked.returncode == 1 and blocked.stderr.startswith("report.py: files: cannot be created"), blocked.stderr
+
+
+def test_the_block_of_a_readme():
+    need_libraries()
+    os.mkdir("kept")
+    document = {**read_json(reported(rows=[{"case": c, "experiment": "a", "model": f"model {c}", "reported": f"about {c}",
+                                            "confidence": "A"} for c in ("one", "two", "three", "four")],
+                                     orderings=[{"better": "one", "worse": "two", "by": "far"},
+                                                {"better": "one", "worse": "four"},
+                                                {"better": "one", "worse": ["two", "three"]}]))}
+    with open("kept/reported.json", "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    training("kept/one-seed1.json", 1, [9, 2, 3, 2, 3, 2])
+    training("kept/two-seed1.json", 1, [3, 3, 3, 3, 3])
+    training("kept/two-seed2.json", 2, [3, 3, 3, 3, 3])
+
+    def report(*args):
+        return subprocess.run([sys.executable, REPORT, *args], capture_output=True, text=True, check=False)
+
+    def lines():
+        with open("README.md", encoding="utf-8") as file:
+            return file.read().splitlines()
+    with open("README.md", "w", encoding="utf-8") as file:
+        file.write("before\n<!-- paper:begin kept/reported.json kept -->\nold\n<!-- paper:end -->\nafter\n")
+    assert report("--check", "README.md").returncode == 1
+    for _ in range(2):
+        result = report("--readme", "README.md")
+        assert result.returncode == 0, result.stderr
+        assert report("--check", "README.md").returncode == 0
+    made = lines()
+    assert made[:2] == ["before", "<!-- paper:begin kept/reported.json kept -->"] and "old" not in made
+    assert made[-2:] == ["<!-- paper:end -->", "after"]
+    assert "![Test error by epoch. Means over the last 5 epochs: model one 2.40 %; model two 3.00 %.](kept/f.svg)" in made
+    assert any(line.startswith("3 trainings are recorded, which took 4.0 hours, tests included (A CPU).") for line in made)
+    assert "| model one | about one | A | 2.40 +- 0.55 | 1 | 1.50 |" in made
+    assert "| model two | about two | A | 3.00 +- 0.00 | 2 | 2.50 |" in made
+    assert "| model four | about four | A | not run yet | - | - |" in made
+    assert "| model one | 2.40 | model two | 3.00 | 3 times better | no |" in made
+    assert "| model one | 2.40 | model four | - | better | not run yet |" in made
+    assert "| model one | 2.40 | each of two, three | 3.00 | better | not run yet |" in made
+    training("kept/three-seed1.json", 1, [2, 2, 2, 2, 2])  # the best, after all
+    assert report("--check", "README.md").returncode == 1 and lines() == made
+    assert report("--readme", "README.md").returncode == 0 and report("--check", "README.md").returncode == 0
+    assert "| model one | 2.40 | each of two, three | 2.00 | better | within the spread |" in lines()
+    training("kept/three-seed1.json", 1, [1, 1, 1, 1, 1])
+    assert report("--readme", "README.md").returncode == 0
+    assert "| model one | 2.40 | each of two, three | 1.00 | better | no |" in lines()
+    for text, says in (("no block\n", "has no lines <!-- paper:begin"),
+                       ("<!-- paper:begin kept/one-seed1.json kept -->\n<!-- paper:end -->\n", "allowed are what was reported"),
+                       ("<!-- paper:begin none.json kept -->\n<!-- paper:end -->\n", "none.json: cannot be read")):
+        with open("README.md", "w", encoding="utf-8") as file:
+            file.write(text)
+        result = report("--readme", "README.md")
+        assert result.returncode == 1 and says in result.stderr and "\n".join(lines()) + "\n" == text, (text, result.stderr)
 
 
 if __name__ == "__main__":

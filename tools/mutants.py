@@ -28,7 +28,7 @@ TREE = os.path.join(WORK, "tree")
 BUILD = os.path.join(WORK, "build")
 LEAST_ENTRIES = 40
 STAGES = [["--suite", "kernels", "--suite", "unit", "--suite", "long"], ["--suite", "digests"],
-          ["cli", "results", "sweep", "same-bits", "compare", "checkpoint", "faults"]]
+          ["cli", "results", "sweep", "same-bits", "map", "compare", "checkpoint", "faults"]]
 
 
 def entries():

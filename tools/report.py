@@ -3,6 +3,8 @@
 """Makes one page, complete in itself, of results: HTML with pictures as inline SVG, no scripts, nothing from elsewhere.
 
 usage: report.py [--title TEXT] [-o report.html] [--files DIR] RESULT.json...
+       report.py --readme FILE     the paper's models and orderings, into FILE
+       report.py --check FILE      whether they are those of the documents that FILE names
 
 Each RESULT.json is what `rpubench bench --json` or rpubench-bench --benchmark_out wrote (roofline, variants side by side,
 training steps, scaling), the result.json of a training (curves and errors; all trainings share their pictures), or the
@@ -10,9 +12,14 @@ sweep.json of a sweep. A document of what was reported (tools/paper/reported.jso
 its cases (case=NAME,seed=S or NAME-seedS) beside it: curves with mean and spread, a table, orderings; --files DIR also
 writes these as DIR/table.md and DIR/NAME.svg. Beside each picture stand its numbers. Needs Debian's python3-matplotlib and python3-jinja2.
 
+In FILE the text from the line <!-- paper:begin REPORTED.json DIR --> to <!-- paper:end --> is replaced; that line names what
+was reported and the folder with trainings (CASE-seedS.json) and pictures, relative to FILE.
+
 Exit code 1: a document cannot be used, or the page cannot be written."""
 import argparse
+import glob
 import os
+import re
 import sys
 import tempfile
 
@@ -28,6 +35,7 @@ except ImportError as missing:
     print(f"report.py: {missing}; install python3-matplotlib and python3-jinja2 (apt-get install ...)", file=sys.stderr)
     sys.exit(1)
 
+BLOCK = re.compile(r"(<!-- paper:begin (\S+) (\S+) -->\n)(.*?)(<!-- paper:end -->)", re.S)
 FACTS = ("date", "cpu", "num_cpus", "topology", "cache_levels", "governor", "frequency", "version", "rpubench_version",
          "commit", "compiler", "flags", "isa", "isas", "teams", "selection", "openblas", "openblas_core",
          "openblas_default_core", "bind", "places", "load_avg", "data", "slow", "wrong", "peer")
@@ -142,14 +150,45 @@ def write(path, text):
         raise Fault(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def readme(path):
+    """The text of a README, and what it is with the block that its documents make."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError) as error:
+        raise Fault(f"{path}: cannot be read: {error}") from error
+    block = BLOCK.search(text)
+    if not block:
+        raise Fault(f"{path}: has no lines <!-- paper:begin REPORTED.json DIR --> and <!-- paper:end -->")
+    folder = os.path.dirname(os.path.abspath(path))
+    document = load(os.path.join(folder, block[2]))
+    trained = [load(p) for p in sorted(glob.glob(os.path.join(folder, block[3], "*-seed*.json")))]
+    if document.kind != "reported" or any(d.kind != "result" for d in trained):
+        raise Fault(f"{path}: {block[1].strip()}: found other documents, allowed are what was reported and trainings")
+    made = paper.for_readme(document, paper.belong(document, trained), block[3])
+    return text, text[:block.start(4)] + made + text[block.end(4):]
+
+
 def main():
     parser = argparse.ArgumentParser(description="One page, complete in itself, of results of rpubench.")
-    parser.add_argument("results", metavar="RESULT.json", nargs="+")
+    parser.add_argument("results", metavar="RESULT.json", nargs="*")
     parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="default: report.html")
     parser.add_argument("--title", default="rpubench: results")
     parser.add_argument("--files", metavar="DIR", help="where to write table and pictures of what was reported")
+    parser.add_argument("--readme", metavar="FILE", help="write the paper's models and orderings into FILE")
+    parser.add_argument("--check", metavar="FILE", help="whether those in FILE are those of the documents that it names")
     args = parser.parse_args()
+    if (len(args.results) > 0) + (args.readme is not None) + (args.check is not None) != 1:
+        parser.error("one of RESULT.json, --readme and --check is needed")
     try:
+        if args.readme:
+            write(args.readme, readme(args.readme)[1])
+            return 0
+        if args.check:
+            text, made = readme(args.check)
+            if text != made:
+                raise Fault(f"{args.check}: the paper's models are not those of its documents; make them again with --readme")
+            return 0
         documents = [load(path) for path in args.results]
         text = page(documents, args.title)
         write(args.out, text)

@@ -98,7 +98,8 @@ struct rpu_mapping {
     struct rpu_pace pace[2]; /**< by enum rpu_use */
 };
 
-/** The arrays of a network for images of this shape; what can be asked for is set to one copy, any kind, no rereads.
+/** The arrays of a network for images of this shape; what can be asked for is set to the configuration's copies, any
+ *  kind of tile, and no rereads.
  *  RPU_ERR_SHAPE names the layer that does not fit. */
 RPU_API enum rpu_status rpu_mapping_of(struct rpu_mapping *mapping, const struct rpu_config *config, uint32_t height,
                                        uint32_t width, uint32_t channels, struct rpu_error *err);
@@ -120,7 +121,7 @@ struct rpu_balance {
 
 /** Replications that balance the pipeline better and better: in each an array, the leader, has one copy, and every
  *  other one the fewest copies with which it keeps up with it. Fewer tiles do not reach the leader's pace. The leader
- * of the first is the slowest array (one copy of each); that of the last the fastest convolution, or the fastest array
+ *  of the first is the slowest array (one copy of each); that of the last the fastest convolution, or the fastest array
  *  with which all can keep up, if each vector has a copy of its own. Of a mapping that was computed; how many copies
  *  that has does not matter. Returns their number, at least 1, or 0 for null; `steps` has room for RPU_LAYERS_MAX. */
 RPU_API size_t rpu_mapping_balance(const struct rpu_mapping *mapping, enum rpu_use use, struct rpu_balance *steps);

@@ -160,7 +160,7 @@ def context(document):
 
 # ---- trainings ----
 
-Epoch = namedtuple("Epoch", "number train_loss test_loss test_error train_seconds")
+Epoch = namedtuple("Epoch", "number train_loss test_loss test_error train_seconds seconds")
 
 
 def epochs(document):

@@ -14,11 +14,16 @@ FAR = 3.0  # times the error
 # A training belongs to the case that its file or folder is named after: case=NAME,seed=S or NAME-seedS.
 CASE = re.compile(r"(?:case=)?(?P<case>.+?)[,-]seed=?\d+")
 WORDS = {"model", "case", "reported", "better", "worse", "holds", "goal"}
+# Verdicts from the worst to the best.
+VERDICTS = ("no", "within the spread", "yes, within the spread", "yes")
 
 Row = namedtuple("Row", "case experiment model reported confidence goal")
+# `worse` are one or several cases, and each has to err more than `better`: by any amount, or `by`; or to be `within` so many
+# points of it.
+Ordering = namedtuple("Ordering", "better worse by within")
 # Of one case: errors in per cent. `error` is the mean over seeds and last epochs, `of_epochs` the spread over these (mean
-# over the seeds), `of_seeds` that of the seeds' means, None for a single one.
-Result = namedtuple("Result", "row documents error of_epochs of_seeds least most images_per_second")
+# over the seeds), `of_seeds` that of the seeds' means, None for a single one. `hours` are of all seeds together.
+Result = namedtuple("Result", "row documents error of_epochs of_seeds least most images_per_second hours")
 
 
 def text_of(document, place, row, key, default=None):
@@ -52,6 +57,25 @@ def rows_of(document):
     return rows
 
 
+def orderings_of(document):
+    """The orderings of a document of what was reported."""
+    known = {row.case for row in rows_of(document)}
+    for place, row in entries(document, "orderings"):
+        worse = row.get("worse") or None
+        cases = [text_of(document, place, row, "better"), *(worse if isinstance(worse, list) else [worse])]
+        for case in cases:
+            if need(document.path, f"{place}.worse", case, str) not in known:
+                raise Fault(f"{document.path}: {place}: found {case!r}, which is the case of no row")
+        by = text_of(document, place, row, "by", "")
+        if by not in ("", "far", "or equal"):
+            raise Fault(f"{document.path}: {place}.by: found {by!r}, allowed is 'far' or 'or equal'")
+        within = finite(row.get("within"))
+        if "within" in row and (within is None or within <= 0 or by):
+            raise Fault(f"{document.path}: {place}.within: found {row['within']!r}{' beside by' if by else ''}, allowed are "
+                        f"points above 0, without by")
+        yield Ordering(cases[0], cases[1:], by, within)
+
+
 def case_of(document):
     """The case that a training belongs to, or None."""
     match = CASE.fullmatch(document.name)
@@ -80,8 +104,10 @@ def result_of(row, documents):
     means = [statistics.fmean(v) for v in last]
     spreads = [deviation(v) for v in last]
     rates = [finite(d.data.get("images_per_second")) for d in documents]
+    times = [e.seconds for d in documents for e in epochs(d)]
     return Result(row, documents, statistics.fmean(means), None if None in spreads else statistics.fmean(spreads),
-                  deviation(means), min(means), max(means), None if None in rates else statistics.fmean(rates))
+                  deviation(means), min(means), max(means), None if None in rates else statistics.fmean(rates),
+                  None if None in times else sum(times) / 3600.0)
 
 
 def results_of(document, trainings):
@@ -110,21 +136,24 @@ def goal_text(result):
 
 def error_table(results):
     head = ["model", "case", "reported", "confidence", "seeds", "epochs", "test error, %", "spread of epochs",
-            "spread of seeds", "least", "most", "goal", "images/s"]
+            "spread of seeds", "least", "most", "goal", "images/s", "hours"]
     rows = []
     for case, r in results.items():
         counts = sorted({len(epochs(d)) for d in r.documents})
         rows.append([f"({r.row.experiment}) {r.row.model}", case, r.row.reported, r.row.confidence,
                      ", ".join(sorted(str(d.data.get("seed")) for d in r.documents)), ", ".join(map(str, counts)),
                      number(r.error, ".2f"), number(r.of_epochs, ".2f"), number(r.of_seeds, ".2f"),
-                     number(r.least, ".2f"), number(r.most, ".2f"), goal_text(r), number(r.images_per_second, ".0f")])
+                     number(r.least, ".2f"), number(r.most, ".2f"), goal_text(r), number(r.images_per_second, ".0f"),
+                     number(r.hours, ".2f")])
     return head, rows
 
 
-def verdict(better, worse, by):
+def verdict(better, worse, by, within):
     """Whether an ordering holds, judged by the spread over the last epochs and over the seeds."""
     spread = math.sqrt(sum(s * s for r in (better, worse) for s in (r.of_epochs, r.of_seeds) if s is not None))
     difference = worse.error - better.error
+    if within is not None:
+        return "yes" if abs(difference) <= within else "no"
     if by == "far":
         return "yes" if worse.error >= FAR * better.error else "no"
     if abs(difference) <= spread:
@@ -132,23 +161,20 @@ def verdict(better, worse, by):
     return "yes" if difference > 0 else "no"
 
 
+def expected_text(ordering):
+    if ordering.within is not None:
+        return f"within {ordering.within:g} points"
+    return {"": "better", "far": f"{FAR:g} times better", "or equal": "better or equal"}[ordering.by]
+
+
 def ordering_table(document, results):
     """Of the orderings whose both sides there are."""
     head = ["better", "error, %", "worse", "error, % ", "expected", "holds"]
-    known, rows = {row.case for row in rows_of(document)}, []
-    for place, row in entries(document, "orderings"):
-        better, worse = (text_of(document, place, row, key) for key in ("better", "worse"))
-        by = text_of(document, place, row, "by", "")
-        if by not in ("", "far", "or equal"):
-            raise Fault(f"{document.path}: {place}.by: found {by!r}, allowed is 'far' or 'or equal'")
-        for case in (better, worse):
-            if case not in known:
-                raise Fault(f"{document.path}: {place}: found {case!r}, which is the case of no row")
-        if better in results and worse in results:
-            b, w = results[better], results[worse]
-            expected = {"": "better", "far": f"{FAR:g} times better", "or equal": "better or equal"}[by]
-            rows.append([b.row.model, number(b.error, ".2f"), w.row.model, number(w.error, ".2f"), expected,
-                         verdict(b, w, by)])
+    rows = []
+    for o in orderings_of(document):
+        for b, w in ((results[o.better], results[case]) for case in o.worse if o.better in results and case in results):
+            rows.append([b.row.model, number(b.error, ".2f"), w.row.model, number(w.error, ".2f"), expected_text(o),
+                         verdict(b, w, o.by, o.within)])
     return head, rows
 
 
@@ -166,6 +192,11 @@ def curve_of(result):
             for i, v in enumerate(zip(*(errors_of(d) for d in result.documents)))]
 
 
+def alt_of(results):
+    return f"Test error by epoch. Means over the last {LAST} epochs: " + "; ".join(
+        f"{r.row.model} {r.error:.2f} %" for r in results) + "."
+
+
 def figure_of(ident, title, results):
     figure, axes = canvas(9.2, 4.6)
     tips, values = {}, []
@@ -181,8 +212,7 @@ def figure_of(ident, title, results):
         tip(line, tips, f"{r.row.model}: {r.error:.2f} % over the last epochs")
         values += [v for c in curve for v in c[1:]]
     by_epoch(axes, values, "test error, %")
-    alt = f"Test error by epoch. Means over the last {LAST} epochs: " + "; ".join(
-        f"{r.row.model} {r.error:.2f} %" for r in results) + "."
+    alt = alt_of(results)
     count = max(len(curve_of(r)) for r in results)
     table = [[r.row.case] + [number(c[1], ".2f") for c in curve_of(r)] + ["-"] * (count - len(curve_of(r)))
              for r in results]
@@ -192,9 +222,8 @@ def figure_of(ident, title, results):
                                                                                         range(count)], table, note)
 
 
-def figures_of(document, results):
-    """The pictures that have at least two of their cases."""
-    made = []
+def pictures_of(document, results):
+    """(ident, title, results) of the pictures that have at least two of their cases."""
     for place, row in entries(document, "figures"):
         ident, title = (text_of(document, place, row, key) for key in ("ident", "title"))
         if not re.fullmatch(r"[a-z0-9-]+", ident):
@@ -205,8 +234,11 @@ def figures_of(document, results):
         if strange:
             raise Fault(f"{document.path}: {place}.cases: found {found(strange[0])}, allowed are texts")
         if len(there) > 1:
-            made.append(figure_of(f"paper-{ident}", title, there))
-    return made
+            yield ident, title, there
+
+
+def figures_of(document, results):
+    return [figure_of(f"paper-{ident}", title, there) for ident, title, there in pictures_of(document, results)]
 
 
 def confidence_notes(document):
@@ -233,3 +265,53 @@ def as_markdown(document, trainings):
     """The tables as a document of their own."""
     parts = [f"## {caption}\n\n{markdown(head, rows)}" for caption, head, rows in tables_of(document, trainings)]
     return "\n".join(["<!-- made by tools/report.py -->\n", *parts, *(n + "\n" for n in notes_of(document))])
+
+
+# ---- in a README ----
+
+def spread_text(error, spread):
+    return f"{error:.2f}" if spread is None else f"{error:.2f} +- {spread:.2f}"
+
+
+def reported_table(document, results):
+    """Of the models that something was reported of, those that were not trained yet as well."""
+    head, rows = ["model", "reported", "confidence", "test error here, %", "seeds", "hours"], []
+    for row in (r for r in rows_of(document) if r.reported != "-"):
+        r = results.get(row.case)
+        rows.append([row.model, row.reported, row.confidence, *(
+            [spread_text(r.error, r.of_epochs), str(len(r.documents)), number(r.hours, ".2f")] if r else
+            ["not run yet", "-", "-"])])
+    return head, rows
+
+
+def judged_table(document, results):
+    """Of all orderings; of several worse models the error of the one that errs least, and the worst verdict."""
+    models = {row.case: row.model for row in rows_of(document)}
+    head, rows = ["better", "error, %", "worse", "error, % ", "expected", "holds"], []
+    for o in orderings_of(document):
+        there = [results[case] for case in o.worse if case in results]
+        least = min(there, key=lambda r: r.error, default=None)
+        better = results.get(o.better)
+        if better and len(there) == len(o.worse):
+            holds = min((verdict(better, w, o.by, o.within) for w in there), key=VERDICTS.index)
+        else:
+            holds = "not run yet"
+        several = f"each of {', '.join(o.worse)}" if len(o.worse) > 1 else models[o.worse[0]]
+        rows.append([models[o.better], number(better and better.error, ".2f"), several, number(least and least.error, ".2f"),
+                     expected_text(o), holds])
+    return head, rows
+
+
+def for_readme(document, trainings, folder):
+    """A picture, models and orderings; `folder` is where the pictures are, relative to the README."""
+    results = results_of(document, trainings)
+    ident, _, there = next(pictures_of(document, results), ("", "", []))
+    times = [r.hours for r in results.values()]
+    machines = sorted({str(d.data.get("cpu", "unknown")) for r in results.values() for d in r.documents})
+    count = sum(len(r.documents) for r in results.values())
+    took = "" if None in times else f", which took {sum(times):.1f} hours, tests included"
+    words = (f"{count} trainings are recorded{took} ({'; '.join(machines)}). Errors are means over the last {LAST} epochs and "
+             f"the seeds, +- the standard deviation of those epochs. Reported figures are approximate; A is surer than B, B "
+             f"than C.")
+    return "\n".join([f"![{alt_of(there)}]({folder}/{ident}.svg)\n" if there else "", words + "\n",
+                      markdown(*reported_table(document, results)), markdown(*judged_table(document, results))])
