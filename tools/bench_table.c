@@ -333,7 +333,7 @@ static void print_start(FILE *out, const json_t *context) {
         "Times are of one call, image or minibatch; medians where there are several runs. \"/autovec\" and "
         "\"/baseline\": how many times\nfaster the best variant is than the compiler's vectors, and than "
         "OpenBLAS's bare product or Random123. \"of roof\": see results/README.md.\nOpenBLAS's products are dense; of "
-        "the errors of backward cycles of several columns and of d:sparse updates three\nquarters are 0.\n");
+        "the errors of several columns, and of d:sparse, three quarters are 0; d:trained has\nthose of a training.\n");
 }
 
 void bench_print(FILE *out, const struct bench_rows *rows) {

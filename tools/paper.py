@@ -25,8 +25,8 @@ FOLDER = os.path.join(TOOLS, "paper")
 EPOCHS = 30
 # Of --quick: the better, the worse, and how many times as large the error of the worse is at least. Errors are means over
 # the epochs and the seeds. Over 20 seeds (1 to 20) the least factor of a single seed is 3.7 in the first two rows, which ask
-# for 2. In the last row the difference is 0.52 points with a standard deviation of 0.26, the least 0.16; so of four seeds it
-# is 4 standard deviations from 0, and other random numbers miss it 3 times in 100,000. tools/paper/README.md has the call.
+# for 2. In the last row the difference is 0.52 points with a standard deviation of 0.26, the least 0.16; so of three seeds it
+# is 3.5 standard deviations from 0, and other random numbers miss it 3 times in 10,000. tools/paper/README.md has the call.
 QUICK_ORDER = [("nm-bm", "baseline", 2.0), ("nm-bm", "bm", 2.0), ("um-bl1", "nm-bm", 1.0)]
 
 
