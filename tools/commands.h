@@ -107,6 +107,7 @@ struct progress {
     FILE *out;    /**< null: print nothing */
     int terminal; /**< 1: a line that is rewritten; 0: a line for each epoch */
     int width;    /**< characters of the line on the terminal */
+    double last;  /**< when something was printed, by rpu_now */
 };
 
 void progress_init(struct progress *progress, FILE *out);
@@ -115,8 +116,8 @@ int progress_report(const struct rpu_progress *p, void *user);
 /** Takes the rewritten line away. */
 void progress_clear(struct progress *progress);
 
-/** SIGINT and SIGTERM ask for a stop; a second one ends the program. With SA_RESTART in `flags` system calls go on: a
- *  stream would lose what it could not write. */
+/** SIGINT and SIGTERM ask for a stop; a second one ends the program, a second of its kind a rank of a job. With
+ * SA_RESTART in `flags` system calls go on: a stream would lose what it could not write. */
 void interrupts_catch(int flags);
 int interrupts_pending(void);
 

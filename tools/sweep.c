@@ -36,8 +36,8 @@ static int make_folder(const char *path, FILE *errors) {
     return CLI_EXIT_FAILURE;
 }
 
-/* Another sweep may be at work here, or trainings of one that was killed, which end after their minibatch: they are
- * waited for. Where the file system has no locks there is none. */
+/* Another sweep may be at work here, or trainings of one that was killed, which end after the minibatch in work: they
+ * are waited for. Where the file system has no locks there is none. */
 static int lock_folder(struct sweep_work *work) {
     const struct timespec pause = {0, 100000000};
     const int tries = 50;
