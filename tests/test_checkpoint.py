@@ -391,6 +391,31 @@ def test_an_image_of_too_many_vectors_is_not_made():
     fails(1, "eval", f"a/{NAME}", says=["an image is 7569 vectors of 3601 inputs; allowed are 16777216 numbers"])
 
 
+def test_outputs_without_end_are_not_made():
+    """Sixty poolings that leave the 28x28x65536 outputs of a convolution as they are: 25 GB; or as many outputs in all."""
+    with open("net.yaml", "w", encoding="utf-8") as file:
+        file.write("network:\n  layers:\n    - {type: maxpool, window: 1, stride: 28}\n    - {type: conv, outputs: 65536, "
+                   "kernel: 1}\n    - {type: fc, outputs: 10}\n    - {type: softmax}\n")
+    succeed("train", "net.yaml", "--limit-train", "1", "--limit-test", "1", "--epochs", "1", "--quiet", "--out", "a",
+            "--checkpoint-every", "1epoch", "--set", "arrays.default.device=perfect", "--set", "arrays.default.max_rows=65536",
+            "--set", "arrays.default.max_cols=65537")
+
+    def change(metadata, _):
+        config = json.loads(metadata["config"])
+        pool, conv, fc, softmax = config["network"]["layers"]
+        same = {**pool, "stride": 1}
+        config["network"]["layers"] = [conv, *[same] * 60, pool, fc, softmax]
+        metadata["config"] = json.dumps(config)
+
+    checkpointfile.forge(f"a/{NAME}", "bad", change)
+    with open(e2e.PROGRAM, "rb") as file:
+        sanitized = b"__asan_init" in file.read()  # which takes any address space
+    limit = None if sanitized else lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    fails(1, "eval", "bad", "--threads", "1", preexec_fn=limit, says=[
+        "the layers' outputs and vectors of an image are 3134260788 numbers; allowed are 67108864"])
+    assert evaluation(f"a/{NAME}")["test_images"] == 1
+
+
 def test_inspect_of_tiles_in_any_order():
     """The figures do not depend on where a tile's tensors stand; a tile that lacks some, or has no place, is refused."""
     train("a", "--checkpoint-every", "1epoch", "--set", "arrays.W3.max_cols=1", "--set", "arrays.default.bound=0.1")
