@@ -74,7 +74,8 @@ struct rpu_checkpoint_times {
  *  What it takes is not counted as training time. */
 typedef void rpu_checkpoint_fn(struct rpu_training *run, void *user);
 
-/** Sets what is called when; `fn` null: nothing. */
+/** Sets what is called when; `fn` null: nothing. RPU_ERR_ARG, also for seconds that are below 0 or no
+ *  number. */
 RPU_API enum rpu_status rpu_training_checkpoints(struct rpu_training *run, const struct rpu_checkpoint_times *times,
                                                  rpu_checkpoint_fn *fn, void *user);
 
