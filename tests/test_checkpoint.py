@@ -76,21 +76,35 @@ def test_a_checkpoint_at_the_end_and_more_epochs():
     assert checkpointfile.read(f"a/{NAME}")[0]["epoch"] == "4"
 
 
+def traced(threads, calls, *options):
+    """The system calls that a training makes, as strace tells them."""
+    if not shutil.which("strace") or "+++ exited with 0" not in subprocess.run(
+            ["strace", "true"], capture_output=True, text=True, check=False).stderr:
+        raise e2e.Skipped("strace is not installed, or not allowed")
+    result = subprocess.run(["strace", *threads.split(), "-e", f"trace={calls}", e2e.PROGRAM, "train", *TRAINING, *options],
+                            capture_output=True, text=True, check=False,
+                            env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def test_a_new_folder_is_synced_where_it_is():
+    os.mkdir("in")
+    for folder, where in (("new", "."), ("in/new", "in"), ("in/newer//", "in")):
+        calls = traced("", "/mkdir.*,openat,fsync", "--out", folder)
+        assert re.search(rf'^mkdir.*"{folder}".* = 0\nopenat\(.*"{where}/?", .*\) = (\d+)\nfsync\(\1\) += 0$', calls,
+                         re.M), calls[-2000:]
+
+
 def test_when_checkpoints_are_written():
     """Without --checkpoint-every there is none; with it, as many as the system sees renamed, each synced before."""
     train("none")
     assert sorted(os.listdir("none")) == ["config.yaml", "result.json"]
-    trace = ["strace", "-f", "-e", "trace=rename,fsync", e2e.PROGRAM, "train", *TRAINING, "--checkpoint-every"]
-    if not shutil.which("strace") or "+++ exited with 0" not in subprocess.run(
-            ["strace", "true"], capture_output=True, text=True, check=False).stderr:
-        raise e2e.Skipped("strace is not installed, or not allowed")
     for every, count in (("1image", 181), ("90images", 3), ("1epoch", 3), ("2epochs", 2), ("1000images", 1),
                          ("10minutes", 1)):
         shutil.rmtree("run", ignore_errors=True)
-        result = subprocess.run([*trace, every, "--out", "run"], capture_output=True, text=True, check=False,
-                                env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
-        assert result.returncode == 0, result.stderr
-        calls = re.findall(rf'(fsync)\(|(rename)\(".*tmp-.*", ".*{NAME}"\)', result.stderr)
+        calls = re.findall(rf'(fsync)\(|(rename)\(".*tmp-.*", ".*{NAME}"\)',
+                           traced("-f", "rename,fsync", "--checkpoint-every", every, "--out", "run"))
         calls = ["rename" if rename else "fsync" for _, rename in calls]
         assert calls.count("rename") == count, (every, calls.count("rename"))
         for at in (i for i, call in enumerate(calls) if call == "rename"):
@@ -233,6 +247,8 @@ def test_usage():
     fails(2, "train", "--resume", says=["--resume", "--out"])
     for text in ("", "0images", "1", "images", "1.5epochs", "-1epoch", "5000000000images", "1 epoch", "2imagess", "1hours"):
         fails(2, "train", "--out", "x", "--checkpoint-every", text, says=["--checkpoint-every", f"'{text}'", "500images"])
+    fails(2, "train", "--out", "x", "--checkpoint-every", "2\x1b[31m\x7f", says=["found '2?[31m?', allowed"])
+    fails(2, "train", "--out", "x", "--checkpoint-every", 55 * "0" + "1image", says=["found '000", "at most 60 characters"])
     assert not os.path.exists("x")
     for command in ("eval", "inspect"):
         fails(2, command, says=["no checkpoint"])

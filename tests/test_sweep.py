@@ -279,7 +279,10 @@ def test_how_often_checkpoints_are_written():
     write("sweep.yaml", GRID)
     fails(2, "sweep", "sweep.yaml", "--out", "runs", "--checkpoint-every", "often",
           says=["sweep: --checkpoint-every: found 'often', allowed is a whole number from 1"])
+    fails(2, "sweep", "sweep.yaml", "--out", "runs", "--checkpoint-every", 80 * "0" + "5images", says=["at most 60 characters"])
     assert not os.path.exists("runs")
+    succeed("sweep", "sweep.yaml", "--out", "runs", "--checkpoint-every", 52 * "0" + "60images")
+    assert set(states("runs").values()) == {"done"}
 
 
 def test_a_checkpoint_of_another_configuration_is_not_gone_on_with():

@@ -30,7 +30,7 @@ static void remove_leftovers(const char *folder) {
 }
 
 static int make_folder(const char *path, FILE *errors) {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+    if (rpu_outfile_folder(path) == 0)
         return CLI_EXIT_OK;
     fprintf(errors, CLI_PROGRAM " sweep: cannot create the folder %s: %s\n", path, strerror(errno));
     return CLI_EXIT_FAILURE;
