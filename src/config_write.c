@@ -6,6 +6,7 @@
 #include "config_table.h"
 #include "error.h"
 #include "json_text.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -231,24 +232,6 @@ static void putf(struct writer *w, const char *format, ...) {
     put(w, buffer);
 }
 
-/* Code point at p and its length in bytes; 0 where it is not UTF-8. */
-static size_t code_point(const unsigned char *p, uint32_t *code) {
-    const size_t length = *p < 0x80                 ? 1
-                          : *p >= 0xc2 && *p < 0xe0 ? 2
-                          : (*p & 0xf0) == 0xe0     ? 3
-                          : *p >= 0xf0 && *p < 0xf5 ? 4
-                                                    : 0;
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint32_t c = length == 1 ? *p : *p & (0xffu >> (length + 1));
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3fu);
-    }
-    *code = c;
-    return c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : length;
-}
-
 /* Characters that YAML takes as they are within double quotes. */
 static int is_printable(uint32_t c) {
     return c < 0x80 ? c >= 0x20 && c < 0x7f && c != '"' && c != '\\'
@@ -259,7 +242,7 @@ static void put_quoted(struct writer *w, const char *text) {
     put(w, "\"");
     while (*text) {
         uint32_t c = 0;
-        const size_t length = code_point((const unsigned char *)text, &c);
+        const size_t length = rpu_code_point((const unsigned char *)text, &c);
         if (!length) {
             w->bad = text;
             break;
@@ -450,7 +433,7 @@ char *rpu_config_json_text(const json_t *config) {
     struct writer w = {0};
     uint32_t c = 0;
     for (size_t at = 0, length; plain && plain[at]; at += length) {
-        length = code_point((const unsigned char *)plain + at, &c);
+        length = rpu_code_point((const unsigned char *)plain + at, &c);
         length = length ? length : 1; /* there is none: jansson's texts are UTF-8 */
         if (c < 0x7f || is_printable(c))
             put_bytes(&w, plain + at, length);

@@ -4,6 +4,7 @@
 #include "app.h"
 #include "error.h"
 #include "json_text.h"
+#include "text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,10 +44,13 @@ json_t *rpu_doc_count(uint64_t value) {
 }
 
 json_t *rpu_doc_text(const char *text) {
-    json_t *value = json_string(text);
+    const unsigned char *p = (const unsigned char *)text;
     char plain[RPU_PATH_MAX];
-    if (value)
-        return value;
+    uint32_t code;
+    for (size_t length = 1; *p && length; p += length)
+        length = rpu_code_point(p, &code);
+    if (!*p)
+        return json_string(text);
     snprintf(plain, sizeof plain, "%s", text);
     for (char *c = plain; *c; c++)
         if ((unsigned char)*c >= 0x80)

@@ -58,6 +58,33 @@ static enum rpu_status check_sizes(const struct rpu_checkpoint *checkpoint, cons
     return RPU_OK;
 }
 
+/* What the network makes of an image has to have room for each thread, and the outputs are the sides of a matrix: a
+ * small file can ask for any number of both. */
+static enum rpu_status check_layers(const struct rpu_config *c, const struct rpu_checkpoint_info *i, size_t *outputs,
+                                    struct rpu_error *err) {
+    struct rpu_shape shape = {i->height, i->width, i->channels};
+    uint64_t made = 0;
+    for (uint32_t k = 0; k < c->n_layers; k++) {
+        struct rpu_layer l = {0};
+        if (rpu_layer_shape(&l, &c->layers[k], shape, k + 1, err) != RPU_OK)
+            return err->status = RPU_ERR_FORMAT;
+        shape = l.out;
+        made += rpu_shape_size(shape);
+        if (c->layers[k].kind == RPU_LAYER_CONV)
+            made += (uint64_t)l.columns * rpu_layer_inputs(&l);
+    }
+    if (made > RPU_EVALUATION_NUMBERS_MAX)
+        return rpu_fail(err, RPU_ERR_FORMAT,
+                        "the layers' outputs and vectors of an image are %" PRIu64 " numbers; allowed are %d", made,
+                        RPU_EVALUATION_NUMBERS_MAX);
+    *outputs = rpu_shape_size(shape);
+    if (*outputs > RPU_EVALUATION_OUTPUTS_MAX)
+        return rpu_fail(err, RPU_ERR_SHAPE,
+                        "the checkpoint's network has %zu outputs; a confusion matrix has at most %d", *outputs,
+                        RPU_EVALUATION_OUTPUTS_MAX);
+    return RPU_OK;
+}
+
 /* The checkpoint's network; a test needs no minibatch. */
 static enum rpu_status build(struct rpu_network **network, const struct rpu_checkpoint *checkpoint,
                              const struct rpu_engine *engine, int perfect, struct rpu_error *err) {
@@ -113,13 +140,7 @@ static enum rpu_status build_perfect(struct rpu_network **perfect, const struct 
     return status;
 }
 
-/* A small file can have a network with so many outputs that their square is no size for a matrix. */
-static enum rpu_status make_matrix(struct rpu_evaluation *e, const struct rpu_network *network, struct rpu_error *err) {
-    const size_t outputs = rpu_shape_size(network->layers[network->n_layers - 1].out);
-    if (outputs > RPU_EVALUATION_OUTPUTS_MAX)
-        return rpu_fail(err, RPU_ERR_SHAPE,
-                        "the checkpoint's network has %zu outputs; a confusion matrix has at most %d", outputs,
-                        RPU_EVALUATION_OUTPUTS_MAX);
+static enum rpu_status make_matrix(struct rpu_evaluation *e, size_t outputs, struct rpu_error *err) {
     e->classes = (uint32_t)outputs;
     e->matrix = calloc(outputs * outputs, sizeof *e->matrix);
     return e->matrix ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
@@ -156,13 +177,16 @@ enum rpu_status rpu_evaluate(struct rpu_evaluation *evaluation, const struct rpu
     struct rpu_network *analog = NULL, *exact = NULL;
     enum rpu_status status;
     uint64_t digest = 0;
+    size_t outputs = 0;
     memset(evaluation, 0, sizeof *evaluation);
     rpu_checkpoint_describe(checkpoint, &info);
     status = check_images(&info, images, err);
     if (status == RPU_OK)
+        status = check_layers(rpu_checkpoint_config(checkpoint), &info, &outputs, err);
+    if (status == RPU_OK)
         status = build_analog(&analog, checkpoint, engine, err);
     if (status == RPU_OK)
-        status = make_matrix(evaluation, analog, err);
+        status = make_matrix(evaluation, outputs, err);
     if (status == RPU_OK && perfect)
         status = build_perfect(&exact, analog, checkpoint, engine, err);
     if (status == RPU_OK) {

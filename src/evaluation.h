@@ -13,6 +13,8 @@
 
 /** Inputs of all vectors that a convolution makes of an image; AlexNet's second has 1.7 million. */
 #define RPU_EVALUATION_VECTORS_MAX (1 << 24)
+/** Outputs of all layers, and those inputs, that a network makes of an image; AlexNet has 6 million. */
+#define RPU_EVALUATION_NUMBERS_MAX (1 << 26)
 
 /** What a test came to. */
 struct rpu_evaluation {
@@ -28,7 +30,7 @@ struct rpu_evaluation {
 /** Builds the checkpoint's network and tests it on `images`. With analog reads the random numbers are those of the test
  *  that follows the checkpoint's last epoch, so that a test on the training's own test set comes to the same bits.
  *  RPU_ERR_SHAPE when the images are of another shape or have more classes, or when the network has more than
- *  RPU_EVALUATION_OUTPUTS_MAX outputs; RPU_ERR_FORMAT when it makes too many vectors of an image, or when the
+ *  RPU_EVALUATION_OUTPUTS_MAX outputs; RPU_ERR_FORMAT when it makes too many numbers of an image, or when the
  * checkpoint's tensors do not fit its configuration; RPU_ERR_NOMEM. */
 enum rpu_status rpu_evaluate(struct rpu_evaluation *evaluation, const struct rpu_checkpoint *checkpoint,
                              const struct rpu_engine *engine, const struct rpu_images *images, int perfect,

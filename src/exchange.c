@@ -335,6 +335,14 @@ int rpu_network_stops(struct rpu_network *n, int wanted) {
     return x->agreed;
 }
 
+/* As many as a minibatch has, or so many for each thread or process that waiting for the last of them, and the
+ * exchange, cost nothing to speak of. Threads of other processes may be more or fewer. */
+size_t rpu_network_test_piece(const struct rpu_network *n) {
+    const size_t shared = n->exchange ? 16 * (size_t)n->exchange->ranks.size : 4 * n->n_workers,
+                 piece = larger(shared, n->config.batch);
+    return piece < RPU_EVALUATE_AT_ONCE ? piece : RPU_EVALUATE_AT_ONCE;
+}
+
 void rpu_network_goes_on(struct rpu_network *n) {
     if (n->exchange)
         n->exchange->wanted = n->exchange->agreed = 0;

@@ -19,6 +19,8 @@
 #define GROW_FROM  (1u << 20) /* first allocation for data of unverified length */
 #define TYPE_UBYTE 0x08
 #define DIMS_MAX   4
+#define PACKED     1032       /* bytes that deflate makes of one at most */
+#define PACKED_FEW (1u << 16) /* and with what headers and trailers may add to that */
 
 /* A plain or gzip file read from front to back. */
 struct reader {
@@ -26,6 +28,7 @@ struct reader {
     FILE *file;
     struct rpu_error *err;
     uint64_t length; /* of a plain regular file, else 0 */
+    uint64_t packed; /* length of a compressed one */
     int gzip;
     int ended; /* gzip: the last member is complete */
     z_stream z;
@@ -67,6 +70,7 @@ static enum rpu_status reader_sniff(struct reader *r) {
     if (inflateInit2(&r->z, 15 + 16) != Z_OK)
         return rpu_fail_at(r->err, RPU_ERR_NOMEM, r->path, 0, NULL, "no memory for decompression");
     r->gzip = 1;
+    r->packed = r->length;
     r->length = 0;
     return RPU_OK;
 }
@@ -289,9 +293,23 @@ static enum rpu_status check_end(struct reader *r, const struct header *header) 
                        "too long: there is more data than its header (%s) calls for", text);
 }
 
+/* A compressed file that is too short for so many bytes, whatever they are, is not unpacked. */
+static enum rpu_status check_packed(struct reader *r, const struct header *header, uint64_t bytes) {
+    char text[64];
+    if (r->packed == 0 || r->packed >= bytes || bytes <= PACKED_FEW + PACKED * r->packed)
+        return RPU_OK;
+    describe(header, text);
+    return rpu_fail_at(r->err, RPU_ERR_FORMAT, r->path, 0, NULL,
+                       "truncated: %" PRIu64 " bytes of gzip cannot have the %" PRIu64
+                       " bytes that its header (%s) calls for",
+                       r->packed, bytes, text);
+}
+
 /* Reads the first `count` items, and checks that the data ends there when these are all. */
 static enum rpu_status read_items(struct reader *r, const struct header *header, uint32_t count, uint8_t **data) {
-    enum rpu_status status = read_data(r, (size_t)(header->item * count), data);
+    enum rpu_status status = check_packed(r, header, header->item * count);
+    if (status == RPU_OK)
+        status = read_data(r, (size_t)(header->item * count), data);
     if (status == RPU_OK && count == header->dims[0])
         status = check_end(r, header);
     return status;

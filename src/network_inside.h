@@ -32,6 +32,8 @@ int rpu_network_is_finite(const struct rpu_network *network);
 /** Whether to stop training. Alone: what this process wants. Where several share the network: what any of them wanted
  *  before the last exchange, so that all hear it after the same minibatch; the wish stays. */
 int rpu_network_stops(struct rpu_network *network, int wanted);
+/** Images of a test after which that is asked. */
+size_t rpu_network_test_piece(const struct rpu_network *network);
 /** Forgets all wishes. */
 void rpu_network_goes_on(struct rpu_network *network);
 /** Why an exchange failed; null when none did. */

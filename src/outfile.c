@@ -140,6 +140,17 @@ static int sync_folder(const char *path) {
     return result;
 }
 
+int rpu_outfile_folder(const char *path) {
+    char name[PATH_MAX];
+    size_t length = strlen(path);
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST ? 0 : -1;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    snprintf(name, sizeof name, "%.*s", (int)length, path);
+    return sync_folder(name) == 0 || errno == EACCES ? 0 : -1; /* what may not be read cannot be synced */
+}
+
 /* Closes the descriptor; a failure to write may only show here. */
 static int finish(struct rpu_outfile *f) {
     const int synced = f->direct ? 0 : sync_all(f->fd), fd = f->fd;

@@ -61,3 +61,20 @@ char *rpu_text_take(struct rpu_text *text) {
     memset(text, 0, sizeof *text);
     return bytes;
 }
+
+size_t rpu_code_point(const unsigned char *p, uint32_t *code) {
+    const size_t length = *p < 0x80                 ? 1
+                          : *p >= 0xc2 && *p < 0xe0 ? 2
+                          : (*p & 0xf0) == 0xe0     ? 3
+                          : *p >= 0xf0 && *p < 0xf5 ? 4
+                                                    : 0;
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t c = length == 1 ? *p : *p & (0xffu >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3fu);
+    }
+    *code = c;
+    return c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : length;
+}

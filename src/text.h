@@ -4,6 +4,7 @@
 #define RPU_SRC_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <rpu/status.h>
 
@@ -20,5 +21,8 @@ void rpu_text_format(struct rpu_text *text, const char *format, ...) RPU_PRINTF(
 
 /** Hands the bytes over to the caller, who frees them; null if the text is incomplete. The text is {0} again. */
 char *rpu_text_take(struct rpu_text *text);
+
+/** Code point of UTF-8 at p and its length in bytes; 0 where it is none. */
+size_t rpu_code_point(const unsigned char *p, uint32_t *code);
 
 #endif

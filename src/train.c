@@ -15,7 +15,7 @@
 struct report {
     rpu_progress_fn *fn;
     void *user;
-    double start, last;
+    double start;
     uint64_t images; /* trained since start */
 };
 
@@ -114,9 +114,8 @@ static int tell(const struct rpu_training *r, struct report *report, uint32_t ep
     const double at = rpu_now();
     const uint64_t total = (uint64_t)r->config.epochs * r->data->train.count;
     struct rpu_progress p = {epoch + 1, r->config.epochs, image, r->data->train.count, 0.0, 0.0, finished};
-    if (!report->fn || (!finished && at - report->last < 0.1))
+    if (!report->fn)
         return 0;
-    report->last = at;
     if (report->images > 0 && at > report->start) {
         p.images_per_second = (double)report->images / (at - report->start);
         p.seconds_left = (double)(total - r->images) / p.images_per_second;
@@ -220,7 +219,7 @@ static enum rpu_status train_images(struct rpu_training *r, uint32_t epoch, stru
 static enum rpu_status evaluate(struct rpu_training *r, uint32_t epoch, struct report *report, struct rpu_epoch *out) {
     const struct rpu_images *im = &r->data->test;
     const uint64_t step = (uint64_t)epoch * im->count;
-    const uint32_t piece = 256;
+    const uint32_t piece = (uint32_t)rpu_network_test_piece(r->network);
     uint64_t errors = 0;
     double loss = 0.0;
     for (uint32_t first = 0; first < im->count; first += piece) {
@@ -330,7 +329,7 @@ static enum rpu_status run_epochs(void *context) {
 
 enum rpu_status rpu_training_run(struct rpu_training *run, rpu_progress_fn *progress, void *user,
                                  struct rpu_error *err) {
-    struct running running = {run, {progress, user, rpu_now(), rpu_now(), 0}, err};
+    struct running running = {run, {progress, user, rpu_now(), 0}, err};
     if (!rpu_is_training(run))
         return rpu_fail(err, RPU_ERR_ARG, "no run");
     run->last_checkpoint = rpu_now();

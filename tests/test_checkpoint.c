@@ -135,38 +135,52 @@ static void checkpoints_are_called_for_in_time(void **state) {
     tear_down(&s);
 }
 
-struct stop_at {
-    int calls, after;
+/* Counts the calls by what they are about; the one numbered `at` asks to stop. */
+struct calls {
+    int all, at, trained, tested, finished;
 };
 
 static int stop(const struct rpu_progress *p, void *user) {
-    struct stop_at *s = user;
-    (void)p;
-    return ++s->calls >= s->after;
+    struct calls *c = user;
+    const int all_trained = c->trained == 5 * (c->finished + 1); /* 14 images in minibatches of 3 */
+    if (p->finished)
+        c->finished++;
+    else if (p->image == p->images && all_trained)
+        c->tested++;
+    else
+        c->trained++;
+    return c->all++ == c->at;
 }
 
 /* A run that a callback stops, in an epoch's training and test, goes on by itself as well as from a checkpoint. */
 static void goes_on_after_a_stop(void **state) {
     struct rpu_config config;
     struct setting whole, stopped, later;
+    struct calls every = {.at = -1};
     struct rpu_error err;
     (void)state;
     configure(&config, 0);
-    set_up(&whole, &config, 1, NULL);
-    run_to_end(&whole);
-    /* the callback hears of every epoch, at least */
-    set_up(&stopped, &config, 2, NULL);
-    struct stop_at at = {0, 1};
-    assert_int_equal(rpu_training_run(stopped.run, stop, &at, &err), RPU_ERR_INTERRUPTED);
-    assert_int_equal(rpu_checkpoint_write(stopped.run, path_of("stopped"), &err), RPU_OK);
-    set_up(&later, &config, 1, NULL);
-    resume(&later, path_of("stopped"));
-    run_to_end(&later);
-    run_to_end(&stopped);
-    check_same(&whole, &later);
-    check_same(&whole, &stopped);
-    tear_down(&later);
-    tear_down(&stopped);
+    set_up(&whole, &config, 2, NULL);
+    assert_int_equal(rpu_training_run(whole.run, stop, &every, &err), RPU_OK);
+    assert_int_equal(every.trained, 2 * 5);
+    assert_int_equal(every.tested, 2 * 2); /* 9 images, four for each thread at a time */
+    assert_int_equal(every.finished, 2);
+    for (int at = 0; at < every.all; at++) {
+        const int last = at == every.all - 1; /* nothing is left to stop */
+        struct calls calls = {.at = at};
+        set_up(&stopped, &config, 2, NULL);
+        assert_int_equal(rpu_training_run(stopped.run, stop, &calls, &err), last ? RPU_OK : RPU_ERR_INTERRUPTED);
+        assert_int_equal(calls.all, at + 1);
+        assert_int_equal(rpu_checkpoint_write(stopped.run, path_of("stopped"), &err), RPU_OK);
+        set_up(&later, &config, 1, NULL);
+        resume(&later, path_of("stopped"));
+        run_to_end(&later);
+        run_to_end(&stopped);
+        check_same(&whole, &later);
+        check_same(&whole, &stopped);
+        tear_down(&later);
+        tear_down(&stopped);
+    }
     tear_down(&whole);
 }
 

@@ -76,21 +76,35 @@ def test_a_checkpoint_at_the_end_and_more_epochs():
     assert checkpointfile.read(f"a/{NAME}")[0]["epoch"] == "4"
 
 
+def traced(threads, calls, *options):
+    """The system calls that a training makes, as strace tells them."""
+    if not shutil.which("strace") or "+++ exited with 0" not in subprocess.run(
+            ["strace", "true"], capture_output=True, text=True, check=False).stderr:
+        raise e2e.Skipped("strace is not installed, or not allowed")
+    result = subprocess.run(["strace", *threads.split(), "-e", f"trace={calls}", e2e.PROGRAM, "train", *TRAINING, *options],
+                            capture_output=True, text=True, check=False,
+                            env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def test_a_new_folder_is_synced_where_it_is():
+    os.mkdir("in")
+    for folder, where in (("new", "."), ("in/new", "in"), ("in/newer//", "in")):
+        calls = traced("", "/mkdir.*,openat,fsync", "--out", folder)
+        assert re.search(rf'^mkdir.*"{folder}".* = 0\nopenat\(.*"{where}/?", .*\) = (\d+)\nfsync\(\1\) += 0$', calls,
+                         re.M), calls[-2000:]
+
+
 def test_when_checkpoints_are_written():
     """Without --checkpoint-every there is none; with it, as many as the system sees renamed, each synced before."""
     train("none")
     assert sorted(os.listdir("none")) == ["config.yaml", "result.json"]
-    trace = ["strace", "-f", "-e", "trace=rename,fsync", e2e.PROGRAM, "train", *TRAINING, "--checkpoint-every"]
-    if not shutil.which("strace") or "+++ exited with 0" not in subprocess.run(
-            ["strace", "true"], capture_output=True, text=True, check=False).stderr:
-        raise e2e.Skipped("strace is not installed, or not allowed")
     for every, count in (("1image", 181), ("90images", 3), ("1epoch", 3), ("2epochs", 2), ("1000images", 1),
                          ("10minutes", 1)):
         shutil.rmtree("run", ignore_errors=True)
-        result = subprocess.run([*trace, every, "--out", "run"], capture_output=True, text=True, check=False,
-                                env={**e2e.environment(), "ASAN_OPTIONS": "detect_leaks=0"})
-        assert result.returncode == 0, result.stderr
-        calls = re.findall(rf'(fsync)\(|(rename)\(".*tmp-.*", ".*{NAME}"\)', result.stderr)
+        calls = re.findall(rf'(fsync)\(|(rename)\(".*tmp-.*", ".*{NAME}"\)',
+                           traced("-f", "rename,fsync", "--checkpoint-every", every, "--out", "run"))
         calls = ["rename" if rename else "fsync" for _, rename in calls]
         assert calls.count("rename") == count, (every, calls.count("rename"))
         for at in (i for i, call in enumerate(calls) if call == "rename"):
@@ -201,24 +215,29 @@ def test_no_checkpoint_is_read_while_another_training_may_write_it():
     os.close(folder)
 
 
-def test_a_second_signal_ends_at_once():
-    """The first waits for a minibatch of 2000 images; a machine that is through with it by then gets another try."""
+def end_at_once(first, second):
+    """Whether the second signal ended a training of minibatches of 2000 images, and not the first, after one of them."""
     command = [e2e.PROGRAM, "train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",
                "--isa", "generic", "--threads", "1", "--out", "run"]
-    for _ in range(5):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              env=e2e.environment()) as child:
-            while "kernels generic" not in child.stdout.readline():
-                assert child.poll() is None
-            time.sleep(0.1)
-            child.send_signal(signal.SIGINT)
-            time.sleep(0.05)
-            child.send_signal(signal.SIGINT)
-            child.communicate(timeout=120)
-        if child.returncode == -signal.SIGINT:
-            return
-        assert child.returncode == 130
-    raise AssertionError("the second signal changed nothing")
+    shutil.rmtree("run", ignore_errors=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=e2e.environment()) as child:
+        while "kernels generic" not in child.stdout.readline():
+            assert child.poll() is None
+        time.sleep(0.1)
+        child.send_signal(first)
+        time.sleep(0.05)
+        child.send_signal(second)
+        child.communicate(timeout=120)
+    assert child.returncode in (-second, 130), child.returncode
+    return child.returncode == -second
+
+
+def test_a_second_signal_ends_at_once():
+    """Of either kind; a machine that is through with the minibatch by then gets another try."""
+    for first in (signal.SIGINT, signal.SIGTERM):
+        for second in (signal.SIGINT, signal.SIGTERM):
+            assert any(end_at_once(first, second) for _ in range(5)), f"{second} after {first} changed nothing"
 
 
 # ---- what is refused ----
@@ -228,6 +247,8 @@ def test_usage():
     fails(2, "train", "--resume", says=["--resume", "--out"])
     for text in ("", "0images", "1", "images", "1.5epochs", "-1epoch", "5000000000images", "1 epoch", "2imagess", "1hours"):
         fails(2, "train", "--out", "x", "--checkpoint-every", text, says=["--checkpoint-every", f"'{text}'", "500images"])
+    fails(2, "train", "--out", "x", "--checkpoint-every", "2\x1b[31m\x7f", says=["found '2?[31m?', allowed"])
+    fails(2, "train", "--out", "x", "--checkpoint-every", 55 * "0" + "1image", says=["found '000", "at most 60 characters"])
     assert not os.path.exists("x")
     for command in ("eval", "inspect"):
         fails(2, command, says=["no checkpoint"])
@@ -384,6 +405,31 @@ def test_an_image_of_too_many_vectors_is_not_made():
     succeed("train", "net.yaml", "--limit-train", "1", "--limit-test", "1", "--epochs", "1", "--quiet", "--out", "a",
             "--checkpoint-every", "1epoch", "--set", "arrays.default.device=perfect")
     fails(1, "eval", f"a/{NAME}", says=["an image is 7569 vectors of 3601 inputs; allowed are 16777216 numbers"])
+
+
+def test_outputs_without_end_are_not_made():
+    """Sixty poolings that leave the 28x28x65536 outputs of a convolution as they are: 25 GB; or as many outputs in all."""
+    with open("net.yaml", "w", encoding="utf-8") as file:
+        file.write("network:\n  layers:\n    - {type: maxpool, window: 1, stride: 28}\n    - {type: conv, outputs: 65536, "
+                   "kernel: 1}\n    - {type: fc, outputs: 10}\n    - {type: softmax}\n")
+    succeed("train", "net.yaml", "--limit-train", "1", "--limit-test", "1", "--epochs", "1", "--quiet", "--out", "a",
+            "--checkpoint-every", "1epoch", "--set", "arrays.default.device=perfect", "--set", "arrays.default.max_rows=65536",
+            "--set", "arrays.default.max_cols=65537")
+
+    def change(metadata, _):
+        config = json.loads(metadata["config"])
+        pool, conv, fc, softmax = config["network"]["layers"]
+        same = {**pool, "stride": 1}
+        config["network"]["layers"] = [conv, *[same] * 60, pool, fc, softmax]
+        metadata["config"] = json.dumps(config)
+
+    checkpointfile.forge(f"a/{NAME}", "bad", change)
+    with open(e2e.PROGRAM, "rb") as file:
+        sanitized = b"__asan_init" in file.read()  # which takes any address space
+    limit = None if sanitized else lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    fails(1, "eval", "bad", "--threads", "1", preexec_fn=limit, says=[
+        "the layers' outputs and vectors of an image are 3134260788 numbers; allowed are 67108864"])
+    assert evaluation(f"a/{NAME}")["test_images"] == 1
 
 
 def test_inspect_of_tiles_in_any_order():

@@ -229,6 +229,15 @@ def test_long_values_show_what_differs():
     assert "old: kernel7=avx2\n" in printed and "new: kernel7=neon\n" in printed, printed
 
 
+def test_values_without_end():
+    """What differs behind the first few thousand bytes is not looked for: of megabytes that would take hours."""
+    words = " ".join(f"kernel{i}=avx2" for i in range(200000))
+    printed = text(benchmarks({NAME: QUIET}, kernels=words + " a"), benchmarks({NAME: QUIET}, kernels=words + " b"))
+    assert len(words) > 3000000 and "old: ...\n" in printed and "new: ...\n" in printed, printed
+    printed = text(benchmarks({NAME: QUIET}, kernels="a " + words), benchmarks({NAME: QUIET}, kernels="b " + words))
+    assert "old: a...\n" in printed and "new: b...\n" in printed, printed
+
+
 # ---- output ----
 
 def test_json_is_as_documented():

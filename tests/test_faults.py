@@ -56,14 +56,15 @@ def able(faults):
     return made
 
 
-def step(what, faults, few):
-    """Walks of every command, each with that many faults at most or so."""
+def step(what, faults, few, kinds):
+    """Walks of every command, each with that many faults at most or so; some of each kind."""
     made = able(faults)
     for name in fault_check.COMMANDS:
         what(made, name, few)
     made.close()
     print(dict(made.counts), flush=True)
     assert made.failures == 0
+    assert not made.never(kinds), made.never(kinds)
 
 
 def test_memory():
@@ -71,7 +72,7 @@ def test_memory():
         made.fresh()
         n = made.run(fault_check.COMMANDS[name], "alloc=0").report["allocations"]
         made.walk_memory(name, n // few + 1)
-    step(some, "alloc=0", 6)
+    step(some, "alloc=0", 6, ["memory"])
 
 
 def test_failures_without_a_fault_are_seen():
@@ -79,6 +80,7 @@ def test_failures_without_a_fault_are_seen():
     with mock.patch.dict(fault_check.COMMANDS, {"wrong": ["presets", "none"]}), \
             contextlib.redirect_stdout(io.StringIO()) as said:
         assert not made.hurt("wrong", "alloc=0", None, True, "none")
+    assert made.never(["memory"]) == ["memory"]
     made.close()
     assert made.failures == 1 and "fails without a fault" in said.getvalue(), said.getvalue()
 
@@ -87,11 +89,12 @@ def test_system_calls_that_fail():
     def some(made, name, few):
         if name in ("train", "eval", "compare"):
             made.walk_calls(name, few, few)
-    step(some, "short=1000000000", 25)
+    step(some, "short=1000000000", 25, fault_check.WAYS)
 
 
 def test_short_and_interrupted_calls():
-    step(lambda made, name, few: name in ("idx", "resume", "compare") and made.partly(name), "short=1000000000", 0)
+    step(lambda made, name, few: name in ("idx", "resume", "compare") and made.partly(name), "short=1000000000", 0,
+         ["short", "interrupts"])
 
 
 def test_clocks_that_jump():

@@ -312,16 +312,27 @@ static void limit_memory(rlim_t bytes) {
 #endif
 }
 
-/* A header within the limits over almost no data: the 15 GiB that it asks for must not be allocated. */
+/* A header within the limits over almost no data, in a file that is too short or that might have it: the 15 GiB that it
+ * asks for must not be allocated. */
 static void test_bomb(void **state) {
     const uint32_t dims[] = {1000, 4000, 4000};
     const struct bytes b = make(3, dims, 100), l = labels(1000, 1, 10);
+    char text[128];
+    struct stat st;
     (void)state;
     write_gzip("i", &b);
     write_gzip("l", &l);
+    assert_int_equal(stat(in_dir("i"), &st), 0);
+    snprintf(text, sizeof text,
+             "truncated: %ld bytes of gzip cannot have the 16000000000 bytes that its header (1000 x 4000 x 4000) "
+             "calls for",
+             (long)st.st_size);
     limit_memory((rlim_t)1 << 32);
-    expect_failure(RPU_ERR_FORMAT, in_dir("i"),
-                   "truncated: 100 bytes of data, its header calls for at least 16000000000");
+    expect_failure(RPU_ERR_FORMAT, in_dir("i"), text);
+    assert_int_equal(truncate(in_dir("i"), 15503812), 0); /* 2^16 + 1032 times as many are 480 too few */
+    expect_failure(RPU_ERR_FORMAT, in_dir("i"), "15503812 bytes of gzip cannot have");
+    assert_int_equal(truncate(in_dir("i"), 15503813), 0);
+    expect_failure(RPU_ERR_FORMAT, in_dir("i"), "damaged gzip data: other bytes follow its end");
     limit_memory(RLIM_INFINITY);
     empty_dir();
 }

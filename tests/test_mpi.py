@@ -237,6 +237,15 @@ def test_interrupt_of_a_training():
         os.kill(rank_process(job, 2), signal.SIGTERM)
         check_interrupted(job)
     assert job.returncode == 130, job.returncode
+    # A launcher's two kinds are one interrupt; the second would have killed the rank that has begun to stop.
+    shutil.rmtree("runs")
+    with start(2, *LONG, "--epochs", "100000", "--out", "runs", of="train") as job:
+        until(lambda: "epoch 1/" in job.stdout.readline(), job)
+        pid = rank_process(job, 0)
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        check_interrupted(job)
+    assert job.returncode == 130, job.returncode
 
 
 # ---- sweeps ----

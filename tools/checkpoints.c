@@ -20,6 +20,7 @@ static enum rpu_status fail(struct rpu_error *err, enum rpu_status status, const
     va_start(list, format);
     vsnprintf(err->message, sizeof err->message, format, list);
     va_end(list);
+    make_plain(err->message);
     return status;
 }
 
@@ -51,12 +52,12 @@ static int parse_times(const char *text, struct rpu_checkpoint_times *times) {
 }
 
 enum rpu_status checkpoints_every(struct rpu_checkpoint_times *times, const char *text, struct rpu_error *err) {
-    return parse_times(text, times)
+    return strlen(text) <= CHECKPOINTS_EVERY_MOST && parse_times(text, times)
                ? RPU_OK
                : fail(err, RPU_ERR_CONFIG,
-                      "--checkpoint-every: found '%.60s', allowed is a whole number from 1 to %u and a unit, images, "
-                      "epochs or minutes, as in 500images or 1epoch",
-                      text, UINT32_MAX);
+                      "--checkpoint-every: found '%.*s', allowed is a whole number from 1 to %u and a unit, images, "
+                      "epochs or minutes, as in 500images or 1epoch, in at most %d characters",
+                      CHECKPOINTS_EVERY_MOST, text, UINT32_MAX, CHECKPOINTS_EVERY_MOST);
 }
 
 enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err) {

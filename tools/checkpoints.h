@@ -6,6 +6,8 @@
 #include "../src/app.h"
 #include "cli.h"
 
+enum { CHECKPOINTS_EVERY_MOST = 60 }; /**< characters of the value of --checkpoint-every */
+
 struct checkpoints {
     char folder[RPU_PATH_MAX]; /**< of --out; "" without: there are no checkpoints then */
     char path[RPU_PATH_MAX];

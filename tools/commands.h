@@ -58,6 +58,9 @@ int option_real(const struct cli_args *args, const char *name, double least, dou
 /** A time in the unit that suits it, three digits: "13.5 us"; "-" when it is not finite. Returns `text`. */
 const char *time_text(char text[32], double ns);
 
+/** Makes control characters question marks, as those of the library's messages are. */
+void make_plain(char *text);
+
 /** Up to `length` bytes of a text from a file, control characters as question marks. Returns the bytes printed. */
 int print_plain(FILE *out, const char *text, size_t length);
 
@@ -107,6 +110,7 @@ struct progress {
     FILE *out;    /**< null: print nothing */
     int terminal; /**< 1: a line that is rewritten; 0: a line for each epoch */
     int width;    /**< characters of the line on the terminal */
+    double last;  /**< when something was printed, by rpu_now */
 };
 
 void progress_init(struct progress *progress, FILE *out);
@@ -115,8 +119,8 @@ int progress_report(const struct rpu_progress *p, void *user);
 /** Takes the rewritten line away. */
 void progress_clear(struct progress *progress);
 
-/** SIGINT and SIGTERM ask for a stop; a second one ends the program. With SA_RESTART in `flags` system calls go on: a
- *  stream would lose what it could not write. */
+/** SIGINT and SIGTERM ask for a stop; a second one ends the program, a second of its kind a rank of a job. With
+ * SA_RESTART in `flags` system calls go on: a stream would lose what it could not write. */
 void interrupts_catch(int flags);
 int interrupts_pending(void);
 

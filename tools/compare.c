@@ -8,7 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH = 90, RENAMES_MOST = 16, RENAME_BYTES = 96, CELL_BYTES = 32, LONG_VALUE = 60, VALUE_BYTES = 240 };
+enum {
+    NAME_WIDTH = 90,
+    RENAMES_MOST = 16,
+    RENAME_BYTES = 96,
+    CELL_BYTES = 32,
+    LONG_VALUE = 60,
+    VALUE_BYTES = 240,
+    LOOK_BYTES = 4096
+};
 
 /* ---- options ---- */
 
@@ -136,19 +144,23 @@ static int has_word(const char *text, const char *word, size_t length) {
     return 0;
 }
 
-/* A value; of two long ones what the other one does not have. */
+/* A value; of two long ones what the other one does not have, as far as their first LOOK_BYTES tell; the other one is
+ * looked at a word further. */
 static void print_value(FILE *out, const char *value, const char *other) {
+    const char *end = value + strnlen(value, LOOK_BYTES);
+    char start[LOOK_BYTES + VALUE_BYTES];
     int n = 0;
     if (strlen(value) <= LONG_VALUE || !strchr(value, ' ')) {
         if ((size_t)print_plain(out, value, VALUE_BYTES) < strlen(value))
             fputs(" ...", out);
         return;
     }
-    for (size_t length; *value && n < VALUE_BYTES; value += length + (value[length] == ' ')) {
+    snprintf(start, sizeof start, "%s", other);
+    for (size_t length; value < end && n < VALUE_BYTES; value += length + (value[length] == ' ')) {
         char word[VALUE_BYTES];
         length = strcspn(value, " ");
         snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), value);
-        if (length && !has_word(other, word, strlen(word)))
+        if (length && !has_word(start, word, strlen(word)))
             n += fprintf(out, "%s", n ? " " : "") + print_plain(out, word, sizeof word);
     }
     if (!n || *value)

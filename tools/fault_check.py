@@ -43,6 +43,9 @@ COMMANDS = {
     "presets": ["presets", "lenet-rpu"],
     "info": ["info", "--json"],
 }
+# In what ways system calls fail.
+WAYS = {"write": ("ENOSPC", "EIO"), "fsync": ("EIO", "ENOSPC"), "rename": ("EACCES", "EIO"), "openat": ("EMFILE", "EACCES"),
+        "read": ("EIO",), "close": ("EIO",)}
 # What may fail without a failure of the command, if that comes to the same: who looks for facts about the machine.
 TOLERATED_CALLS = ("openat", "read", "close")
 
@@ -195,6 +198,10 @@ class Check:
             self.complain(name, faults, wrong, result)
         return made
 
+    def never(self, kinds):
+        """Of these kinds of faults those of which none was made: what was to make them does nothing."""
+        return [kind for kind in kinds if not self.counts[kind]]
+
     def walk_memory(self, name, step):
         """Each allocation fails, alone and with all after it."""
         self.fresh()
@@ -211,13 +218,11 @@ class Check:
 
     def walk_calls(self, name, step, step_written=1):
         """Each system call fails, in the ways in which it may; of those that write, each `step_written`-th."""
-        ways = {"write": ("ENOSPC", "EIO"), "fsync": ("EIO", "ENOSPC"), "rename": ("EACCES", "EIO"),
-                "openat": ("EMFILE", "EACCES"), "read": ("EIO",), "close": ("EIO",)}
         self.fresh()
         result = self.run(COMMANDS[name], "short=1000000000")
         assert result.returncode == 0, f"{name}: {result.stderr}"
         wanted = self.outcome(result)
-        for call, errors in ways.items():
+        for call, errors in WAYS.items():
             n = result.report[f"calls {call}"]
             for error in errors:
                 for plus in ("", "+"):
@@ -259,7 +264,10 @@ def main():
                 print(f"{name}: {n} allocations; so far {dict(check.counts)}, {check.failures} failures", flush=True)
     finally:
         check.close()
-    sys.exit(1 if check.failures else 0)
+    never = [] if args.only else check.never(["memory", *WAYS, "short", "interrupts"])
+    if never:
+        print("FAILED: no faults of these kinds were made:", ", ".join(never))
+    sys.exit(1 if check.failures or never else 0)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ dictionary() {
     case $1 in
     config | set | sweep) echo -dict=tests/fuzz/yaml.dict ;;
     compare) echo -dict=tests/fuzz/json.dict ;;
+    checkpoint) echo -dict=tests/fuzz/checkpoint.dict ;;
     cli) echo -dict=tests/fuzz/cli.dict ;;
     esac
 }

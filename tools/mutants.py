@@ -91,19 +91,23 @@ def run(command, must=False):
     return code
 
 
-def first_failure(stage):
-    """Runs the tests of a stage; the name of the first that failed, or None."""
+def first_failure(stage, patience="0.3"):
+    """Runs the tests of a stage; the name of the first that failed, or None. One that took too long says nothing before
+    all have had the time that they have by themselves."""
     log = os.path.join(BUILD, "meson-logs", "testlog.json")
     if os.path.exists(log):
         os.remove(log)
-    code = run(["meson", "test", "-C", BUILD, "--no-rebuild", "--maxfail", "1", "--timeout-multiplier", "0.3", *stage])
+    code = run(["meson", "test", "-C", BUILD, "--no-rebuild", "--maxfail", "1", "--timeout-multiplier", patience, *stage])
     if code == 0:
         return None
     if os.path.exists(log):
         with open(log, encoding="utf-8") as file:
             for result in map(json.loads, file):
+                if result["result"] == "TIMEOUT" and patience != "1":
+                    return first_failure(stage, "1")
                 if result["result"] in ("FAIL", "TIMEOUT", "ERROR", "UNEXPECTEDPASS"):
-                    return re.sub(r"^.* / ", "", result["name"])
+                    late = " (timeout)" if result["result"] == "TIMEOUT" else ""
+                    return re.sub(r"^.* / ", "", result["name"]) + late
     sys.exit(f"the tests could not be run; see {WORK}/log")
 
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../src/app.h"
 #include "commands.h"
 
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Time between two lines on a terminal. */
+#define PROGRESS_SECONDS 0.1
 
 /* The only thing that a signal handler may change. */
 static volatile sig_atomic_t stop_asked;
@@ -13,12 +17,23 @@ static void on_signal(int number) {
     stop_asked = 1;
 }
 
+/* The next one ends the program, whichever of the two it is. */
+static void on_only_signal(int number) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    on_signal(number);
+}
+
+/* A launcher that is interrupted may send its ranks the one kind at once and the other to end them: that is a single
+ * interrupt. There each kind has a second one of its own. */
 void interrupts_catch(int flags) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
+    action.sa_handler = rpu_dist_launched() ? on_signal : on_only_signal;
     action.sa_flags = (int)SA_RESETHAND | flags;
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGINT); /* else the other kind, in the middle of the handler, were a first one too */
+    sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -31,6 +46,7 @@ void progress_init(struct progress *progress, FILE *out) {
     progress->out = out;
     progress->terminal = out && isatty(fileno(out));
     progress->width = 0;
+    progress->last = rpu_now();
 }
 
 void progress_clear(struct progress *progress) {
@@ -51,7 +67,11 @@ static void print_epoch(FILE *out, const struct rpu_epoch *e, uint32_t epochs, u
 static void print_line(struct progress *progress, const struct rpu_progress *p) {
     const double left = p->seconds_left < 0.0 ? 0.0 : p->seconds_left;
     const unsigned long seconds = (unsigned long)(left + 0.5);
+    const double at = rpu_now();
     int n;
+    if (at - progress->last < PROGRESS_SECONDS)
+        return;
+    progress->last = at;
     if (p->image >= p->images)
         n = fprintf(progress->out, "\repoch %u/%u: testing", p->epoch, p->epochs);
     else
@@ -70,6 +90,7 @@ int progress_report(const struct rpu_progress *p, void *user) {
     if (progress->out && p->finished) {
         progress_clear(progress);
         print_epoch(progress->out, p->finished, p->epochs, p->images);
+        progress->last = rpu_now();
     } else if (progress->out && progress->terminal) {
         print_line(progress, p);
     }

@@ -30,14 +30,14 @@ static void remove_leftovers(const char *folder) {
 }
 
 static int make_folder(const char *path, FILE *errors) {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+    if (rpu_outfile_folder(path) == 0)
         return CLI_EXIT_OK;
     fprintf(errors, CLI_PROGRAM " sweep: cannot create the folder %s: %s\n", path, strerror(errno));
     return CLI_EXIT_FAILURE;
 }
 
-/* Another sweep may be at work here, or trainings of one that was killed, which end after their minibatch: they are
- * waited for. Where the file system has no locks there is none. */
+/* Another sweep may be at work here, or trainings of one that was killed, which end after the minibatch in work: they
+ * are waited for. Where the file system has no locks there is none. */
 static int lock_folder(struct sweep_work *work) {
     const struct timespec pause = {0, 100000000};
     const int tries = 50;

@@ -6,6 +6,7 @@
 #define RPU_TOOLS_SWEEP_H
 
 #include "../src/app.h"
+#include "checkpoints.h"
 
 #include <stdio.h>
 
@@ -47,7 +48,7 @@ void sweep_progress_clear(struct sweep_work *work);
 struct sweep_words {
     int argc;
     char *argv[9]; /**< with a null pointer behind them */
-    char out[RPU_PATH_MAX + 16], config[RPU_PATH_MAX + 16], every[80];
+    char out[RPU_PATH_MAX + 16], config[RPU_PATH_MAX + 16], every[CHECKPOINTS_EVERY_MOST + 20];
 };
 
 /** Sets them. The training goes on from the checkpoint that is in the folder, if one is, and writes others as often as

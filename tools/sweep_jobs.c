@@ -29,6 +29,7 @@ struct jobs {
     size_t n;
     int bind;               /* 0: the cores are not known */
     sigset_t heard, before; /* signals that are waited for, and the mask to give back */
+    sigset_t came;          /* interrupts that did */
 };
 
 /* ---- cores ---- */
@@ -150,8 +151,13 @@ static void collect_ended(struct jobs *j) {
     }
 }
 
-/* The first interrupt is passed on; a second one ends this process, and the trainings with it. */
+/* The first interrupt is passed on; a second one ends this process, and the trainings with it; see interrupts_catch for
+ * what is one where a launcher started this process. */
 static void on_interrupt(struct jobs *j, int number) {
+    const int again = sigismember(&j->came, number);
+    sigaddset(&j->came, number);
+    if (j->work->stop && !again && rpu_dist_launched())
+        return;
     if (j->work->stop) {
         sweep_progress_clear(j->work);
         signal(number, SIG_DFL);
@@ -167,6 +173,7 @@ static void on_interrupt(struct jobs *j, int number) {
 /* Signals are taken one by one where the loop waits for them, so that none is missed in between. */
 static void hear_signals(struct jobs *j) {
     signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&j->came);
     sigemptyset(&j->heard);
     sigaddset(&j->heard, SIGINT);
     sigaddset(&j->heard, SIGTERM);

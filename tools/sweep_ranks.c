@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs of a sweep on the ranks of an MPI job. Whoever is idle asks rank 0, which answers with a run's folder: all that
  * a training needs lies there. Rank 0 trains too, in a thread of its own, while its main thread, the only one that
- * talks to others, waits for them. An interrupt reaches all ranks by way of the launcher; each stops after its
- * minibatch. */
+ * talks to others, waits for them. An interrupt reaches all ranks by way of the launcher; each stops after the
+ * minibatch in work. */
 #include "commands.h"
 #include "sweep.h"
 

@@ -48,6 +48,7 @@ static enum rpu_status fail(struct session *s, enum rpu_status status, const cha
     s->error.status = status;
     vsnprintf(s->error.message, sizeof s->error.message, format, list);
     va_end(list);
+    make_plain(s->error.message);
     return status;
 }
 
@@ -89,7 +90,7 @@ static enum rpu_status check_regular(struct session *s, const char *folder, cons
 static enum rpu_status lock_folder(struct session *s, const char *folder) {
     if (!folder || s->dist->rank > 0)
         return RPU_OK;
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    if (rpu_outfile_folder(folder) != 0)
         return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
     s->lock = rpu_outfile_lock(folder);
     if (s->lock < 0)

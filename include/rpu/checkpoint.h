@@ -67,6 +67,7 @@ struct rpu_checkpoint_tensor {
 };
 
 RPU_API size_t rpu_checkpoint_tensor_count(const struct rpu_checkpoint *checkpoint);
+/** One of them; RPU_ERR_ARG when index is out of range. */
 RPU_API enum rpu_status rpu_checkpoint_tensor(const struct rpu_checkpoint *checkpoint, size_t index,
                                               struct rpu_checkpoint_tensor *tensor);
 

@@ -19,8 +19,8 @@ struct rpu_engine; /**< opaque */
  *  @param isa      "generic", "autovec", "avx2", "neon": the best variant up to and including that one is taken for
  *                  each kernel; null = the best this CPU has. An unknown or unsupported name is RPU_ERR_UNSUPPORTED
  *                  with a message that lists the valid ones, never a silent fallback.
- *  @param threads  number of threads, 1..1024; 0 = as many as the process may use.
- *  Results do not depend on either. */
+ *  @param threads  number of threads, 1..1024; 0 = as many as the process may use. Others are RPU_ERR_RANGE.
+ *  Results do not depend on either. RPU_ERR_NOMEM. */
 RPU_API enum rpu_status rpu_engine_create(struct rpu_engine **engine, const char *isa, int threads,
                                           struct rpu_error *err);
 RPU_API void rpu_engine_destroy(struct rpu_engine *engine);
@@ -40,7 +40,7 @@ struct rpu_engine_options {
     enum rpu_bind bind; /**< more threads than processors are not bound */
 };
 
-/** Builds an engine, as rpu_engine_create does. */
+/** Builds an engine, as rpu_engine_create does and with its errors. */
 RPU_API enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct rpu_engine_options *options,
                                                struct rpu_error *err);
 
@@ -87,6 +87,7 @@ struct rpu_trace_event {
 RPU_API enum rpu_status rpu_engine_trace(struct rpu_engine *engine, size_t most, struct rpu_error *err);
 /** Pieces recorded of a thread, in order of time. */
 RPU_API size_t rpu_engine_trace_count(const struct rpu_engine *engine, int thread);
+/** One of them; RPU_ERR_ARG when thread or index is out of range. */
 RPU_API enum rpu_status rpu_engine_trace_event(const struct rpu_engine *engine, int thread, size_t index,
                                                struct rpu_trace_event *event);
 /** Pieces of work that were not kept. */

@@ -46,7 +46,8 @@ struct rpu_array_info {
 struct rpu_network; /**< opaque */
 
 /** Builds the layers of `config` for images of the given shape; shapes are inferred and checked (RPU_ERR_SHAPE names
- *  the layer). The engine must outlive the network. */
+ *  the layer). RPU_ERR_RANGE for a batch, an eta or a device's parameter that is not allowed; RPU_ERR_ARG,
+ * RPU_ERR_NOMEM. The engine must outlive the network. */
 RPU_API enum rpu_status rpu_network_create(struct rpu_network **network, const struct rpu_engine *engine,
                                            const struct rpu_config *config, uint32_t height, uint32_t width,
                                            uint32_t channels, uint32_t classes, struct rpu_error *err);
@@ -99,6 +100,7 @@ RPU_API enum rpu_status rpu_network_classify(struct rpu_network *network, const 
                                              double *loss);
 
 RPU_API size_t rpu_network_array_count(const struct rpu_network *network);
+/** Of array `index`; RPU_ERR_ARG when that is out of range, here and below. */
 RPU_API enum rpu_status rpu_network_array_info(const struct rpu_network *network, size_t index,
                                                struct rpu_array_info *info);
 RPU_API enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_t index,

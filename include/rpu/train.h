@@ -35,7 +35,8 @@ struct rpu_epoch {
     struct rpu_array_epoch *arrays;
 };
 
-/** How far training is; handed to the progress callback about ten times a second and after each epoch. */
+/** How far training is; handed to the progress callback after each minibatch, each epoch, and in an epoch's test (all
+ * its images are done then) after each piece of a minibatch's size, or of a few images for each thread. */
 struct rpu_progress {
     uint32_t epoch, epochs;           /**< 1-based epoch in work */
     uint32_t image, images;           /**< images done of this epoch */
@@ -44,7 +45,7 @@ struct rpu_progress {
     const struct rpu_epoch *finished; /**< the record just completed, or null in between */
 };
 
-/** Called on the training thread. Returning non-zero asks training to stop after the current minibatch. */
+/** Called on the training thread. Returning non-zero asks training to stop there. */
 typedef int rpu_progress_fn(const struct rpu_progress *progress, void *user);
 
 struct rpu_training; /**< a run: network, order of images, history; opaque */
@@ -73,7 +74,8 @@ struct rpu_checkpoint_times {
  *  What it takes is not counted as training time. */
 typedef void rpu_checkpoint_fn(struct rpu_training *run, void *user);
 
-/** Sets what is called when; `fn` null: nothing. */
+/** Sets what is called when; `fn` null: nothing. RPU_ERR_ARG, also for seconds that are below 0 or no
+ *  number. */
 RPU_API enum rpu_status rpu_training_checkpoints(struct rpu_training *run, const struct rpu_checkpoint_times *times,
                                                  rpu_checkpoint_fn *fn, void *user);
 

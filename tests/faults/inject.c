@@ -67,6 +67,13 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *context) {
     return 0;
 }
 
+int faults_has(int owner) {
+    for (size_t i = 0; i < n_objects; i++)
+        if (objects[i].owner == owner)
+            return 1;
+    return 0;
+}
+
 static int object_of(const void *code) {
     for (size_t i = 0; i < n_objects; i++)
         if ((uintptr_t)code >= objects[i].start && (uintptr_t)code < objects[i].end)

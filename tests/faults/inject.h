@@ -52,4 +52,7 @@ void faults_end(struct faults_report *report);
 /** "own", "libyaml", ... */
 const char *faults_owner_name(int owner);
 
+/** Whether an owner's code was found as a program or library of its own, after the first faults_begin. */
+int faults_has(int owner);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "sweep.h"
 
+#include "../../tools/checkpoints.h"
 #include "../../tools/commands.h"
 
 #include <string.h>
@@ -31,6 +32,25 @@ static void configure(const struct cli_args *args) {
         fuzz_check_config(&config);
     rpu_sweep_free(sweep);
     assignments_free(&given);
+}
+
+/* When those commands are to keep checkpoints. */
+static void time_checkpoints(const struct cli_args *args) {
+    static struct checkpoints checkpoints;
+    const char *every = cli_value(args, "checkpoint-every");
+    const int sweep = args->command->id == CLI_SWEEP;
+    struct rpu_checkpoint_times *times = &checkpoints.times;
+    struct rpu_error err;
+    enum rpu_status status = RPU_OK;
+    memset(&checkpoints, 0, sizeof checkpoints);
+    if (!sweep)
+        status = checkpoints_options(&checkpoints, args, &err);
+    else if (every)
+        status = checkpoints_every(times, every, &err);
+    if (status != RPU_OK)
+        fuzz_check_error(&err);
+    else
+        FUZZ_CHECK((times->images > 0) + (times->epochs > 0) + (times->seconds > 0.0) == (every != NULL));
 }
 
 /* Forgets an option. */
@@ -67,7 +87,10 @@ static void carry_on(struct cli_args *args) {
         return;
     switch (args->command->id) {
     case CLI_TRAIN:
-    case CLI_SWEEP: configure(args); break;
+    case CLI_SWEEP:
+        configure(args);
+        time_checkpoints(args);
+        break;
     case CLI_COMPARE: compare(args); break;
     case CLI_MAP: map(args); break;
     case CLI_PRESETS: command_presets(args); break;
