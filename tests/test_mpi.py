@@ -24,6 +24,8 @@ def environment():
     env["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none"
     # More ranks than cores, and others beside them: whoever waits lets the others work.
     env["OMPI_MCA_mpi_yield_when_idle"] = "1"
+    # Seconds that ranks which are told to stop have before they are killed; one is not enough beside other tests.
+    env["OMPI_MCA_odls_base_sigkill_timeout"] = "4"
     # What MPI itself does not free is none of the program's leaks; test_sweep.py looks for those.
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     return env
