@@ -173,7 +173,8 @@ def test_the_recorded_documents():
     assert comparison["all"]["benchmarks"] == len(comparison["benchmarks"]) == 32, comparison["all"]
     assert not comparison["only_old"], comparison["only_old"]
     assert all(row["verdict"] == "faster" for row in comparison["benchmarks"]), comparison["benchmarks"]
-    assert "machine" not in [d["kind"] for d in comparison["differences"]], comparison["differences"]
+    stated = [d for d in comparison["differences"] if d["kind"] == "machine" and None not in (d["old"], d["new"])]
+    assert not stated, stated  # the peer's document says what the machine is, and it is ours
     assert "32 compared" in run("compare", *recorded, "--rename", "aihwkit=avx2").stdout
 
 
