@@ -24,8 +24,6 @@ def environment():
     env["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none"
     # More ranks than cores, and others beside them: whoever waits lets the others work.
     env["OMPI_MCA_mpi_yield_when_idle"] = "1"
-    # Seconds that ranks which are told to stop have before they are killed; one is not enough beside other tests.
-    env["OMPI_MCA_odls_base_sigkill_timeout"] = "4"
     # What MPI itself does not free is none of the program's leaks; test_sweep.py looks for those.
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     return env
@@ -53,7 +51,10 @@ def sweep(ranks, *args):
 
 def start(ranks, *args, of="sweep"):
     return subprocess.Popen(command(ranks, e2e.PROGRAM, of, *args), stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            # seconds that ranks which are told to stop have before they are killed, and that mpirun waits
+                            # wherever it ends ranks; one is not enough beside other tests
+                            env={**environment(), "OMPI_MCA_odls_base_sigkill_timeout": "4"})
 
 
 def rank_process(job, rank):
