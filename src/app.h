@@ -2,7 +2,7 @@
 /** @file app.h
  *  The one internal header of the commands: provenance, the results document, comparisons of benchmarks, mappings,
  *  sweeps, tests and figures of checkpoints, and the processes of a job. None of it is part of librpu, but for files
- *  that appear whole or not at all (outfile.h); it is linked into the programs. */
+ *  that appear whole or not at all (outfile.h) and errors (error.h); it is linked into the programs. */
 #ifndef RPU_SRC_APP_H
 #define RPU_SRC_APP_H
 
@@ -15,6 +15,7 @@
 
 #include "compare.h"
 #include "dist.h"
+#include "error.h"
 #include "evaluation.h"
 #include "inspect.h"
 #include "mapping_json.h"

@@ -6,23 +6,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static enum rpu_status fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) RPU_PRINTF(3, 4);
-
-static enum rpu_status fail(struct rpu_error *err, enum rpu_status status, const char *format, ...) {
-    va_list list;
-    memset(err, 0, sizeof *err);
-    err->status = status;
-    va_start(list, format);
-    vsnprintf(err->message, sizeof err->message, format, list);
-    va_end(list);
-    make_plain(err->message);
-    return status;
-}
 
 /* ---- options ---- */
 
@@ -54,10 +40,11 @@ static int parse_times(const char *text, struct rpu_checkpoint_times *times) {
 enum rpu_status checkpoints_every(struct rpu_checkpoint_times *times, const char *text, struct rpu_error *err) {
     return strlen(text) <= CHECKPOINTS_EVERY_MOST && parse_times(text, times)
                ? RPU_OK
-               : fail(err, RPU_ERR_CONFIG,
-                      "--checkpoint-every: found '%.*s', allowed is a whole number from 1 to %u and a unit, images, "
-                      "epochs or minutes, as in 500images or 1epoch, in at most %d characters",
-                      CHECKPOINTS_EVERY_MOST, text, UINT32_MAX, CHECKPOINTS_EVERY_MOST);
+               : rpu_fail(
+                     err, RPU_ERR_CONFIG,
+                     "--checkpoint-every: found '%.*s', allowed is a whole number from 1 to %u and a unit, images, "
+                     "epochs or minutes, as in 500images or 1epoch, in at most %d characters",
+                     CHECKPOINTS_EVERY_MOST, text, UINT32_MAX, CHECKPOINTS_EVERY_MOST);
 }
 
 enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args *args, struct rpu_error *err) {
@@ -65,13 +52,13 @@ enum rpu_status checkpoints_options(struct checkpoints *c, const struct cli_args
     c->resume = cli_value(args, "resume") != NULL;
     c->every = every;
     if (!out && (every || c->resume))
-        return fail(err, RPU_ERR_CONFIG, "--%s: the checkpoint is in the folder of --out, which is not given",
-                    every ? "checkpoint-every" : "resume");
+        return rpu_fail(err, RPU_ERR_CONFIG, "--%s: the checkpoint is in the folder of --out, which is not given",
+                        every ? "checkpoint-every" : "resume");
     if (every && checkpoints_every(&c->times, every, err) != RPU_OK)
         return RPU_ERR_CONFIG;
     if (out && (snprintf(c->folder, sizeof c->folder, "%s", out) >= (int)sizeof c->folder ||
                 snprintf(c->path, sizeof c->path, "%s/" RPU_CHECKPOINT_NAME, out) >= (int)sizeof c->path))
-        return fail(err, RPU_ERR_IO, "--out: the path is too long");
+        return rpu_fail(err, RPU_ERR_IO, "--out: the path is too long");
     return RPU_OK;
 }
 
@@ -95,7 +82,7 @@ static enum rpu_status resume(const struct checkpoints *c, struct rpu_training *
             memcpy(why, err->message, sizeof why);
             if (status == RPU_ERR_SHAPE || status == RPU_ERR_RANGE) /* the file's fault, not the caller's */
                 status = RPU_ERR_FORMAT;
-            fail(err, status, "--resume: %.200s: %.800s", c->path, why);
+            rpu_fail(err, status, "--resume: %.200s: %.800s", c->path, why);
         }
     }
     rpu_checkpoint_free(checkpoint);
@@ -113,7 +100,7 @@ enum rpu_status checkpoints_resume(struct checkpoints *c, struct rpu_training *r
         where[0] = rpu_training_images(run);
         status = rpu_network_digest(rpu_training_network(run), &where[1]);
         if (status != RPU_OK)
-            fail(err, status, "out of memory");
+            rpu_fail(err, status, "out of memory");
     }
     status = rpu_dist_agree(dist, status, err);
     return status == RPU_OK ? rpu_dist_same(dist, where, sizeof where, "the checkpoint's images and weights", err)
@@ -143,10 +130,11 @@ static void on_checkpoint(struct rpu_training *run, void *user) {
 enum rpu_status checkpoints_begin(struct checkpoints *c, struct rpu_training *run, struct rpu_error *err) {
     struct rpu_outfile *trial;
     if (!c->resume && is_there(c))
-        return fail(err, RPU_ERR_CONFIG,
-                    "--out: found %.200s, where a training stands that this one would replace; allowed is --resume, to "
-                    "go on from it, another folder, or to remove it first",
-                    c->path);
+        return rpu_fail(
+            err, RPU_ERR_CONFIG,
+            "--out: found %.200s, where a training stands that this one would replace; allowed is --resume, to "
+            "go on from it, another folder, or to remove it first",
+            c->path);
     if (!c->every && !c->resume)
         return RPU_OK;
     if (rpu_outfile_open(&trial, c->path, err) != RPU_OK)

@@ -58,9 +58,6 @@ int option_real(const struct cli_args *args, const char *name, double least, dou
 /** A time in the unit that suits it, three digits: "13.5 us"; "-" when it is not finite. Returns `text`. */
 const char *time_text(char text[32], double ns);
 
-/** Makes control characters question marks, as those of the library's messages are. */
-void make_plain(char *text);
-
 /** Up to `length` bytes of a text from a file, control characters as question marks. Returns the bytes printed. */
 int print_plain(FILE *out, const char *text, size_t length);
 

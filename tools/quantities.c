@@ -42,11 +42,6 @@ const char *time_text(char text[32], double ns) {
     return isfinite(ns) ? text : "-";
 }
 
-void make_plain(char *text) {
-    for (; *text; text++)
-        *text = rpu_plain(*text);
-}
-
 int print_plain(FILE *out, const char *text, size_t length) {
     int n = 0;
     for (; *text && (size_t)n < length; text++, n++)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,26 +38,13 @@ struct session {
     struct rpu_error error;
 };
 
-/* Keeps a message as an error of this training. */
-static enum rpu_status fail(struct session *s, enum rpu_status status, const char *format, ...) RPU_PRINTF(3, 4);
-
-static enum rpu_status fail(struct session *s, enum rpu_status status, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    s->error.status = status;
-    vsnprintf(s->error.message, sizeof s->error.message, format, list);
-    va_end(list);
-    make_plain(s->error.message);
-    return status;
-}
-
 /* A preset or file that cannot be read is wrong usage. */
 static enum rpu_status load_config(struct session *s, const struct cli_args *args) {
     struct assignments given;
     const char *source = args->n_operands ? args->operands[0] : NULL;
     enum rpu_status status;
     if (!assignments_collect(&given, args))
-        return fail(s, RPU_ERR_NOMEM, "out of memory");
+        return rpu_fail(&s->error, RPU_ERR_NOMEM, "out of memory");
     status = rpu_config_load(&s->config, source, given.list, given.n, &s->error);
     assignments_free(&given);
     if (status != RPU_OK && status != RPU_ERR_NOMEM)
@@ -72,7 +58,7 @@ static enum rpu_status open_output(struct session *s, struct rpu_outfile **file,
     char path[RPU_PATH_MAX];
     const int n = snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
     if (n < 0 || (size_t)n >= sizeof path)
-        return fail(s, RPU_ERR_IO, "%s: the path is too long", name);
+        return rpu_fail(&s->error, RPU_ERR_IO, "%s: the path is too long", name);
     return rpu_outfile_open(file, path, &s->error);
 }
 
@@ -82,7 +68,7 @@ static enum rpu_status check_regular(struct session *s, const char *folder, cons
     struct stat st;
     const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
     if (n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return fail(s, RPU_ERR_IO, "--out: %s is no regular file", path);
+        return rpu_fail(&s->error, RPU_ERR_IO, "--out: %s is no regular file", path);
     return RPU_OK;
 }
 
@@ -91,12 +77,12 @@ static enum rpu_status lock_folder(struct session *s, const char *folder) {
     if (!folder || s->dist->rank > 0)
         return RPU_OK;
     if (rpu_outfile_folder(folder) != 0)
-        return fail(s, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
+        return rpu_fail(&s->error, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
     s->lock = rpu_outfile_lock(folder);
     if (s->lock < 0)
         return errno == EWOULDBLOCK
-                   ? fail(s, RPU_ERR_IO, "--out: another training is at work in the folder %s", folder)
-                   : fail(s, RPU_ERR_IO, "--out: cannot open the folder %s: %s", folder, strerror(errno));
+                   ? rpu_fail(&s->error, RPU_ERR_IO, "--out: another training is at work in the folder %s", folder)
+                   : rpu_fail(&s->error, RPU_ERR_IO, "--out: cannot open the folder %s: %s", folder, strerror(errno));
     return RPU_OK;
 }
 
@@ -222,7 +208,7 @@ static enum rpu_status compare_ranks(struct session *s) {
     struct rpu_config *c = malloc(sizeof *c);
     const struct rpu_images *images[2] = {&s->data.train, &s->data.test};
     char *yaml = NULL;
-    enum rpu_status status = c ? RPU_OK : fail(s, RPU_ERR_NOMEM, "out of memory");
+    enum rpu_status status = c ? RPU_OK : rpu_fail(&s->error, RPU_ERR_NOMEM, "out of memory");
     if (status == RPU_OK) {
         *c = s->config;
         c->isa[0] = '\0';
