@@ -52,13 +52,6 @@ struct entry {
     int cold, checked;
 };
 
-static int is_lenet(const struct shape *shape) {
-    for (size_t a = 0; a < LENET_ARRAYS; a++)
-        if (strcmp(shape->name, lenet_shapes[a].name) == 0)
-            return 1;
-    return 0;
-}
-
 /* ---- the stage ---- */
 
 static void free_stage(struct stage *s) {
@@ -69,15 +62,6 @@ static void free_stage(struct stage *s) {
     for (size_t k = 0; k < TRAINED; k++)
         inputs_free(&s->own[k]);
     *s = (struct stage){.array = NULL};
-}
-
-/* What an array of LeNet sees in training; null where the shape is none of its. */
-static const struct inputs *lenet_inputs(struct bench *b, const struct shape *shape) {
-    const struct inputs *trained = is_lenet(shape) ? bench_trained(b) : NULL;
-    for (size_t a = 0; trained && a < LENET_ARRAYS; a++)
-        if (strcmp(shape->name, lenet_shapes[a].name) == 0)
-            return &trained[a];
-    return NULL;
 }
 
 static int make_stage(struct stage *s, struct bench *b, const struct shape *shape, int team) {
@@ -102,7 +86,7 @@ static int make_stage(struct stage *s, struct bench *b, const struct shape *shap
     inputs_make(&s->own[DENSE], shape, INPUTS_DENSE, 1);
     for (size_t k = 0; k < TRAINED; k++)
         s->in[k] = &s->own[k];
-    s->in[TRAINED] = lenet_inputs(b, shape);
+    s->in[TRAINED] = bench_trained_for(b, shape);
     return 1;
 }
 
@@ -227,7 +211,7 @@ static int is_quick(int32_t bl, enum kind kind) {
 
 static void add_updates(struct bench *b, struct entry e) {
     static const int32_t lengths[] = {1, 10, 31};
-    const int kinds = is_lenet(&e.shape) ? KINDS : TRAINED;
+    const int kinds = lenet_array(&e.shape) >= 0 ? KINDS : TRAINED;
     for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++)
         for (int kind = 0; kind < kinds; kind++) {
             e.bl = lengths[k];

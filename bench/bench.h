@@ -255,6 +255,10 @@ const struct rpu_images *bench_images(struct bench *b);
 const struct rpu_images *bench_random_images(struct bench *b, uint32_t height, uint32_t width, uint32_t channels);
 /** What the arrays see after some hundred images of training at BL = 1 with UM; null when it cannot be had. */
 const struct inputs *bench_trained(struct bench *b);
+/** Which of LeNet's arrays a shape is, by its name; -1: none. */
+int lenet_array(const struct shape *shape);
+/** Of bench_trained what that array sees; null where the shape is none of them, or without training images. */
+const struct inputs *bench_trained_for(struct bench *b, const struct shape *shape);
 /** A check that failed: ends the benchmark and, in the end, the program with exit code 1. */
 void bench_fail(struct bench *b, struct gb_state *state, const char *what);
 /** Ends a benchmark of what this machine or this choice of kernels does not have; that is no failure. */

@@ -80,11 +80,8 @@ static const struct side no_side = {.run = NULL};
 /* The inputs of a row; 0 when they cannot be had. */
 static int find_inputs(const struct goal *g, struct inputs *own, const struct inputs **in) {
     if (g->recipe == RECIPE_TRAINED) {
-        const struct inputs *trained = bench_trained(g->bench);
-        for (size_t a = 0; trained && a < LENET_ARRAYS; a++)
-            if (strcmp(g->shape.name, lenet_shapes[a].name) == 0)
-                *in = &trained[a];
-        return trained != NULL;
+        *in = bench_trained_for(g->bench, &g->shape);
+        return *in != NULL;
     }
     inputs_make(own, &g->shape,
                 g->recipe == RECIPE_STRONG ? INPUTS_STRONG

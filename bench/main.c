@@ -67,6 +67,19 @@ const struct inputs *bench_trained(struct bench *b) {
     return b->have_trained ? b->trained : NULL;
 }
 
+int lenet_array(const struct shape *shape) {
+    for (int a = 0; a < LENET_ARRAYS; a++)
+        if (strcmp(shape->name, lenet_shapes[a].name) == 0)
+            return a;
+    return -1;
+}
+
+const struct inputs *bench_trained_for(struct bench *b, const struct shape *shape) {
+    const int array = lenet_array(shape);
+    const struct inputs *trained = array < 0 ? NULL : bench_trained(b);
+    return trained ? &trained[array] : NULL;
+}
+
 void bench_fail(struct bench *b, struct gb_state *state, const char *what) {
     b->failed += gb_skip(state, what);
 }
