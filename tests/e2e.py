@@ -43,6 +43,15 @@ def train(*args, **more):
     return json.loads(succeed("train", "--quiet", "--json", "-", *args, **more).stdout)
 
 
+def begun(arguments, line):
+    """A started program that has printed a line with this text; to be used as a context."""
+    child = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env=environment())
+    while line not in child.stdout.readline():
+        assert child.poll() is None, child.communicate()
+    return child
+
+
 def fails(code, *args, says=(), **more):
     """Checks that the program fails with this code and names these things on standard error, and only there."""
     result = run(*args, **more)

@@ -123,12 +123,8 @@ def test_without_a_checkpoint_it_begins():
 
 def interrupted(number, folder, after, *more):
     """A training that is interrupted; exit code and output."""
-    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500",
-               f"--out={folder}", *more]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env=e2e.environment()) as child:
-        while "epoch 1/500" not in child.stdout.readline():
-            assert child.poll() is None
+    command = ["train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", f"--out={folder}", *more]
+    with e2e.begun(command, "epoch 1/500") as child:
         time.sleep(after)
         child.send_signal(number)
         out, err = child.communicate(timeout=120)
@@ -188,11 +184,8 @@ def test_an_interrupt_without_a_folder_keeps_nothing():
 
 def test_two_trainings_in_one_folder():
     """The second is refused, with --resume or without, and the first one's files stay, those in the making as well."""
-    command = [e2e.PROGRAM, "train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", "run"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env=e2e.environment()) as child:
-        while "epoch 1/500" not in child.stdout.readline():
-            assert child.poll() is None
+    command = ["train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", "run"]
+    with e2e.begun(command, "epoch 1/500") as child:
         before = sorted(os.listdir("run"))
         assert len(before) == 2 and all(".tmp-" in name for name in before)
         for more in ((), ("--resume",)):
@@ -217,13 +210,10 @@ def test_no_checkpoint_is_read_while_another_training_may_write_it():
 
 def end_at_once(first, second):
     """Whether the second signal ended a training of minibatches of 2000 images, and not the first, after one of them."""
-    command = [e2e.PROGRAM, "train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",
+    command = ["train", "--limit-train", "2000", "--limit-test", "10", "--epochs", "9", "--batch", "2000",
                "--isa", "generic", "--threads", "1", "--out", "run"]
     shutil.rmtree("run", ignore_errors=True)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env=e2e.environment()) as child:
-        while "kernels generic" not in child.stdout.readline():
-            assert child.poll() is None
+    with e2e.begun(command, "kernels generic") as child:
         time.sleep(0.1)
         child.send_signal(first)
         time.sleep(0.05)

@@ -460,12 +460,9 @@ def test_a_line_that_is_rewritten_on_a_terminal():
 
 
 def interrupt(number):
-    arguments = [e2e.PROGRAM, "train", "lenet-rpu", "--limit-test", "50", "--epochs", "500", "--limit-train", "60",
-                 "--json", "a.json", "--out", "run"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env=e2e.environment()) as child:
-        while "epoch 1/500" not in child.stdout.readline():
-            assert child.poll() is None
+    arguments = ["train", "lenet-rpu", "--limit-test", "50", "--epochs", "500", "--limit-train", "60", "--json", "a.json",
+                 "--out", "run"]
+    with e2e.begun(arguments, "epoch 1/500") as child:
         time.sleep(0.3)
         child.send_signal(number)
         out, err = child.communicate(timeout=120)
