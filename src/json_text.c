@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The text keeps that it failed. */
 static int add(const char *bytes, size_t length, void *text) {
@@ -63,6 +64,13 @@ static size_t next_byte(void *buffer, size_t size, void *context) {
     return 1;
 }
 
+/* Whether it was the end of the list that could not be where it is. */
+static int ends_early(const struct source *s, const char *reason) {
+    static const char met[] = "near ']'";
+    const size_t length = strlen(reason);
+    return s->closed && length >= sizeof met - 1 && strcmp(reason + length - (sizeof met - 1), met) == 0;
+}
+
 static json_t *load(struct source *s, size_t flags, json_error_t *reason, int *system) {
     json_t *list, *value = NULL;
     errno = 0;
@@ -72,6 +80,8 @@ static json_t *load(struct source *s, size_t flags, json_error_t *reason, int *s
         value = json_incref(json_array_get(list, 1));
     else if (list)
         snprintf(reason->text, sizeof reason->text, "end of file expected");
+    else if (ends_early(s, reason->text))
+        snprintf(reason->text, sizeof reason->text, "the text ends too early");
     json_decref(list);
     return value;
 }

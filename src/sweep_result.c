@@ -103,8 +103,10 @@ enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *c
         status = rpu_checkpoint_describe(checkpoint, &info);
     if (status == RPU_OK)
         status = compare_config(checkpoint, info.train_images, config, path, err);
-    *fits =
-        status == RPU_OK && (info.epochs < config->epochs || (info.epochs == config->epochs && info.epoch_images == 0));
+    if (status == RPU_OK && (info.epochs > config->epochs || (info.epochs == config->epochs && info.epoch_images > 0)))
+        status = rpu_fail_at(err, RPU_ERR_RANGE, path, 0, NULL, "is beyond %u epochs, which are to be trained",
+                             (unsigned)config->epochs);
+    *fits = status == RPU_OK;
     rpu_checkpoint_free(checkpoint);
     /* what a newer version wrote is somebody's work as well */
     return status == RPU_ERR_NOMEM || status == RPU_ERR_IO || status == RPU_ERR_UNSUPPORTED ? status : RPU_OK;

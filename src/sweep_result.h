@@ -42,8 +42,8 @@ enum rpu_status rpu_summary_read(struct rpu_summary *summary, const char *path, 
                                  struct rpu_error *err);
 
 /** Whether a training of this configuration can go on from that checkpoint. RPU_ERR_NOMEM, RPU_ERR_IO and
- *  RPU_ERR_UNSUPPORTED (of a newer version): not known; a file that is damaged or of another configuration does not
- * fit. */
+ *  RPU_ERR_UNSUPPORTED (of a newer version): not known. One that is damaged, of another configuration or further than
+ *  that trains does not fit: then RPU_OK, and `err` says why. */
 enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *config, int *fits,
                                     struct rpu_error *err);
 

@@ -182,6 +182,42 @@ def test_an_interrupt_without_a_folder_keeps_nothing():
         os.unlink("a.json")
 
 
+def test_what_a_kill_left_half_written_goes():
+    os.mkdir("out")
+    for name in ("config.yaml", "result.json", NAME):
+        with open(f"out/.{name}.tmp-1-0", "w", encoding="utf-8") as file:
+            file.write("half")
+    succeed("train", *TRAINING, "--out", "out")
+    assert sorted(os.listdir("out")) == ["config.yaml", "result.json"]
+
+
+def test_outputs_replace_no_input():
+    train("runs", "--checkpoint-every", "1epoch")
+    write_to = {"eval": ["--json"], "inspect": ["--json"], "train": ["--json", "--trace"]}
+    with open(f"runs/{NAME}", "rb") as file:
+        before = file.read()
+    os.symlink(f"runs/{NAME}", "link")
+    for command, options in write_to.items():
+        for option in options:
+            for path in (f"runs/{NAME}", "link", f"./runs/../runs/{NAME}"):
+                more = ["--out", "runs", "--resume"] if command == "train" else [f"runs/{NAME}"]
+                fails(2, command, *more, option, path, says=[f"{command}: {option}: found '{path}'"])
+    new = ["train", *TRAINING, "--out", "new"]
+    os.mkdir("new")
+    for name in ("config.yaml", "result.json", NAME):
+        fails(2, *new, "--json", f"new/{name}", says=["train: --json: found"])
+        fails(2, *new, "--trace", f"new//{name}", says=["train: --trace: found"])
+    fails(2, *new, "--json", "both", "--trace", "./both", says=["--json: found 'both'"])
+    fails(2, "train", "runs/config.yaml", "--json", "runs/config.yaml", says=["--json: found"])
+    fails(2, "map", "--net", "runs/config.yaml", "--json", "runs/config.yaml", says=["--json: found"])
+    fails(2, "map", "--rereads", "runs/result.json", "--json", "runs/result.json", says=["--json: found"])
+    fails(2, "compare", "runs/result.json", "runs/result.json", "--json", "runs/result.json", says=["--json: found"])
+    with open(f"runs/{NAME}", "rb") as file:
+        assert file.read() == before
+    assert os.listdir("new") == []
+    succeed(*new, "--json", "/dev/null", "--trace", "/dev/null")
+
+
 def test_two_trainings_in_one_folder():
     """The second is refused, with --resume or without, and the first one's files stay, those in the making as well."""
     command = ["train", "--limit-train", "60", "--limit-test", "20", "--epochs", "500", "--out", "run"]

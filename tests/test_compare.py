@@ -302,7 +302,7 @@ def test_malformed_documents():
     write("good.json", benchmarks({NAME: QUIET}))
     at = "benchmarks[1]"
     cases = [
-        ("", "is not JSON"), ("{", "bad.json:1: is not JSON"), ("[]", "benchmarks: found nothing"),
+        ("", "bad.json:1: is not JSON: the text ends too early"), ("{", "is not JSON: the text ends too early"), ("[]", "benchmarks: found nothing"),
         ("{\n\n\"benchmarks\": [}", "bad.json:3: is not JSON"),
         ({}, "benchmarks: found nothing"), ({"benchmarks": {}}, "benchmarks: found an object"),
         ({"context": 3, "benchmarks": []}, "context: found a whole number"),

@@ -277,6 +277,10 @@ static void test_begin_alike(void **state) {
     rpu_array_get_weights(a, back);
     assert_memory_equal(w, back, sizeof w);
     assert_true(rpu_array_at_bound(a) == 0.0);
+    for (size_t i = 0; i < COPIES * M * N; i++)
+        w[i] = 100.0f;
+    rpu_array_set_weights(a, w);
+    assert_true(rpu_array_at_bound(a) == 1.0);
     rpu_array_destroy(a);
 }
 

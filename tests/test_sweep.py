@@ -285,12 +285,35 @@ def test_how_often_checkpoints_are_written():
     assert set(states("runs").values()) == {"done"}
 
 
-def test_a_checkpoint_of_another_configuration_is_not_gone_on_with():
-    interrupted_sweep(signal.SIGINT, 130)
-    assert os.path.exists("runs/seed=2/checkpoint.safetensors")
-    succeed("sweep", "sweep.yaml", "--out", "runs", "--set", "training.eta=0.02")
-    assert read_json("runs/seed=2/result.json")["images_resumed"] == 0
-    assert sorted(os.listdir("runs/seed=2")) == ["config.yaml", "result.json"]
+def test_a_checkpoint_that_does_not_fit_is_set_aside():
+    path = "runs/seed=2/checkpoint.safetensors"
+    write("sweep.yaml", "data: {limit_train: 20, limit_test: 10}\ntraining: {epochs: 3}\nseeds: [2, 3]\n")
+    for more, damage, says in ((["--set", "training.eta=0.02"], b"", "training.eta"),
+                               (["--epochs", "2"], b"", "beyond 2 epochs"), ([], b"x", path)):
+        shutil.rmtree("runs", ignore_errors=True)
+        os.mkdir("runs")
+        succeed("train", "--limit-train", "20", "--limit-test", "10", "--epochs", "3", "--seed", "2", "--out", "runs/seed=2",
+                "--checkpoint-every", "1epoch", "--quiet")
+        with open(path, "ab") as file:
+            file.write(damage)
+        os.remove("runs/seed=2/result.json")
+        with open(path, "rb") as file:
+            before = file.read()
+        err = succeed("sweep", "sweep.yaml", "--out", "runs", *more).stderr
+        assert says in err and "the run begins anew" in err and err.count("\n") == 1, err
+        with open(path + ".old", "rb") as file:
+            assert file.read() == before
+        assert read_json("runs/seed=2/result.json")["images_resumed"] == 0
+        assert sorted(os.listdir("runs/seed=2")) == ["checkpoint.safetensors.old", "config.yaml", "result.json"]
+
+    # what was set aside gives way to nothing
+    os.rename(path + ".old", path)
+    write(path + ".old", "of old")
+    os.remove("runs/seed=2/result.json")
+    fails(1, "sweep", "sweep.yaml", "--out", "runs", says=["checkpoint.safetensors.old"])
+    assert states("runs") == {"seed=2": "failed", "seed=3": "kept"}
+    with open(path, "rb") as file:
+        assert file.read() == before
 
 
 def test_a_minibatch_larger_than_the_images():

@@ -280,7 +280,9 @@ const struct cli_command cli_commands[] = {
      "others.\n"
      "\n"
      "A sweep that is started again goes on where it stopped: a run with a result of exactly the same configuration is "
-     "kept, one that has a checkpoint goes on from it, any other is run. An interrupt (SIGINT or SIGTERM) "
+     "kept, one that has a checkpoint of that goes on from it, any other is run. A checkpoint that does not fit, being "
+     "damaged or of another configuration, is set aside as checkpoint.safetensors.old. An interrupt (SIGINT or "
+     "SIGTERM) "
      "is passed on to the trainings, which stop after the minibatch in work; "
      "what is finished stays. A second one ends the program at once.\n"
      "\n"
@@ -373,9 +375,13 @@ const struct cli_exit cli_exits[] = {
      "wrong usage: an unknown command, option or preset, an invalid configuration, a kernel variant that "
      "is not available; of compare: or a document that cannot be read or written; of map: or results that cannot be "
      "read or are of another network; of train: or a checkpoint in the folder, without --resume or of another "
-     "configuration"},
+     "configuration; of eval and inspect: or a checkpoint of a later format, or images of another shape; of all: or "
+     "an output that is an input, or two that are one file"},
     {CLI_EXIT_DIVERGED, "the training diverged"},
-    {CLI_EXIT_INTERRUPTED, "interrupted by SIGINT or SIGTERM; with --out the training can go on (--resume)"},
+    {CLI_EXIT_INTERRUPTED,
+     "train, sweep and bench: interrupted by SIGINT or SIGTERM; with --out the training can go on "
+     "(--resume). Before the work has begun, and in other commands, these signals end the "
+     "program at once"},
     {0},
 };
 

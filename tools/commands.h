@@ -84,6 +84,10 @@ int option_json(const struct cli_args *args, struct json_output *out);
 /** Writes `text` (malloc'd; null: nothing is wanted) unless `code` is an error, and frees it; an exit code. */
 int json_output_end(const struct cli_args *args, struct json_output *out, char *text, int code);
 
+/** Whether --json and --trace name files of their own: neither what the command reads nor each other, nor a file that
+ *  train keeps in the folder of --out. 0 after a message. */
+int outputs_apart(const struct cli_args *args);
+
 /** Prints a word as a shell takes it: as it is, or in single quotes where a character needs them. */
 void print_shell_word(FILE *out, const char *word);
 

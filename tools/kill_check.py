@@ -42,6 +42,7 @@ class Check:
         self.program, self.rng = program, rng
         self.folder = tempfile.mkdtemp(prefix="rpubench-kill-")
         self.kills = self.before_first = self.half_written = self.trainings = self.failures = 0
+        self.seen = set()  # half-written files that earlier kills left
         self.alone, self.lasts = {}, {}
         self.isas = json.loads(self.run("info", "--json").stdout)["variants_usable"]
 
@@ -71,7 +72,9 @@ class Check:
         """After a kill: the checkpoint is whole, or there is none."""
         checkpoint = os.path.join(out, "checkpoint.safetensors")
         names = os.listdir(out) if os.path.isdir(out) else []
-        self.half_written += any(n.startswith(".checkpoint.safetensors.tmp-") for n in names)
+        half = {n for n in names if n.startswith(".checkpoint.safetensors.tmp-")}
+        self.half_written += bool(half - self.seen)
+        self.seen = half
         if not os.path.exists(checkpoint):
             self.before_first += 1
             return

@@ -67,6 +67,8 @@ static int run(const struct cli_args *args) {
         print_version();
         return CLI_EXIT_OK;
     }
+    if (!outputs_apart(args))
+        return CLI_EXIT_USAGE;
     switch (args->command->id) {
     case CLI_TRAIN: return command_train(args);
     case CLI_EVAL: return command_eval(args);

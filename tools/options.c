@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int64_t option_number(const struct cli_args *args, const char *name, uint32_t most, uint32_t otherwise) {
     const char *text = cli_value(args, name);
@@ -61,6 +62,69 @@ void print_shell_word(FILE *out, const char *word) {
         else
             fputc(*word, out);
     fputc('\'', out);
+}
+
+/* ---- files that a command writes ---- */
+
+/* The folder that a path lies in without links, as far as it is there, and the name behind it. */
+static const char *split_path(const char *path, char folder[RPU_PATH_MAX]) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char named[RPU_PATH_MAX];
+    snprintf(named, sizeof named, "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
+    if (!realpath(named, folder))
+        memcpy(folder, named, sizeof named);
+    return name;
+}
+
+/* Of what is there only regular files count: devices and pipes lose nothing. */
+static int same_file(const char *a, const char *b) {
+    char folders[2][RPU_PATH_MAX];
+    const char *names[2];
+    struct stat of_a, of_b;
+    const int there = stat(a, &of_a) == 0;
+    if (there != (stat(b, &of_b) == 0))
+        return 0;
+    if (there)
+        return S_ISREG(of_a.st_mode) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+    names[0] = split_path(a, folders[0]);
+    names[1] = split_path(b, folders[1]);
+    return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
+}
+
+static int is_file(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int differs(const struct cli_args *args, const char *option, const char *other) {
+    const char *path = cli_value(args, option);
+    if (!path || !*path || strcmp(path, "-") == 0 || !same_file(path, other))
+        return 1;
+    fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is a file that the command does not use otherwise\n",
+            args->command->name, option, path);
+    return 0;
+}
+
+static int differ_from(const struct cli_args *args, const char *other) {
+    return differs(args, "json", other) && differs(args, "trace", other);
+}
+
+int outputs_apart(const struct cli_args *args) {
+    static const char *const inputs[] = {"net", "rereads", NULL};
+    static const char *const kept[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
+    const char *trace = cli_value(args, "trace"), *folder = cli_value(args, "out");
+    char path[RPU_PATH_MAX];
+    int apart = !trace || differs(args, "json", trace);
+    for (size_t i = 0; i < args->n_operands && apart; i++)
+        apart = !is_file(args->operands[i]) || differ_from(args, args->operands[i]);
+    for (const char *const *input = inputs; *input && apart; input++)
+        apart =
+            !cli_value(args, *input) || !is_file(cli_value(args, *input)) || differ_from(args, cli_value(args, *input));
+    for (const char *const *name = kept; folder && *name && apart; name++) {
+        const int n = snprintf(path, sizeof path, "%s/%s", folder, *name);
+        apart = n >= (int)sizeof path || differ_from(args, path);
+    }
+    return apart;
 }
 
 int option_json(const struct cli_args *args, struct json_output *out) {

@@ -150,8 +150,23 @@ static void remove_checkpoint(const struct sweep_work *work, size_t run) {
         unlink(path);
 }
 
-/* A checkpoint of this configuration is where the run goes on, another is removed; one that cannot be read now stays.
- */
+/* Somebody's work, if not of this sweep: it stays under another name. */
+static int set_aside(const struct sweep_work *work, size_t run, const char *why) {
+    char path[RPU_PATH_MAX], aside[RPU_PATH_MAX];
+    if (!sweep_path(work, run, RPU_CHECKPOINT_NAME, path) || !sweep_path(work, run, RPU_CHECKPOINT_NAME ".old", aside))
+        return 0;
+    errno = EEXIST;
+    if (access(aside, F_OK) == 0 || rename(path, aside) != 0) {
+        fprintf(work->errors, CLI_PROGRAM " sweep: %s; the checkpoint cannot become %s: %s\n", why, aside,
+                strerror(errno));
+        return 0;
+    }
+    fprintf(work->errors, CLI_PROGRAM " sweep: %s; the run begins anew, the checkpoint is %s now\n", why, aside);
+    return 1;
+}
+
+/* A checkpoint of this configuration is where the run goes on, another is set aside; one that cannot be read now stays,
+ * and the run fails. */
 static int check_checkpoint(const struct sweep_work *work, size_t run, const struct rpu_config *config) {
     char path[RPU_PATH_MAX];
     struct rpu_error err;
@@ -162,9 +177,7 @@ static int check_checkpoint(const struct sweep_work *work, size_t run, const str
         fprintf(work->errors, CLI_PROGRAM " sweep: %s\n", err.message);
         return 0;
     }
-    if (!fits)
-        remove_checkpoint(work, run);
-    return 1;
+    return fits || set_aside(work, run, err.message);
 }
 
 /* Another training, which no sweep has started, may be at work in the folder of a run: then nothing of it is touched.

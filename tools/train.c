@@ -93,8 +93,7 @@ static enum rpu_status open_folder(struct session *s, const char *folder) {
         status = check_regular(s, folder, *name);
     if (status != RPU_OK)
         return status;
-    if (s->checkpoints.resume) /* then what another process left here is nobody's any more */
-        rpu_outfile_clean(folder, names);
+    rpu_outfile_clean(folder, names); /* nobody's any more: the folder is locked */
     status = checkpoints_begin(&s->checkpoints, s->run, &s->error);
     if (status == RPU_OK)
         status = open_output(s, &s->outputs.result, folder, "result.json");

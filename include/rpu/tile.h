@@ -137,7 +137,8 @@ RPU_API uint32_t rpu_tile_inputs(const struct rpu_tile *tile);
 /** Forward cycle y = W x: x is count x inputs (ldx >= inputs), y is count x outputs (ldy >= outputs).
  *  x and y must not overlap. `counts` may be null. RPU_ERR_ARG, also for a block of no columns; RPU_ERR_RANGE when
  *  column + count is beyond 2^24 or, unless the tile is perfect, beyond 2^32 / max(outputs, inputs): the counters of
- *  random numbers end there; RPU_ERR_SHAPE for an ldx or ldy that is too small; RPU_ERR_NOMEM. */
+ *  random numbers end there; RPU_ERR_SHAPE for an ldx or ldy that is too small; RPU_ERR_NOMEM. Vectors are not
+ *  searched for numbers that are not finite: those make outputs and, in the updates of a perfect tile, weights so. */
 RPU_API enum rpu_status rpu_tile_forward(struct rpu_tile *tile, const struct rpu_block *where, const float *x,
                                          size_t ldx, float *y, size_t ldy, struct rpu_read_counts *counts);
 
