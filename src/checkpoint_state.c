@@ -325,7 +325,7 @@ static void parse_data(struct parsing *p) {
     i->height = (uint32_t)integer(p, object, "height", UINT32_MAX);
     i->width = (uint32_t)integer(p, object, "width", UINT32_MAX);
     i->channels = (uint32_t)integer(p, object, "channels", UINT32_MAX);
-    i->classes = (uint32_t)integer(p, object, "classes", 256); /* labels are bytes */
+    i->classes = (uint32_t)integer(p, object, "classes", RPU_CLASSES_MAX);
     json_decref(object);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "array.h"
 #include "checkpoint.h"
+#include "config_table.h"
 #include "error.h"
 #include "network_inside.h"
 #include "tile_state.h"
@@ -116,6 +117,9 @@ enum rpu_status rpu_checkpoint_write(struct rpu_training *run, const char *path,
         return rpu_fail(err, RPU_ERR_ARG, "no run, or no path");
     if (!isfinite(run->part.loss))
         return rpu_fail_at(err, RPU_ERR_RANGE, path, 0, NULL, "not written: the training's loss is no finite number");
+    status = rpu_config_writable(&run->config, err);
+    if (status != RPU_OK)
+        return status;
     state = malloc(sizeof *state);
     if (!state || !hash_images(run)) {
         free(state);

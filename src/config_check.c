@@ -248,20 +248,27 @@ static enum rpu_status fill_layers(struct rpu_config *config, const struct rpu_n
     return status;
 }
 
-/* The node of layer `index`, for messages. */
+/* The node of layer `index`, for messages; null where `list` is. */
 static const struct rpu_node *layer_node(const struct rpu_node *list, uint32_t index) {
-    const struct rpu_node *n = list->first;
-    while (index--)
+    const struct rpu_node *n = list ? list->first : NULL;
+    while (n && index--)
         n = n->next;
     return n;
 }
 
+/* A configuration that comes from no file is an argument. */
+static enum rpu_status bad_at(const struct rpu_node *place, const char *path, const char *message,
+                              struct rpu_error *err) {
+    if (!place)
+        return rpu_fail_at(err, RPU_ERR_ARG, NULL, 0, path, "%s", message);
+    return rpu_fail_at(err, RPU_ERR_CONFIG, place->origin, place->line, path, "%s", message);
+}
+
 static enum rpu_status bad_layer(const struct rpu_node *list, uint32_t index, const char *message,
                                  struct rpu_error *err) {
-    const struct rpu_node *n = layer_node(list, index);
     char path[64];
     snprintf(path, sizeof path, "network.layers.%u", (unsigned)index);
-    return rpu_fail_at(err, RPU_ERR_CONFIG, n->origin, n->line, path, "%s", message);
+    return bad_at(layer_node(list, index), path, message, err);
 }
 
 static enum rpu_status check_order(const struct rpu_config *config, const struct rpu_node *list,
@@ -277,16 +284,18 @@ static enum rpu_status check_order(const struct rpu_config *config, const struct
     return RPU_OK;
 }
 
-static enum rpu_status check_names(const struct rpu_config *config, const struct rpu_node *list,
-                                   struct rpu_error *err) {
+enum rpu_status rpu_config_check_names(const struct rpu_config *config, const struct rpu_node *list,
+                                       struct rpu_error *err) {
     for (uint32_t i = 1; i < config->n_layers; i++)
-        for (uint32_t j = 0; j < i; j++)
-            if (config->layers[i].name[0] && strcmp(config->layers[i].name, config->layers[j].name) == 0) {
+        for (uint32_t j = 0; j < i; j++) {
+            const struct rpu_layer_spec *a = &config->layers[j], *b = &config->layers[i];
+            if (has_array(a) && has_array(b) && b->name[0] && strcmp(a->name, b->name) == 0) {
                 char message[128];
-                snprintf(message, sizeof message, "two arrays of the name %s: layers %u and %u", config->layers[i].name,
-                         (unsigned)j, (unsigned)i);
+                snprintf(message, sizeof message, "two arrays of the name %s: layers %u and %u", b->name, (unsigned)j,
+                         (unsigned)i);
                 return bad_layer(list, i, message, err);
             }
+        }
     return RPU_OK;
 }
 
@@ -311,16 +320,16 @@ static enum rpu_status check_overrides(const struct rpu_config *config, const st
 }
 
 /* A setting of an array that its tile refuses: `reason` is the tile's. The line is that of the setting, of the array,
- * or of what holds them, whichever is given. */
+ * or of what holds them, whichever is given; `maps` null: none. */
 static enum rpu_status bad_array(const struct rpu_layer_spec *layer, const struct rpu_node *const *maps,
                                  const struct rpu_error *reason, struct rpu_error *err) {
-    const struct rpu_node *place = maps[0];
+    const struct rpu_node *place = maps ? maps[0] : NULL;
     char path[RPU_KEY_PATH_MAX];
-    for (size_t m = 2; m-- > 0;)
+    for (size_t m = maps ? 2 : 0; m-- > 0;)
         if (maps[m] && rpu_node_find(maps[m], reason->key))
             place = rpu_node_find(maps[m], reason->key);
     path_join(path, "arrays", layer->name);
-    return rpu_fail_at(err, RPU_ERR_CONFIG, place->origin, place->line, path, "%s", reason->message);
+    return bad_at(place, path, reason->message, err);
 }
 
 static enum rpu_status fill_array(struct rpu_layer_spec *layer, const struct rpu_node *root,
@@ -354,11 +363,24 @@ enum rpu_status rpu_config_fill(struct rpu_config *config, const struct rpu_node
     if (status == RPU_OK)
         status = check_order(config, list, err);
     if (status == RPU_OK)
-        status = check_names(config, list, err);
+        status = rpu_config_check_names(config, list, err);
     if (status == RPU_OK)
         status = check_overrides(config, arrays, err);
     for (uint32_t i = 0; i < config->n_layers && status == RPU_OK; i++)
         if (has_array(&config->layers[i]))
             status = fill_array(&config->layers[i], root, arrays, err);
+    return status;
+}
+
+enum rpu_status rpu_config_check_whole(const struct rpu_config *config, struct rpu_error *err) {
+    struct rpu_error reason;
+    enum rpu_status status = config->n_layers > 0 ? check_order(config, NULL, err)
+                                                  : bad_at(NULL, "network.layers",
+                                                           "no layers; allowed is a list that ends with softmax", err);
+    if (status == RPU_OK)
+        status = rpu_config_check_names(config, NULL, err);
+    for (uint32_t i = 0; i < config->n_layers && status == RPU_OK; i++)
+        if (has_array(&config->layers[i]) && rpu_tile_params_check(&config->layers[i].tile, &reason) != RPU_OK)
+            status = bad_array(&config->layers[i], NULL, &reason, err);
     return status;
 }

@@ -14,6 +14,14 @@ enum rpu_status rpu_config_check(const struct rpu_node *root, struct rpu_error *
  *  its preset is not touched. */
 enum rpu_status rpu_config_fill(struct rpu_config *config, const struct rpu_node *root, struct rpu_error *err);
 
+/** Whether arrays have names of their own: RPU_ERR_CONFIG, with the line of the layer in `list`; RPU_ERR_ARG where that
+ * is null. Names end within their fields; empty ones are not compared. */
+enum rpu_status rpu_config_check_names(const struct rpu_config *config, const struct rpu_node *list,
+                                       struct rpu_error *err);
+
+/** What rpu_config_fill checks of several keys, of a configuration each of whose keys is allowed: RPU_ERR_ARG. */
+enum rpu_status rpu_config_check_whole(const struct rpu_config *config, struct rpu_error *err);
+
 /** Nodes of a preset or of a file (null: the default preset), checked, those of a file laid over the preset that it
  *  names. `preset` becomes the name of that preset, or "". */
 enum rpu_status rpu_config_source(struct rpu_node **root, char preset[64], const char *name, struct rpu_arena *arena,

@@ -2,6 +2,7 @@
 #include "config_json.h"
 
 #include "config_check.h"
+#include "config_table.h"
 #include "config_visit.h"
 #include "error.h"
 #include "json_text.h"
@@ -76,7 +77,7 @@ static int scalar(void *user, const char *key, const struct rpu_value *value) {
 json_t *rpu_config_to_json(const struct rpu_config *config) {
     static const struct rpu_config_visitor visitor = {begin_map, end, begin_list, end, scalar};
     struct walk w = {{NULL}, 0};
-    if (rpu_config_visit(config, RPU_VISIT_FULL, &visitor, &w) == 0 && w.depth > 0)
+    if (rpu_config_visit(config, RPU_VISIT_FULL, &visitor, &w, NULL) == 0 && w.depth > 0)
         return w.open[0];
     json_decref(w.open[0]);
     return NULL;
@@ -185,7 +186,9 @@ enum rpu_status rpu_config_same(const struct rpu_config *then, const struct rpu_
     json_t *a = rpu_config_to_json(then), *b = rpu_config_to_json(now);
     struct differences d = {0};
     char more[48] = "";
-    enum rpu_status status = a && b ? RPU_OK : rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
+    enum rpu_status status = rpu_config_writable(now, err);
+    if (status == RPU_OK && !(a && b))
+        status = rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     if (status == RPU_OK)
         compare(&d, "", a, b);
     if (d.found > d.told)

@@ -8,7 +8,7 @@
 #include <rpu/config.h>
 
 /** The effective configuration in the layout of its YAML file, every array with all of its settings. Integers above
- *  2^53 become decimal strings. Null without memory, or when a text is not UTF-8. */
+ *  2^53 become decimal strings. Null without memory, or where rpu_config_yaml cannot write it. */
 json_t *rpu_config_to_json(const struct rpu_config *config);
 
 /** Flags of json_dumps for it: a real is written as it was read. */
@@ -25,7 +25,7 @@ enum rpu_status rpu_config_from_json(struct rpu_config *config, const char *text
 
 /** RPU_ERR_CONFIG where a training of `now` would be another one than that of `then`, with the keys that differ in the
  *  message ("training.eta: 0.01 then, 0.02 now"). What changes no result may differ, and how long and from where:
- *  preset, run, training.epochs, data.source. */
+ *  preset, run, training.epochs, data.source. As rpu_config_yaml where that cannot write `now`. */
 enum rpu_status rpu_config_same(const struct rpu_config *then, const struct rpu_config *now, const char *file,
                                 struct rpu_error *err);
 

@@ -99,4 +99,7 @@ void rpu_default_name(const struct rpu_layer_spec *layer, uint32_t number, char 
 enum rpu_status rpu_config_write(const struct rpu_config *config, enum rpu_visit_form form, int comments, char **text,
                                  struct rpu_error *err);
 
+/** Whether rpu_config_yaml can write a configuration; its status and message. */
+enum rpu_status rpu_config_writable(const struct rpu_config *config, struct rpu_error *err);
+
 #endif

@@ -67,9 +67,11 @@ enum rpu_visit_form {
     RPU_VISIT_COMPACT /**< `default` = the first array's settings, then the arrays that differ, with what differs */
 };
 
-/** Walks `config`. Returns 0, or what a callback returned to end the walk, or -1 when it holds
- *  something that no file could have given it (a NaN, a number out of range; never after rpu_config_load). */
+/** Walks `config`. Returns 0, or what a callback returned to end the walk, or -1 with `err` filled: RPU_ERR_ARG when it
+ *  holds something that no file could have given it (a NaN, a number out of range, a network that loading refuses;
+ * never after rpu_config_load), RPU_ERR_NOMEM. What is wrong with the network as a whole is seen at the end of the
+ * walk. */
 int rpu_config_visit(const struct rpu_config *config, enum rpu_visit_form form,
-                     const struct rpu_config_visitor *visitor, void *user);
+                     const struct rpu_config_visitor *visitor, void *user, struct rpu_error *err);
 
 #endif

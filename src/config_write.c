@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walking an effective configuration, and writing it as YAML. */
+#include "config_check.h"
 #include "config_json.h"
 #include "config_nodes.h"
 #include "config_number.h"
@@ -22,6 +23,7 @@ struct walk {
     const struct rpu_config_visitor *to;
     void *user;
     const struct rpu_node *preset; /* nodes of the preset it started from, or null */
+    struct rpu_error *err;
 };
 
 /* Which scalars of a scope to hand over: null = all; otherwise those that differ from `other`. */
@@ -29,6 +31,7 @@ struct selection {
     enum rpu_scope scope;
     unsigned kinds;
     const void *base, *other;
+    const char *path; /* of the scope, for messages: "network.layers.0" */
 };
 
 static int has_array(const struct rpu_layer_spec *layer) {
@@ -56,6 +59,18 @@ static int visit_arrays(const struct walk *w, const char *name);
 
 static int visit_rows(const struct walk *w, const struct selection *s, const char *prefix);
 
+/* The row's member holds what `value` shows of it, and may not. */
+static int refuse(const struct walk *w, const struct selection *s, const struct rpu_key *key,
+                  const struct rpu_value *value) {
+    char path[RPU_KEY_PATH_MAX], allowed[192];
+    const int shown = key->type != RPU_KEY_CHOICE && key->type != RPU_KEY_BOOL;
+    const int most = key->type == RPU_KEY_TEXT || key->type == RPU_KEY_NAME ? (int)key->high : 32;
+    snprintf(path, sizeof path, "%s%s%s", s->path, *s->path ? "." : "", key->path);
+    rpu_fail_at(w->err, RPU_ERR_ARG, NULL, 0, path, "found %s%.*s%s; allowed is %s", shown ? "'" : "another value",
+                shown ? most : 0, value->text, shown ? "'" : "", rpu_key_allowed(key, allowed, sizeof allowed));
+    return -1;
+}
+
 static int visit_row(const struct walk *w, const struct selection *s, const struct rpu_key *key, const char *name) {
     struct rpu_value value;
     char buffer[32];
@@ -73,7 +88,8 @@ static int visit_row(const struct walk *w, const struct selection *s, const stru
     }
     if (!selected(s, key) || (key->scope == RPU_SCOPE_TOP && !key->fallback && !w->config->preset[0]))
         return 0;
-    return rpu_key_value(key, s->base, buffer, &value) ? w->to->scalar(w->user, name, &value) : -1;
+    return rpu_key_value(key, s->base, buffer, &value) ? w->to->scalar(w->user, name, &value)
+                                                       : refuse(w, s, key, &value);
 }
 
 static int visit_rows(const struct walk *w, const struct selection *s, const char *prefix) {
@@ -91,7 +107,10 @@ static int visit_layers(const struct walk *w, const char *name) {
     int stop = w->to->begin_list(w->user, name);
     for (uint32_t i = 0; i < w->config->n_layers && !stop; i++) {
         const struct rpu_layer_spec *layer = &w->config->layers[i];
-        const struct selection all = {RPU_SCOPE_LAYER, RPU_LAYER_BIT(layer->kind), layer, NULL};
+        const int known = (uint32_t)layer->kind <= RPU_LAYER_SOFTMAX; /* else: `type` alone, which is refused */
+        char path[64];
+        const struct selection all = {RPU_SCOPE_LAYER, known ? RPU_LAYER_BIT(layer->kind) : ~0u, layer, NULL, path};
+        snprintf(path, sizeof path, "network.layers.%u", (unsigned)i);
         stop = w->to->begin_map(w->user, NULL);
         stop = stop ? stop : visit_rows(w, &all, "");
         stop = stop ? stop : w->to->end_map(w->user);
@@ -104,8 +123,10 @@ static int visit_layers(const struct walk *w, const char *name) {
 static int visit_array(const struct walk *w, const char *name, const struct rpu_tile_params *p,
                        const struct rpu_tile_params *other, int whole) {
     struct rpu_tile_params baseline;
-    struct selection s = {RPU_SCOPE_ARRAY, 0, p, other};
+    char path[64];
+    struct selection s = {RPU_SCOPE_ARRAY, 0, p, other, path};
     int stop;
+    snprintf(path, sizeof path, "arrays.%s", name);
     if (p->device.kind == RPU_DEVICE_PERFECT && !whole) {
         rpu_tile_params_baseline(&baseline);
         s.other = &baseline;
@@ -163,20 +184,25 @@ static void normalize(struct rpu_config *config) {
 }
 
 int rpu_config_visit(const struct rpu_config *config, enum rpu_visit_form form,
-                     const struct rpu_config_visitor *visitor, void *user) {
+                     const struct rpu_config_visitor *visitor, void *user, struct rpu_error *err) {
     struct rpu_arena arena = {0};
     struct rpu_node *preset = NULL;
     struct rpu_config copy = *config;
-    const struct selection all = {RPU_SCOPE_TOP, 0, &copy, NULL};
-    struct walk w = {&copy, form, visitor, user, NULL};
+    const struct selection all = {RPU_SCOPE_TOP, 0, &copy, NULL, ""};
+    struct walk w = {&copy, form, visitor, user, NULL, err};
     int stop = -1;
-    if (copy.n_layers > RPU_LAYERS_MAX || !memchr(copy.preset, 0, sizeof copy.preset))
+    if (copy.n_layers > RPU_LAYERS_MAX) {
+        rpu_fail_at(err, RPU_ERR_ARG, NULL, 0, "network.layers", "found %u layers; allowed are %d at most",
+                    copy.n_layers, RPU_LAYERS_MAX);
         return -1;
+    }
     normalize(&copy);
     if (copy.preset[0]) {
-        const char *text = rpu_preset_yaml(copy.preset);
+        const char *text = memchr(copy.preset, 0, sizeof copy.preset) ? rpu_preset_yaml(copy.preset) : NULL;
         const struct rpu_yaml_source source = {&arena, "", "", 1};
-        if (text && rpu_yaml_parse(&preset, text, strlen(text), &source, NULL) == RPU_OK)
+        if (!text)
+            rpu_fail_at(err, RPU_ERR_ARG, NULL, 0, "preset", "found '%.63s', which is no preset", copy.preset);
+        else if (rpu_yaml_parse(&preset, text, strlen(text), &source, err) == RPU_OK)
             w.preset = preset;
     }
     if (!copy.preset[0] || w.preset) {
@@ -184,6 +210,8 @@ int rpu_config_visit(const struct rpu_config *config, enum rpu_visit_form form,
         stop = stop ? stop : visit_rows(&w, &all, "");
         stop = stop ? stop : visitor->end_map(user);
     }
+    if (!stop && rpu_config_check_whole(&copy, err) != RPU_OK)
+        stop = -1;
     rpu_arena_free(&arena);
     return stop;
 }
@@ -409,13 +437,14 @@ enum rpu_status rpu_config_write(const struct rpu_config *config, enum rpu_visit
     static const struct rpu_config_visitor visitor = {write_begin_map, write_end_map, write_begin_list, write_end_list,
                                                       write_scalar};
     struct writer w = {.comments = comments};
+    struct rpu_error why = {0};
     int stop;
     rpu_error_clear(err);
     if (text)
         *text = NULL;
     if (!config || !text)
         return rpu_fail(err, RPU_ERR_ARG, "no configuration or no place for its text given");
-    stop = rpu_config_visit(config, form, &visitor, &w);
+    stop = rpu_config_visit(config, form, &visitor, &w, &why);
     if (!stop) {
         *text = w.text;
         return RPU_OK;
@@ -425,7 +454,16 @@ enum rpu_status rpu_config_write(const struct rpu_config *config, enum rpu_visit
         return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     if (w.bad)
         return rpu_fail(err, RPU_ERR_CONFIG, "a text of the configuration is not UTF-8, and cannot be written as YAML");
-    return rpu_fail(err, RPU_ERR_ARG, "the configuration holds what no file could have given it");
+    if (err)
+        *err = why;
+    return why.status;
+}
+
+enum rpu_status rpu_config_writable(const struct rpu_config *config, struct rpu_error *err) {
+    char *text;
+    const enum rpu_status status = rpu_config_yaml(config, &text, err);
+    free(text);
+    return status;
 }
 
 char *rpu_config_json_text(const json_t *config) {

@@ -11,6 +11,9 @@ static enum rpu_status make_threads(struct rpu_engine *e, const struct rpu_engin
     enum rpu_status status;
     if (o->threads < 0 || o->threads > 1024)
         return rpu_fail(err, RPU_ERR_RANGE, "threads is %d; allowed is 0 (all available) to 1024", o->threads);
+    if (!rpu_bind_name(o->bind))
+        return rpu_fail(err, RPU_ERR_RANGE, "bind is %d; allowed is %d (auto) to %d (spread)", (int)o->bind,
+                        RPU_BIND_AUTO, RPU_BIND_SPREAD);
     if (s.threads == 0)
         s.threads = rpu_sched_environment();
     if (s.threads == 0)

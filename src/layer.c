@@ -67,6 +67,13 @@ enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_
     enum rpu_status status = RPU_OK;
     layer->spec = spec;
     layer->in = layer->out = in;
+    if (!memchr(spec->name, 0, sizeof spec->name))
+        return rpu_fail(err, RPU_ERR_ARG, "layer %u: a name of more than %d bytes", position, RPU_NAME_MAX - 1);
+    if ((uint32_t)spec->kind > RPU_LAYER_SOFTMAX)
+        return rpu_fail(err, RPU_ERR_RANGE, "layer %u: kind is %d; allowed is %d (conv) to %d (softmax)", position,
+                        (int)spec->kind, RPU_LAYER_CONV, RPU_LAYER_SOFTMAX);
+    if (spec->bias > 1)
+        return rpu_fail(err, RPU_ERR_RANGE, "layer %u: bias is %u; allowed is 0 or 1", position, spec->bias);
     if (rpu_layer_is_array(spec) && spec->outputs == 0)
         return bad_shape(layer, position, err, "an array needs at least one output");
     if (spec->kind == RPU_LAYER_CONV)

@@ -50,7 +50,8 @@ struct rpu_layer {
 int rpu_layer_is_array(const struct rpu_layer_spec *spec);
 int rpu_layer_is_activation(const struct rpu_layer_spec *spec);
 
-/** Sets spec, shapes and geometry; checks that they fit. `position` is 1-based, for messages. */
+/** Sets spec, shapes and geometry; checks that they fit. `position` is 1-based, for messages. RPU_ERR_SHAPE;
+ *  RPU_ERR_RANGE for an unknown kind or a bias other than 0 and 1, RPU_ERR_ARG for a name that does not end. */
 enum rpu_status rpu_layer_shape(struct rpu_layer *layer, const struct rpu_layer_spec *spec, struct rpu_shape in,
                                 uint32_t position, struct rpu_error *err);
 

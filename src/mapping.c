@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model of the hardware from shapes: tiles, times, the pace of a pipeline, and the copies that balance it. */
+#include "config_check.h"
 #include "error.h"
 #include "layer.h"
 #include "range.h"
@@ -56,7 +57,7 @@ enum rpu_status rpu_mapping_of(struct rpu_mapping *mapping, const struct rpu_con
     }
     if (status == RPU_OK && mapping->n_arrays == 0)
         status = rpu_fail(err, RPU_ERR_SHAPE, "a network needs at least one array (conv or fc)");
-    return status;
+    return status == RPU_OK ? rpu_config_check_names(config, NULL, err) : status;
 }
 
 /* ---- tiles ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A network: construction, training and evaluation, and looking at it. What is done with an image is in pass.c. */
+#include "config_check.h"
 #include "error.h"
 #include "exchange.h"
 #include "network_inside.h"
@@ -73,7 +74,7 @@ static enum rpu_status make_layers(struct rpu_network *n, struct rpu_error *err)
     if (rpu_shape_size(shape) < n->classes)
         return rpu_fail(err, RPU_ERR_SHAPE, "the network has %zu outputs but the data %u classes",
                         rpu_shape_size(shape), n->classes);
-    return RPU_OK;
+    return rpu_config_check_names(c, NULL, err);
 }
 
 static enum rpu_status make_workers(struct rpu_network *n, struct rpu_error *err) {

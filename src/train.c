@@ -38,6 +38,9 @@ static enum rpu_status check_data(const struct rpu_images *im, const struct rpu_
     if (im->height != test->height || im->width != test->width || im->channels != test->channels)
         return rpu_fail(err, RPU_ERR_SHAPE, "training images of %u x %u x %u, test images of %u x %u x %u", im->height,
                         im->width, im->channels, test->height, test->width, test->channels);
+    if (im->classes > RPU_CLASSES_MAX || test->classes > RPU_CLASSES_MAX)
+        return rpu_fail(err, RPU_ERR_RANGE, "training images of %u classes, test images of %u; allowed are %d at most",
+                        im->classes, test->classes, RPU_CLASSES_MAX);
     return RPU_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <rpu/train.h>
 
 #define RPU_TRAINING_TAG 0x52505254u
+#define RPU_CLASSES_MAX  256 /**< labels are bytes */
 
 /** The epoch in work. */
 struct rpu_epoch_part {

@@ -394,7 +394,7 @@ static void an_old_one_stays_until_the_new_one_is_there(void **state) {
     /* two arrays of one name cannot be told apart in a file */
     run_to_end(&s);
     memcpy(s.run->config.layers[3].name, "K1", 3);
-    expect(rpu_checkpoint_write(s.run, path_of("e"), &err), RPU_ERR_ARG, &err, "K1.0.weight");
+    expect(rpu_checkpoint_write(s.run, path_of("e"), &err), RPU_ERR_ARG, &err, "two arrays of the name K1");
     unsigned char *now = slurp(path_of("e"), &size);
     assert_memory_equal(now, old, size);
     free(now);

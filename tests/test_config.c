@@ -614,11 +614,11 @@ static void test_walk(void **state) {
     struct trace whole = {.text = ""};
     (void)state;
     load_good(&config, NET, NULL);
-    assert_int_equal(rpu_config_visit(&config, RPU_VISIT_FULL, &visitor, &whole), 0);
+    assert_int_equal(rpu_config_visit(&config, RPU_VISIT_FULL, &visitor, &whole, NULL), 0);
     assert_string_equal(whole.text, expected);
     for (int i = 1; i <= whole.calls; i++) {
         struct trace part = {.stop_at = i};
-        assert_int_equal(rpu_config_visit(&config, RPU_VISIT_FULL, &visitor, &part), 77);
+        assert_int_equal(rpu_config_visit(&config, RPU_VISIT_FULL, &visitor, &part, NULL), 77);
         assert_int_equal(part.calls, i);
     }
 }

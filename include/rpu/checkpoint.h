@@ -26,8 +26,10 @@ extern "C" {
 /** Writes where a run stands. The file appears whole or not at all: it is written under another name, synced and
  *  renamed, and the folder is synced; until then an older one stays. To be called between two minibatches: before or
  *  after rpu_training_run, or from a rpu_checkpoint_fn. RPU_ERR_IO, RPU_ERR_NOMEM; RPU_ERR_RANGE when a weight or a
- * loss is not finite; RPU_ERR_ARG, also when two arrays have the same name; RPU_ERR_SHAPE when names, configuration and
- * history would need a header of more than 100,000,000 bytes, which the format does not allow. */
+ * loss is not finite; RPU_ERR_ARG; as rpu_config_yaml when that cannot write the run's configuration (RPU_ERR_ARG,
+ * RPU_ERR_CONFIG): a training of images from elsewhere has to give `data` some text all the same; RPU_ERR_SHAPE when
+ * names, configuration and history would need a header of more than 100,000,000 bytes, which the format does not allow.
+ */
 RPU_API enum rpu_status rpu_checkpoint_write(struct rpu_training *run, const char *path, struct rpu_error *err);
 
 struct rpu_checkpoint; /**< one that was read; opaque */
@@ -80,8 +82,8 @@ RPU_API enum rpu_status rpu_checkpoint_apply(const struct rpu_checkpoint *checkp
  *  interrupted. Where several processes share a run, all do this. RPU_ERR_CONFIG when the run's configuration is
  * another
  *  (`err` lists the differences; epochs, threads, places, kernel variant and the path of the data may differ) or has
- *  fewer epochs than are trained; RPU_ERR_FORMAT when its images are others; else as rpu_checkpoint_apply. After an
- *  error the run is of no further use. */
+ *  fewer epochs than are trained; as rpu_config_yaml when that cannot write the run's; RPU_ERR_FORMAT when its images
+ * are others; else as rpu_checkpoint_apply. After an error the run is of no further use. */
 RPU_API enum rpu_status rpu_checkpoint_resume(const struct rpu_checkpoint *checkpoint, struct rpu_training *run,
                                               struct rpu_error *err);
 

@@ -77,9 +77,10 @@ RPU_API enum rpu_status rpu_config_load(struct rpu_config *config, const char *s
                                         const struct rpu_assignment *assignments, size_t n_assignments,
                                         struct rpu_error *err);
 
-/** Writes a configuration as YAML that rpu_config_load reads back to the same configuration. `*text` is malloc'd,
- *  the caller frees it; null after a failure. RPU_ERR_CONFIG when a text is not UTF-8; RPU_ERR_ARG, also when it holds
- *  what no file could have given it; RPU_ERR_NOMEM. */
+/** Writes a configuration as YAML that rpu_config_load reads back to the same configuration, but for fields without
+ *  effect (of a layer's kind, of a perfect array). `*text` is malloc'd, the caller frees it; null after a failure.
+ *  RPU_ERR_CONFIG when a text is not UTF-8; RPU_ERR_ARG, also when it holds what no file could have given it: a value
+ *  that is not allowed, or a network that rpu_config_load refuses; RPU_ERR_NOMEM. */
 RPU_API enum rpu_status rpu_config_yaml(const struct rpu_config *config, char **text, struct rpu_error *err);
 
 /** Embedded presets: name and one-line description; null when index is out of range. */

@@ -40,7 +40,7 @@ struct rpu_engine_options {
     enum rpu_bind bind; /**< more threads than processors are not bound */
 };
 
-/** Builds an engine, as rpu_engine_create does and with its errors. */
+/** Builds an engine, as rpu_engine_create does and with its errors; RPU_ERR_RANGE also for an unknown `bind`. */
 RPU_API enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct rpu_engine_options *options,
                                                struct rpu_error *err);
 

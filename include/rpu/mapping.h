@@ -100,7 +100,8 @@ struct rpu_mapping {
 
 /** The arrays of a network for images of this shape; what can be asked for is set to the configuration's copies, any
  *  kind of tile, and no rereads.
- *  RPU_ERR_SHAPE names the layer that does not fit. */
+ *  RPU_ERR_SHAPE names the layer that does not fit; RPU_ERR_RANGE and RPU_ERR_ARG for layers that rpu_network_create
+ *  refuses so. */
 RPU_API enum rpu_status rpu_mapping_of(struct rpu_mapping *mapping, const struct rpu_config *config, uint32_t height,
                                        uint32_t width, uint32_t channels, struct rpu_error *err);
 

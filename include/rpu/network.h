@@ -46,8 +46,9 @@ struct rpu_array_info {
 struct rpu_network; /**< opaque */
 
 /** Builds the layers of `config` for images of the given shape; shapes are inferred and checked (RPU_ERR_SHAPE names
- *  the layer). RPU_ERR_RANGE for a batch, an eta or a device's parameter that is not allowed; RPU_ERR_ARG,
- * RPU_ERR_NOMEM. The engine must outlive the network. */
+ *  the layer). RPU_ERR_RANGE for a batch, an eta, a kind of layer, a bias or a device's parameter that is not allowed;
+ *  RPU_ERR_ARG, also for a name without its terminator or of two arrays (but for ""); RPU_ERR_NOMEM. The engine must
+ * outlive the network. */
 RPU_API enum rpu_status rpu_network_create(struct rpu_network **network, const struct rpu_engine *engine,
                                            const struct rpu_config *config, uint32_t height, uint32_t width,
                                            uint32_t channels, uint32_t classes, struct rpu_error *err);

@@ -51,8 +51,8 @@ typedef int rpu_progress_fn(const struct rpu_progress *progress, void *user);
 struct rpu_training; /**< a run: network, order of images, history; opaque */
 
 /** Builds a run. The engine and the data set must outlive it. RPU_ERR_ARG, also for a data set without pixels or
- * labels; RPU_ERR_SHAPE, also for one without images, or with test images of another shape; RPU_ERR_RANGE,
- * RPU_ERR_NOMEM. */
+ * labels; RPU_ERR_SHAPE, also for one without images, or with test images of another shape; RPU_ERR_RANGE, also for
+ * more than 256 classes (labels are bytes); else as rpu_network_create. */
 RPU_API enum rpu_status rpu_training_create(struct rpu_training **run, const struct rpu_engine *engine,
                                             const struct rpu_config *config, const struct rpu_dataset *data,
                                             struct rpu_error *err);
