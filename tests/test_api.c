@@ -280,13 +280,15 @@ static void test_null_arguments(void **state) {
 
 /* A training looks at all of its data set before it begins. */
 static void test_data_sets(void **state) {
+    const uint32_t last = config.n_layers - 2;
+    struct rpu_config wide = config;
     struct rpu_engine *engine;
     struct rpu_training *run;
     struct rpu_error err;
     (void)state;
     assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
     for (int s = 0; s < 2; s++)
-        for (int what = 0; what < 6; what++) {
+        for (int what = 0; what < 7; what++) {
             struct rpu_dataset bad = data;
             struct rpu_images *im = s ? &bad.test : &bad.train;
             if (what == 0)
@@ -299,17 +301,83 @@ static void test_data_sets(void **state) {
                 im->height++;
             else if (what == 4)
                 im->width--;
-            else
+            else if (what == 5)
                 im->channels = 2;
+            else
+                im->classes = 257; /* the network has as many outputs */
+            wide.layers[last].outputs = what == 6 ? 300 : config.layers[last].outputs;
             run = (void *)engine;
-            assert_int_equal(rpu_training_create(&run, engine, &config, &bad, &err),
-                             what < 2 ? RPU_ERR_ARG : RPU_ERR_SHAPE);
+            assert_int_equal(rpu_training_create(&run, engine, &wide, &bad, &err), what < 2    ? RPU_ERR_ARG
+                                                                                   : what == 6 ? RPU_ERR_RANGE
+                                                                                               : RPU_ERR_SHAPE);
             assert_true(!run && err.message[0]);
         }
     assert_int_equal(rpu_training_create(&run, engine, &config, &data, &err), RPU_OK);
     assert_int_equal(rpu_training_checkpoints(run, NULL, no_checkpoint, NULL), RPU_ERR_ARG);
     rpu_training_destroy(run);
     rpu_engine_destroy(engine);
+}
+
+/* A layer that is none is refused by all that take a network, before anything is computed. */
+static void test_layers(void **state) {
+    static const struct {
+        enum rpu_status status;
+        const char *says;
+    } wanted[] = {
+        {RPU_ERR_RANGE, "layer 1: kind is 99; allowed is 0 (conv) to 6 (softmax)"},
+        {RPU_ERR_RANGE, "layer 2: kind is -1"},
+        {RPU_ERR_RANGE, "layer 1: bias is 7; allowed is 0 or 1"},
+        {RPU_ERR_ARG, "layer 1: a name of more than 31 bytes"},
+        {RPU_ERR_ARG, "two arrays of the name K1: layers 0 and"},
+        {RPU_OK, ""},
+    };
+    const size_t cases = sizeof wanted / sizeof wanted[0];
+    struct rpu_config own = config;
+    struct rpu_engine *engine;
+    struct rpu_network *network;
+    struct rpu_training *run;
+    struct rpu_mapping mapping;
+    (void)state;
+    assert_int_equal(rpu_engine_create(&engine, NULL, 1, NULL), RPU_OK);
+    for (size_t what = 0; what < cases; what++) {
+        struct rpu_error err[3] = {{0}};
+        own = config;
+        if (what == 0)
+            own.layers[0].kind = (enum rpu_layer_kind)99;
+        else if (what == 1)
+            own.layers[1].kind = (enum rpu_layer_kind) - 1;
+        else if (what == 2)
+            own.layers[0].bias = 7;
+        else if (what == 3)
+            memset(own.layers[0].name, 'x', RPU_NAME_MAX);
+        for (uint32_t i = 0; i < own.n_layers && what >= 4; i++) /* names may be left out */
+            if (own.layers[i].outputs)
+                strcpy(own.layers[i].name, what == 4 ? "K1" : "");
+        assert_int_equal(rpu_network_create(&network, engine, &own, SIDE, SIDE, 1, CLASSES, &err[0]),
+                         wanted[what].status);
+        assert_int_equal(rpu_training_create(&run, engine, &own, &data, &err[1]), wanted[what].status);
+        assert_int_equal(rpu_mapping_of(&mapping, &own, SIDE, SIDE, 1, &err[2]), wanted[what].status);
+        for (int i = 0; i < 3; i++)
+            assert_non_null(strstr(err[i].message, wanted[what].says));
+        rpu_network_destroy(network);
+        rpu_training_destroy(run);
+    }
+    rpu_engine_destroy(engine);
+}
+
+static void test_places_of_threads(void **state) {
+    struct rpu_engine_options options = {.threads = 1};
+    struct rpu_engine *engine;
+    struct rpu_error err;
+    (void)state;
+    for (int bind = -1; bind <= RPU_BIND_SPREAD + 1; bind++) {
+        const int good = bind >= 0 && bind <= RPU_BIND_SPREAD;
+        options.bind = (enum rpu_bind)bind;
+        assert_int_equal(rpu_engine_create_with(&engine, &options, &err), good ? RPU_OK : RPU_ERR_RANGE);
+        assert_true(good == (engine != NULL));
+        rpu_engine_destroy(engine);
+    }
+    assert_string_equal(err.message, "bind is 4; allowed is 0 (auto) to 3 (spread)");
 }
 
 /* Images and numbers that do not fit the network change nothing. */
@@ -452,6 +520,8 @@ int main(void) {
         cmocka_unit_test(test_handles_of_other_kinds),
         cmocka_unit_test(test_null_arguments),
         cmocka_unit_test(test_data_sets),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_places_of_threads),
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_handle_goes_from_thread_to_thread),
         cmocka_unit_test(test_distinct_handles_at_once),

@@ -405,6 +405,45 @@ static void an_old_one_stays_until_the_new_one_is_there(void **state) {
     tear_down(&s);
 }
 
+/* What no file could have given the run is said, not taken for a lack of memory; the run itself goes well. */
+static void what_cannot_be_read_back_is_not_written(void **state) {
+    struct rpu_config good, config;
+    struct setting s;
+    struct rpu_error err, same;
+    struct rpu_checkpoint *c;
+    char *text = NULL;
+    (void)state;
+    configure(&good, 0);
+    for (int what = 0; what < 5; what++) {
+        config = good;
+        if (what == 0)
+            config.eta = 5000.0f;
+        else if (what == 1)
+            config.data[0] = '\0';
+        else if (what == 2)
+            strcpy(config.data, "\xff\xfe");
+        else if (what == 3)
+            strcpy(config.layers[0].name, "a b");
+        else
+            config.layers[0].tile.max_cols = 3000000;
+        set_up(&s, &config, 1, NULL);
+        assert_int_equal(rpu_config_yaml(&config, &text, &same), what == 2 ? RPU_ERR_CONFIG : RPU_ERR_ARG);
+        expect(rpu_checkpoint_write(s.run, path_of("f"), &err), same.status, &err, same.message);
+        assert_int_not_equal(access(path_of("f"), F_OK), 0);
+        tear_down(&s);
+    }
+    set_up(&s, &good, 1, NULL);
+    assert_int_equal(rpu_checkpoint_write(s.run, path_of("f"), NULL), RPU_OK);
+    tear_down(&s);
+    c = read_checkpoint(path_of("f"));
+    config = good;
+    config.threads = 5000;
+    set_up(&s, &config, 1, NULL);
+    expect(rpu_checkpoint_resume(c, s.run, &err), RPU_ERR_ARG, &err, "run.threads: found '5000'");
+    tear_down(&s);
+    rpu_checkpoint_free(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_from_every_minibatch),
@@ -417,6 +456,7 @@ int main(void) {
         cmocka_unit_test(configurations_round_trip),
         cmocka_unit_test(what_is_not_finite_is_not_let_in),
         cmocka_unit_test(diverging_trainings_stop),
+        cmocka_unit_test(what_cannot_be_read_back_is_not_written),
         cmocka_unit_test(an_old_one_stays_until_the_new_one_is_there),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

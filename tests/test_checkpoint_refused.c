@@ -41,6 +41,7 @@ static void other_configurations_are_refused(void **state) {
     now->layers[3].outputs = 8;
     refuse_resume(now, path, RPU_ERR_CONFIG, "network.layers.3.outputs: 7 then, 8 now");
     *now = *then;
+    now->layers[2] = now->layers[3];
     now->layers[3] = (struct rpu_layer_spec){.kind = RPU_LAYER_SOFTMAX};
     now->n_layers = 4;
     snprintf(now->layers[0].name, sizeof now->layers[0].name, "Q");

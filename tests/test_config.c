@@ -531,6 +531,62 @@ static void test_random_round_trips(void **state) {
     }
 }
 
+/* A configuration that loading would refuse, made by `spoil` from a good one: the error names the place. */
+static void test_unwritable_networks(void **state) {
+    static const char *const says[] = {
+        "network.layers: no layers",
+        "network.layers.0: the last layer must be softmax",
+        "network.layers.9: the last layer must be softmax",
+        "network.layers.3: softmax before the end",
+        "network.layers.9: softmax must follow directly",
+        "network.layers.3: two arrays of the name K1: layers 0 and 3",
+        "network.layers.0.type: found another value; allowed is conv, fc",
+        "network.layers.2.type: found another value",
+        "network.layers.0.bias: found another value; allowed is true or false",
+        "network.layers.0.name: found 'a.b'; allowed is a letter",
+        "network.layers.3.name: found 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'; allowed is a letter",
+        "arrays.W3.max_cols: found '3000000'; allowed is 0 (off)",
+        "arrays.W3: devices: 3 inputs of a tile (max_cols) cannot hold the 4 devices",
+        "preset: found 'mine', which is no preset",
+        "network.layers: found 65 layers; allowed are 64 at most",
+        "data.source: found ''; allowed is a text",
+    };
+    struct rpu_config good, c;
+    struct rpu_error err;
+    char *text = NULL;
+    (void)state;
+    assert_int_equal(rpu_config_load(&good, NULL, NULL, 0, NULL), RPU_OK);
+    for (size_t what = 0; what < sizeof says / sizeof says[0]; what++) {
+        c = good;
+        switch (what) {
+        case 0: c.n_layers = 0; break;
+        case 1: c.n_layers = 1; break;
+        case 2: c.layers[9].kind = RPU_LAYER_RELU; break;
+        case 3: c.layers[3] = c.layers[9]; break;
+        case 4: c.layers[8] = c.layers[7]; break;
+        case 5: strcpy(c.layers[3].name, "K1"); break;
+        case 6: c.layers[0].kind = (enum rpu_layer_kind)99; break;
+        case 7: c.layers[2].kind = (enum rpu_layer_kind) - 1; break;
+        case 8: c.layers[0].bias = 7; break;
+        case 9: strcpy(c.layers[0].name, "a.b"); break;
+        case 10: memset(c.layers[3].name, 'x', sizeof c.layers[3].name); break;
+        case 11: c.layers[6].tile.max_cols = 3000000; break;
+        case 12:
+            c.layers[6].tile.max_cols = 3;
+            c.layers[6].tile.devices = 4;
+            break;
+        case 13: strcpy(c.preset, "mine"); break;
+        case 14: c.n_layers = RPU_LAYERS_MAX + 1; break;
+        default: c.data[0] = '\0';
+        }
+        assert_int_equal(rpu_config_yaml(&c, &text, &err), RPU_ERR_ARG);
+        assert_null(text);
+        if (!strstr(err.message, says[what]))
+            fail_msg("\"%s\" does not say \"%s\"", err.message, says[what]);
+        assert_int_equal(rpu_config_yaml(&c, &text, NULL), RPU_ERR_ARG);
+    }
+}
+
 static void test_unwritable(void **state) {
     struct rpu_config config;
     struct rpu_error err;
@@ -861,6 +917,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_random_round_trips),
         cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_unwritable_networks),
         cmocka_unit_test(test_walk),
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_presets_print_from_table),

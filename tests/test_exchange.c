@@ -134,17 +134,12 @@ static void run_job(struct job *job, struct member *members, const struct member
 /* ---- networks ---- */
 
 static struct rpu_layer_spec conv(uint32_t outputs, uint32_t kernel, uint32_t stride, uint32_t padding) {
-    return (struct rpu_layer_spec){.kind = RPU_LAYER_CONV,
-                                   .name = "C",
-                                   .outputs = outputs,
-                                   .kernel = kernel,
-                                   .stride = stride,
-                                   .padding = padding,
-                                   .bias = 1};
+    return (struct rpu_layer_spec){
+        .kind = RPU_LAYER_CONV, .outputs = outputs, .kernel = kernel, .stride = stride, .padding = padding, .bias = 1};
 }
 
 static struct rpu_layer_spec fc(uint32_t outputs) {
-    return (struct rpu_layer_spec){.kind = RPU_LAYER_FC, .name = "F", .outputs = outputs, .bias = 1};
+    return (struct rpu_layer_spec){.kind = RPU_LAYER_FC, .outputs = outputs, .bias = 1};
 }
 
 static struct rpu_layer_spec pool(uint32_t window, uint32_t stride) {

@@ -22,13 +22,8 @@ enum { CLASSES = 3, IMAGES = 24 };
 
 static struct rpu_layer_spec array(enum rpu_layer_kind kind, uint32_t outputs, uint32_t kernel, uint32_t stride,
                                    uint32_t padding, uint32_t bias) {
-    struct rpu_layer_spec s = {.kind = kind,
-                               .name = "A",
-                               .outputs = outputs,
-                               .kernel = kernel,
-                               .stride = stride,
-                               .padding = padding,
-                               .bias = bias};
+    struct rpu_layer_spec s = {
+        .kind = kind, .outputs = outputs, .kernel = kernel, .stride = stride, .padding = padding, .bias = bias};
     rpu_tile_params_baseline(&s.tile);
     s.tile.device.kind = RPU_DEVICE_PERFECT;
     return s;
