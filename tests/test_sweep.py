@@ -289,7 +289,7 @@ def test_a_checkpoint_that_does_not_fit_is_set_aside():
     path = "runs/seed=2/checkpoint.safetensors"
     write("sweep.yaml", "data: {limit_train: 20, limit_test: 10}\ntraining: {epochs: 3}\nseeds: [2, 3]\n")
     for more, damage, says in ((["--set", "training.eta=0.02"], b"", "training.eta"),
-                               (["--epochs", "2"], b"", "beyond 2 epochs"), ([], b"x", path)):
+                               (["--epochs", "2"], b"", "training.epochs is 2, but 3 are trained"), ([], b"x", path)):
         shutil.rmtree("runs", ignore_errors=True)
         os.mkdir("runs")
         succeed("train", "--limit-train", "20", "--limit-test", "10", "--epochs", "3", "--seed", "2", "--out", "runs/seed=2",
