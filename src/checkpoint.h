@@ -40,6 +40,10 @@ int rpu_images_hash(const struct rpu_images *images, uint64_t *hash);
 /** All texts of the metadata but the checksums; null without memory, or where a number is not finite. */
 json_t *rpu_checkpoint_metadata(const struct rpu_checkpoint_state *state, const struct rpu_config *config);
 
+/** Whether a training of so many epochs can go on from there: else RPU_ERR_CONFIG, with `path` unless that is null. */
+enum rpu_status rpu_checkpoint_within(const struct rpu_checkpoint_info *info, uint32_t epochs, const char *path,
+                                      struct rpu_error *err);
+
 /** Reads them from `checkpoint->file`. */
 enum rpu_status rpu_checkpoint_parse(struct rpu_checkpoint *checkpoint, const char *path, struct rpu_error *err);
 

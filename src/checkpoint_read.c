@@ -203,6 +203,15 @@ static enum rpu_status check_images(const struct rpu_checkpoint_info *i, const s
     return RPU_OK;
 }
 
+enum rpu_status rpu_checkpoint_within(const struct rpu_checkpoint_info *info, uint32_t epochs, const char *path,
+                                      struct rpu_error *err) {
+    if (info->epochs < epochs || (info->epochs == epochs && info->epoch_images == 0))
+        return RPU_OK;
+    return rpu_fail_at(err, RPU_ERR_CONFIG, path, 0, NULL,
+                       "training.epochs is %u, but %u are trained and %u images more", epochs, info->epochs,
+                       info->epoch_images);
+}
+
 static enum rpu_status check_resume(const struct rpu_checkpoint *c, const struct rpu_training *r,
                                     struct rpu_error *err) {
     const struct rpu_checkpoint_info *i = &c->state.info;
@@ -210,9 +219,8 @@ static enum rpu_status check_resume(const struct rpu_checkpoint *c, const struct
     if (r->images > 0 || r->n_epochs > 0)
         return rpu_fail(err, RPU_ERR_ARG, "the run has begun: a checkpoint is where it starts, or nowhere");
     status = rpu_config_same(&c->config, &r->config, NULL, err);
-    if (status == RPU_OK && (i->epochs > r->config.epochs || (i->epochs == r->config.epochs && i->epoch_images > 0)))
-        status = rpu_fail(err, RPU_ERR_CONFIG, "training.epochs is %u, but %u are trained and %u images more",
-                          r->config.epochs, i->epochs, i->epoch_images);
+    if (status == RPU_OK)
+        status = rpu_checkpoint_within(i, r->config.epochs, NULL, err);
     return status == RPU_OK ? check_images(i, r->data, err) : status;
 }
 

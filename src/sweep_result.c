@@ -2,6 +2,7 @@
 #include "sweep_result.h"
 
 #include "app.h"
+#include "checkpoint.h"
 #include "config_json.h"
 #include "document.h"
 #include "error.h"
@@ -10,7 +11,6 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <rpu/checkpoint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,9 +103,8 @@ enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *c
         status = rpu_checkpoint_describe(checkpoint, &info);
     if (status == RPU_OK)
         status = compare_config(checkpoint, info.train_images, config, path, err);
-    if (status == RPU_OK && (info.epochs > config->epochs || (info.epochs == config->epochs && info.epoch_images > 0)))
-        status = rpu_fail_at(err, RPU_ERR_RANGE, path, 0, NULL, "is beyond %u epochs, which are to be trained",
-                             (unsigned)config->epochs);
+    if (status == RPU_OK)
+        status = rpu_checkpoint_within(&info, config->epochs, path, err);
     *fits = status == RPU_OK;
     rpu_checkpoint_free(checkpoint);
     /* what a newer version wrote is somebody's work as well */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int64_t option_number(const struct cli_args *args, const char *name, uint32_t most, uint32_t otherwise) {
     const char *text = cli_value(args, name);
@@ -91,11 +92,6 @@ static int same_file(const char *a, const char *b) {
     return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
 }
 
-static int is_file(const char *path) {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 static int differs(const struct cli_args *args, const char *option, const char *other) {
     const char *path = cli_value(args, option);
     if (!path || !*path || strcmp(path, "-") == 0 || !same_file(path, other))
@@ -109,6 +105,11 @@ static int differ_from(const struct cli_args *args, const char *other) {
     return differs(args, "json", other) && differs(args, "trace", other);
 }
 
+/* An input that is no file may be a preset. */
+static int differ_from_input(const struct cli_args *args, const char *input) {
+    return !input || access(input, F_OK) != 0 || differ_from(args, input);
+}
+
 int outputs_apart(const struct cli_args *args) {
     static const char *const inputs[] = {"net", "rereads", NULL};
     static const char *const kept[] = {"result.json", "config.yaml", RPU_CHECKPOINT_NAME, NULL};
@@ -116,10 +117,9 @@ int outputs_apart(const struct cli_args *args) {
     char path[RPU_PATH_MAX];
     int apart = !trace || differs(args, "json", trace);
     for (size_t i = 0; i < args->n_operands && apart; i++)
-        apart = !is_file(args->operands[i]) || differ_from(args, args->operands[i]);
+        apart = differ_from_input(args, args->operands[i]);
     for (const char *const *input = inputs; *input && apart; input++)
-        apart =
-            !cli_value(args, *input) || !is_file(cli_value(args, *input)) || differ_from(args, cli_value(args, *input));
+        apart = differ_from_input(args, cli_value(args, *input));
     for (const char *const *name = kept; folder && *name && apart; name++) {
         const int n = snprintf(path, sizeof path, "%s/%s", folder, *name);
         apart = n >= (int)sizeof path || differ_from(args, path);

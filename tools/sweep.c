@@ -223,13 +223,13 @@ int sweep_next(struct sweep_work *work, size_t *run) {
         if (work->runs[i].state != RPU_RUN_WAITING)
             continue;
         work->waiting--;
+        sweep_progress_clear(work); /* which may say something */
         if (prepare(work, i)) {
             work->runs[i].state = RPU_RUN_ACTIVE;
             work->active++;
             *run = i;
             return 1;
         }
-        sweep_progress_clear(work);
         work->runs[i].state = RPU_RUN_FAILED;
         work->runs[i].code = CLI_EXIT_FAILURE;
         work->failed++;
