@@ -23,11 +23,13 @@ QUICK = """\
 data: {limit_train: 40, limit_test: 20}
 training: {epochs: 1}
 """
-# Runs long enough to be interrupted, short enough to be waited for.
-SLOW = """\
-data: {limit_train: 60, limit_test: 20}
-training: {epochs: 30}
+# Runs long enough to be interrupted, short enough to be waited for; and some that end in no test.
+EPOCHS = 6 if e2e.INSTRUMENTED else 30
+SLOW = f"""\
+data: {{limit_train: 60, limit_test: 20}}
+training: {{epochs: {EPOCHS}}}
 """
+ENDLESS = SLOW.replace(f"epochs: {EPOCHS}", "epochs: 100000")
 GRID = QUICK + """\
 grid:
   arrays.default.update.bl: [1, 5]
@@ -191,7 +193,7 @@ def test_each_run_has_cores_of_its_own():
     cores_left = machine["cores"]
     if machine["time_limit"]:
         cores_left = min(cores_left, math.ceil(machine["time_limit"]))
-    write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1, 2, 3]\n")
+    write("sweep.yaml", ENDLESS + "seeds: [1, 2, 3]\n")
     for jobs, threads in (((), 1), (("--jobs", "2"), 1), (("--threads", str(len(usable))), len(usable))):
         expected = int(jobs[1]) if jobs[:1] == ("--jobs",) else max(1, cores_left // threads)
         with start("sweep.yaml", "--out", "runs", *jobs) as sweep:
@@ -237,7 +239,7 @@ def goes_on(before):
     assert states("runs") == {"seed=1": "kept", "seed=2": "done", "seed=3": "done", "seed=4": "done"}
     assert stamp("runs", "seed=1") == before, "a finished run was repeated"
     assert "3 done, 1 kept from before" in out, out
-    alone = e2e.train("--limit-train", "60", "--limit-test", "20", "--epochs", "30", "--seed", "2")
+    alone = e2e.train("--limit-train", "60", "--limit-test", "20", "--epochs", str(EPOCHS), "--seed", "2")
     assert table("runs")["seed=2"]["weights_digest"] == alone["weights_digest"]
     assert 0 < read_json("runs/seed=2/result.json")["images_resumed"] <= read_json("runs/seed=2/result.json")["images_trained"]
     assert read_json("runs/seed=3/result.json")["images_resumed"] == 0
@@ -317,7 +319,7 @@ def test_a_checkpoint_that_does_not_fit_is_set_aside():
 
 
 def test_a_minibatch_larger_than_the_images():
-    interrupted_sweep(signal.SIGINT, 130, SLOW.replace("epochs: 30", "epochs: 60, batch: 100"))
+    interrupted_sweep(signal.SIGINT, 130, SLOW.replace(f"epochs: {EPOCHS}", f"epochs: {2 * EPOCHS}, batch: 100"))
     succeed("sweep", "sweep.yaml", "--out", "runs")
     assert read_json("runs/seed=2/result.json")["images_resumed"] > 0
 
@@ -367,7 +369,7 @@ def test_a_second_signal_ends_at_once():
 
 
 def test_trainings_end_with_their_parent():
-    write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1, 2]\n")
+    write("sweep.yaml", ENDLESS + "seeds: [1, 2]\n")
     with start("sweep.yaml", "--out", "runs", "--jobs", "2") as sweep:
         until(lambda: len(children(sweep.pid)) == 2 and os.path.exists("runs/seed=2/stderr.log"), sweep)
         time.sleep(0.2)
@@ -398,7 +400,7 @@ def test_only_what_changed_is_run_again():
 
 
 def test_two_sweeps_in_one_folder():
-    write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1]\n")
+    write("sweep.yaml", ENDLESS + "seeds: [1]\n")
     with start("sweep.yaml", "--out", "runs") as sweep:
         until(lambda: os.path.exists("runs/seed=1/config.yaml"), sweep)
         fails(1, "sweep", "sweep.yaml", "--out", "runs", says=["another sweep is at work in runs"])
@@ -454,7 +456,7 @@ def test_a_run_that_fails_does_not_stop_the_others():
 
 
 def test_a_run_that_is_killed():
-    write("sweep.yaml", SLOW.replace("30", "100000") + "seeds: [1, 2]\n")
+    write("sweep.yaml", ENDLESS + "seeds: [1, 2]\n")
     with start("sweep.yaml", "--out", "runs", "--jobs", "1") as sweep:
         until(lambda: os.path.exists("runs/seed=1/stderr.log") and children(sweep.pid), sweep)
         os.kill(children(sweep.pid)[0], signal.SIGKILL)
