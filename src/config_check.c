@@ -3,6 +3,7 @@
 
 #include "config_table.h"
 #include "error.h"
+#include "layer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -227,10 +228,6 @@ static enum rpu_status fill_scope(void *base, enum rpu_scope scope, unsigned kin
     return RPU_OK;
 }
 
-static int has_array(const struct rpu_layer_spec *layer) {
-    return layer->kind == RPU_LAYER_CONV || layer->kind == RPU_LAYER_FC;
-}
-
 static enum rpu_status fill_layers(struct rpu_config *config, const struct rpu_node *list, struct rpu_error *err) {
     uint32_t arrays = 0;
     enum rpu_status status = RPU_OK;
@@ -241,8 +238,8 @@ static enum rpu_status fill_layers(struct rpu_config *config, const struct rpu_n
         snprintf(path, sizeof path, "network.layers.%u", (unsigned)config->n_layers++);
         rpu_key_parse(rpu_key_find(RPU_SCOPE_LAYER, ~0u, "type"), type->text, type->quoted, layer);
         status = fill_scope(layer, RPU_SCOPE_LAYER, RPU_LAYER_BIT(layer->kind), maps, path, err);
-        arrays += has_array(layer) ? 1 : 0;
-        if (has_array(layer) && !layer->name[0])
+        arrays += rpu_layer_is_array(layer) ? 1 : 0;
+        if (rpu_layer_is_array(layer) && !layer->name[0])
             rpu_default_name(layer, arrays, layer->name);
     }
     return status;
@@ -279,7 +276,7 @@ static enum rpu_status check_order(const struct rpu_config *config, const struct
     for (uint32_t i = 0; i < last; i++)
         if (config->layers[i].kind == RPU_LAYER_SOFTMAX)
             return bad_layer(list, i, "softmax before the end; allowed is only the last layer", err);
-    if (last == 0 || !has_array(&config->layers[last - 1]))
+    if (last == 0 || !rpu_layer_is_array(&config->layers[last - 1]))
         return bad_layer(list, last, "softmax must follow directly on a conv or fc layer", err);
     return RPU_OK;
 }
@@ -289,7 +286,7 @@ enum rpu_status rpu_config_check_names(const struct rpu_config *config, const st
     for (uint32_t i = 1; i < config->n_layers; i++)
         for (uint32_t j = 0; j < i; j++) {
             const struct rpu_layer_spec *a = &config->layers[j], *b = &config->layers[i];
-            if (has_array(a) && has_array(b) && b->name[0] && strcmp(a->name, b->name) == 0) {
+            if (rpu_layer_is_array(a) && rpu_layer_is_array(b) && b->name[0] && strcmp(a->name, b->name) == 0) {
                 char message[128];
                 snprintf(message, sizeof message, "two arrays of the name %s: layers %u and %u", b->name, (unsigned)j,
                          (unsigned)i);
@@ -305,7 +302,7 @@ static enum rpu_status check_overrides(const struct rpu_config *config, const st
     const char *names[RPU_LAYERS_MAX + 2] = {"default"};
     size_t count = 1;
     for (uint32_t i = 0; i < config->n_layers; i++)
-        if (has_array(&config->layers[i]))
+        if (rpu_layer_is_array(&config->layers[i]))
             names[count++] = config->layers[i].name;
     for (const struct rpu_node *n = arrays ? arrays->first : NULL; n; n = n->next) {
         size_t i = 0;
@@ -367,7 +364,7 @@ enum rpu_status rpu_config_fill(struct rpu_config *config, const struct rpu_node
     if (status == RPU_OK)
         status = check_overrides(config, arrays, err);
     for (uint32_t i = 0; i < config->n_layers && status == RPU_OK; i++)
-        if (has_array(&config->layers[i]))
+        if (rpu_layer_is_array(&config->layers[i]))
             status = fill_array(&config->layers[i], root, arrays, err);
     return status;
 }
@@ -380,7 +377,7 @@ enum rpu_status rpu_config_check_whole(const struct rpu_config *config, struct r
     if (status == RPU_OK)
         status = rpu_config_check_names(config, NULL, err);
     for (uint32_t i = 0; i < config->n_layers && status == RPU_OK; i++)
-        if (has_array(&config->layers[i]) && rpu_tile_params_check(&config->layers[i].tile, &reason) != RPU_OK)
+        if (rpu_layer_is_array(&config->layers[i]) && rpu_tile_params_check(&config->layers[i].tile, &reason) != RPU_OK)
             status = bad_array(&config->layers[i], NULL, &reason, err);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "config_table.h"
 #include "error.h"
 #include "json_text.h"
+#include "layer.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -33,10 +34,6 @@ struct selection {
     const void *base, *other;
     const char *path; /* of the scope, for messages: "network.layers.0" */
 };
-
-static int has_array(const struct rpu_layer_spec *layer) {
-    return layer->kind == RPU_LAYER_CONV || layer->kind == RPU_LAYER_FC;
-}
 
 static int is_section(const struct rpu_key *key) {
     return key->type == RPU_KEY_MAP || key->type == RPU_KEY_LAYERS || key->type == RPU_KEY_ARRAYS;
@@ -159,7 +156,7 @@ static int visit_arrays(const struct walk *w, const char *name) {
     int stop = w->to->begin_map(w->user, name);
     for (uint32_t i = 0; i < w->config->n_layers && !stop; i++) {
         const struct rpu_layer_spec *layer = &w->config->layers[i];
-        if (!has_array(layer))
+        if (!rpu_layer_is_array(layer))
             continue;
         if (w->form == RPU_VISIT_FULL) {
             stop = visit_array(w, layer->name, &layer->tile, NULL, 0);
@@ -177,7 +174,7 @@ static int visit_arrays(const struct walk *w, const char *name) {
 /* What has no effect in a perfect array becomes what loading leaves there. */
 static void normalize(struct rpu_config *config) {
     for (uint32_t i = 0; i < config->n_layers; i++)
-        if (has_array(&config->layers[i]) && config->layers[i].tile.device.kind == RPU_DEVICE_PERFECT) {
+        if (rpu_layer_is_array(&config->layers[i]) && config->layers[i].tile.device.kind == RPU_DEVICE_PERFECT) {
             rpu_tile_params_baseline(&config->layers[i].tile);
             config->layers[i].tile.device.kind = RPU_DEVICE_PERFECT;
         }
