@@ -277,7 +277,7 @@ def test_usage():
     fails(2, "compare", says=["two files"])
     fails(2, "compare", "a.json", says=["two files"])
     fails(2, "compare", "a.json", "a.json", "a.json", says=["a.json"])
-    for option, bad in (("threshold", ["x", "-1", "nan", "inf", "", "1e300", "5%"]),
+    for option, bad in (("threshold", ["x", "-1", "nan", "inf", "", "1e300", "5%", "0x10", " 5"]),
                         ("alpha", ["0", "1", "x", "nan", "-0.1"]), ("time", ["real", ""]),
                         ("rename", ["a", "=b", "a=", "a=b=c", "a/b=c", "a=a", "a=" + 100 * "b"])):
         for value in bad:

@@ -233,7 +233,7 @@ def test_wrong_options():
             ("array", "512x512=x", "ROWSxCOLS"), ("array", "512x512=", "ROWSxCOLS"), ("array", "", "ROWSxCOLS"),
             ("array", "512x512,", "ROWSxCOLS"), ("array", "512x512,512x512=3", "different sizes"),
             ("array", "512x1048577", "1048576"), ("array", ",".join(f"{i}x{i}" for i in range(1, 10)), "up to 8"),
-            ("array", "512x512=nan", "above 0"), ("array", "1" * 60, "ROWSxCOLS"),
+            ("array", "512x512=nan", "above 0"), ("array", "512x512=0x8", "above 0"), ("array", "1" * 60, "ROWSxCOLS"),
             ("t-meas", "0", "nanoseconds"), ("t-meas", "x", "nanoseconds"), ("t-slot", "-1", "nanoseconds"),
             ("replicas", "K9=2", "arrays are K1, K2, W3, W4"), ("replicas", "K1", "NAME=COPIES"),
             ("replicas", "K1=0", "NAME=COPIES"), ("replicas", "K1=2.5", "NAME=COPIES"),

@@ -97,9 +97,8 @@ static int add_option(struct session *s, const char *name, const char *value) {
 /* A number in range, as the user wrote it; null after a message. */
 static const char *number(const struct cli_args *args, const char *name, double least, double most) {
     const char *text = cli_value(args, name);
-    char *end;
-    const double v = strtod(text, &end);
-    if (end != text && !*end && v >= least && v <= most)
+    double v;
+    if (decimal(text, &v) && v >= least && v <= most)
         return text;
     fprintf(stderr, CLI_PROGRAM " bench: --%s: found '%s', allowed is a number from %g to %g\n", name, text, least,
             most);

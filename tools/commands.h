@@ -51,6 +51,9 @@ const char *chosen_isa(const struct cli_args *args, const char **origin);
 /** Says what an option's argument was and what is allowed; returns CLI_EXIT_USAGE. */
 int option_wrong(const char *command, const char *option, const char *found, const char *allowed);
 
+/** A decimal number that is all of the text, without blanks; 0 when it is none, or none that can be told. */
+int decimal(const char *text, double *value);
+
 /** The option's number, if it is given; CLI_EXIT_USAGE after a message when it is none within [least, most). */
 int option_real(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
                 double *value);

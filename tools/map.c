@@ -71,10 +71,10 @@ static uint32_t kind_of(const struct rpu_hardware *h, const char *text) {
 
 static int add_kind(struct rpu_hardware *h, const struct item *item) {
     uint32_t sides[2];
-    char *end = NULL;
-    const double ns = item->right[0] ? strtod(item->right, &end) : h->t_meas;
+    double ns = h->t_meas;
     if (h->n_kinds == RPU_TILE_KINDS_MAX || !read_sides(item->left, 2, sides) || sides[0] > 1048576 ||
-        sides[1] > 1048576 || (end && *end) || !(ns > 0.0 && ns <= 1e9) || kind_of(h, item->left))
+        sides[1] > 1048576 || (item->right[0] && !decimal(item->right, &ns)) || !(ns > 0.0 && ns <= 1e9) ||
+        kind_of(h, item->left))
         return 0;
     h->kinds[h->n_kinds++] = (struct rpu_tile_kind){sides[0], sides[1], ns};
     return 1;

@@ -7,22 +7,27 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 int option_wrong(const char *command, const char *option, const char *found, const char *allowed) {
     fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is %s\n", command, option, found, allowed);
     return CLI_EXIT_USAGE;
 }
 
+int decimal(const char *text, double *value) {
+    char *end;
+    errno = 0;
+    *value = strtod(text, &end);
+    return !errno && end != text && !*end && !text[strspn(text, "0123456789.eE+-")]; /* no 0x10, no infinity */
+}
+
 int option_real(const struct cli_args *args, const char *name, double least, double most, const char *allowed,
                 double *value) {
     const char *text = cli_value(args, name);
-    char *end;
     double found;
     if (!text)
         return CLI_EXIT_OK;
-    errno = 0;
-    found = strtod(text, &end);
-    if (errno || end == text || *end || !(found >= least && found < most))
+    if (!decimal(text, &found) || !(found >= least && found < most))
         return option_wrong(args->command->name, name, text, allowed);
     *value = found;
     return CLI_EXIT_OK;
