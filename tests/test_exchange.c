@@ -214,7 +214,7 @@ static void compare(const struct member *m, const struct member *alone, int netw
 }
 
 /* Batches that the processes divide evenly or not, that are smaller than their number, and single images; all at once,
- * some, and image by image: with each batch two of these, in turn. */
+ * some, and image by image, in turn: each of these with every network, batch, and number of processes. */
 static void the_same_as_alone(void **state) {
     static const uint32_t batches[] = {1, 2, 8, IMAGES};
     static const size_t bytes[] = {1, 60000, RPU_EXCHANGE_BYTES};
@@ -229,7 +229,7 @@ static void the_same_as_alone(void **state) {
             assert_true(alone.digest != 0 && alone.stats[0].images == 2 * IMAGES);
             for (int size = 1; size <= MOST; size += size < 3 ? 1 : 2) {
                 struct job job = {.size = size};
-                struct member what = {.config = &c, .images = &images, .bytes = bytes[(k + size) % 3]};
+                struct member what = {.config = &c, .images = &images, .bytes = bytes[(network + k + size) % 3]};
                 run_job(&job, members, &what);
                 for (int r = 0; r < size; r++)
                     compare(&members[r], &alone, network);

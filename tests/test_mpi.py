@@ -187,7 +187,7 @@ def test_a_rank_of_a_training_that_dies():
 def test_ranks_go_on_from_a_checkpoint():
     """Killed on three ranks, gone on with two, interrupted, ended by a single process: the bits of one alone."""
     alone = e2e.train(*LONG, "--epochs", "8")
-    kept = ["--checkpoint-every", "40images", "--out", "runs", "--resume"]
+    kept = ["--checkpoint-every", f"{EACH // 5}images", "--out", "runs", "--resume"]
     with start(3, *LONG, *kept, "--epochs", "100000", of="train") as job:
         until(lambda: "epoch 2/" in job.stdout.readline(), job)
         os.kill(rank_process(job, 1), signal.SIGKILL)
