@@ -29,7 +29,7 @@ build() {
         CC=clang meson setup $folder -Dfuzz=true -Dtests=true -Dbench=disabled -Dmpi=disabled \
             -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false
     fi
-    ninja -C $folder
+    ninja -C $folder fuzz-targets
 }
 
 dictionary() {
