@@ -5,6 +5,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -217,7 +218,7 @@ def test_the_tables_of_this_tree():
 
 
 def test_the_papers_experiments_of_this_tree():
-    """README, table and headline's picture are of the recorded trainings."""
+    """README, table and pictures are of the recorded trainings."""
     if not all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2")):
         raise e2e.Skipped("python3-matplotlib and python3-jinja2 are needed")
     readme, folder = os.path.join(e2e.ROOT, "README.md"), os.path.join(e2e.ROOT, "results", "paper")
@@ -226,14 +227,21 @@ def test_the_papers_experiments_of_this_tree():
     assert result.returncode == 0, result.stderr
     subprocess.run([*script, os.path.join(e2e.ROOT, "tools", "paper", "reported.json"),
                     *glob.glob(os.path.join(folder, "*-seed*.json")), "-o", "page.html", "--files", "files"], check=True)
-    texts = {}
-    for path in (readme, os.path.join(folder, "table.md"), os.path.join(folder, "headline.svg"), "files/table.md"):
-        with open(path, encoding="utf-8") as file:
-            texts[os.path.basename(os.path.dirname(path)), os.path.basename(path)] = file.read()
-    assert texts["paper", "table.md"] == texts["files", "table.md"]
-    block = texts[os.path.basename(os.path.dirname(readme)), "README.md"].split("<!-- paper:begin")[1]
-    words = block[block.index("![") + 2:block.index("](results/paper/headline.svg)")]
-    assert words in texts["paper", "headline.svg"]
+
+    def text(*path):
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return file.read()
+
+    def said(picture):
+        return re.findall(r"<(?:title|desc)[^>]*>[^<]*<", picture)
+
+    assert text(folder, "table.md") == text("files", "table.md")
+    pictures = sorted(name for name in os.listdir("files") if name.endswith(".svg"))
+    assert pictures and pictures == sorted(name for name in os.listdir(folder) if name.endswith(".svg"))
+    for name in pictures:
+        assert said(text(folder, name)) == said(text("files", name)), name
+    block = text(readme).split("<!-- paper:begin")[1]
+    assert block[block.index("![") + 2:block.index("](results/paper/headline.svg)")] in text(folder, "headline.svg")
 
 
 if __name__ == "__main__":

@@ -237,6 +237,7 @@ def test_wrong_options():
             ("t-meas", "0", "nanoseconds"), ("t-meas", "x", "nanoseconds"), ("t-slot", "-1", "nanoseconds"),
             ("replicas", "K9=2", "arrays are K1, K2, W3, W4"), ("replicas", "K1", "NAME=COPIES"),
             ("replicas", "K1=0", "NAME=COPIES"), ("replicas", "K1=2.5", "NAME=COPIES"),
+            ("replicas", "K1=4,K2=2,K1=5", "each array once"),
             ("place", "K1=512x512", "a size that --array has"), ("for", "fun", "training or inference"),
             ("input", "28x28", "HEIGHTxWIDTHxCHANNELS"), ("input", "28x28x1x", "HEIGHTxWIDTHxCHANNELS")):
         result = fails(2, "map", f"--{option}={value}", says=[f"rpubench map: --{option}: found '{value}'", says])

@@ -6,11 +6,13 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
 
 import e2e
+from test_sweep import children, until
 
 SCRIPT = os.path.join(e2e.ROOT, "tools", "paper.py")
 REPORT = os.path.join(e2e.ROOT, "tools", "report.py")
@@ -229,12 +231,46 @@ def test_what_is_refused():
     assert os.listdir(".") == ["paper-runs"]
 
 
+def stops(pid):
+    """Whether a process handles an interrupt."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M)[1], 16)
+    return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+
+def test_interrupts():
+    """Signals to the script alone: the training stops with a checkpoint, what has ended is reported; the next call goes on."""
+    tiny_images("few")
+    assert paper("--data", "few", "--epochs", "1", "--only", "d", "--out", "first", "--record", "kept").returncode == 0
+    table, run = "kept/table.md", "out/b-management/case=nm,seed=1"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if reporting():
+            os.unlink(table)
+        with subprocess.Popen([sys.executable, SCRIPT, "--rpubench", e2e.PROGRAM, "--data", "few", "--epochs", "1000",
+                               "--only", "b,d", "--jobs", "1", "--out", "out", "--record", "kept"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e2e.environment()) as job:
+            until(lambda: any(stops(training) for sweep in children(job.pid) for training in children(sweep)), job)
+            job.send_signal(number)
+            out, err = job.communicate(timeout=120)
+        assert job.returncode == 130 and "== d-devices" not in out, out + err
+        assert read_json(f"{run}/result.json")["interrupted"] and os.path.exists(f"{run}/checkpoint.safetensors"), out + err
+        assert os.path.exists(table) == reporting(), "what has ended before is reported"
+    done = paper("--data", "few", "--epochs", "1000", "--only", "b", "--jobs", "1", "--out", "out")
+    assert done.returncode == 0 and "1 kept" not in done.stdout, done.stdout + done.stderr
+    resumed = read_json(f"{run}/result.json")
+    alone = e2e.train(f"{run}/config.yaml")
+    assert resumed["images_resumed"] > 0 and resumed["weights_digest"] == alone["weights_digest"]
+
+
 # ---- beside what was reported ----
 
 def training(path, seed, errors):
     """Epochs of a quarter of an hour."""
     document = {"schema": {"name": "rpubench-result", "version": 1}, "seed": seed, "cpu": "A CPU",
-                "images_per_second": 1000.0 * seed, "epochs": [{"test_error": e / 100.0, "seconds": 900} for e in errors]}
+                "images_trained": 450000 * seed * len(errors),
+                "epochs": [{"test_error": e / 100.0, "train_seconds": 450, "seconds": 900} for e in errors]}
+    for epoch in document["epochs"][:1]:  # when the machine stood still: it is the median that counts
+        epoch.update(train_seconds=5000, seconds=9000)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(document, file)
     return path
@@ -387,7 +423,7 @@ def test_the_block_of_a_readme():
     assert made[:2] == ["before", "<!-- paper:begin kept/reported.json kept -->"] and "old" not in made
     assert made[-2:] == ["<!-- paper:end -->", "after"]
     assert "![Test error by epoch. Means over the last 5 epochs: model one 2.40 %; model two 3.00 %.](kept/f.svg)" in made
-    assert any(line.startswith("3 trainings are recorded, which took 4.0 hours, tests included (A CPU).") for line in made)
+    assert any(line.startswith("3 trainings are recorded, which took 4.0 hours by their median epochs, tests included (A CPU).") for line in made)
     assert "| model one | about one | A | 2.40 +- 0.55 | 1 | 1.50 |" in made
     assert "| model two | about two | A | 3.00 +- 0.00 | 2 | 2.50 |" in made
     assert "| model four | about four | A | not run yet | - | - |" in made

@@ -160,14 +160,15 @@ static int wrong_list(const struct session *s, const char *option, const char *f
 
 static int read_copies(struct session *s, const struct cli_args *args) {
     const char *list = cli_value(args, "replicas"), *rest = list;
+    int named[RPU_LAYERS_MAX] = {0}, more = 0;
     struct item item;
-    int more = 0;
     while (list && (more = next_item(&rest, &item)) > 0) {
         struct rpu_mapped_array *a = array_of(&s->mapping, item.left);
-        if (!a || !read_sides(item.right, 1, &a->copies))
+        if (!a || named[a - s->mapping.arrays]++ || !read_sides(item.right, 1, &a->copies))
             break;
     }
-    return more ? wrong_list(s, "replicas", list, "NAME=COPIES, from 1 to the array's ws") : CLI_EXIT_OK;
+    return more ? wrong_list(s, "replicas", list, "NAME=COPIES, from 1 to the array's ws, each array once")
+                : CLI_EXIT_OK;
 }
 
 /* Puts an array, or all of them (default), on a kind of tile: 1 if there are such arrays and tiles. */

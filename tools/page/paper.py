@@ -22,7 +22,8 @@ Row = namedtuple("Row", "case experiment model reported confidence goal")
 # points of it.
 Ordering = namedtuple("Ordering", "better worse by within")
 # Of one case: errors in per cent. `error` is the mean over seeds and last epochs, `of_epochs` the spread over these (mean
-# over the seeds), `of_seeds` that of the seeds' means, None for a single one. `hours` are of all seeds together.
+# over the seeds), `of_seeds` that of the seeds' means, None for a single one. Times go by the median epoch, so that a machine
+# that stood still for one does not count; `hours` are of all seeds together.
 Result = namedtuple("Result", "row documents error of_epochs of_seeds least most images_per_second hours")
 
 
@@ -99,12 +100,26 @@ def deviation(values):
     return statistics.stdev(values) if len(values) > 1 else None
 
 
+def median_epoch(document, key):
+    seconds = [getattr(e, key) for e in epochs(document)]
+    return None if None in seconds else statistics.median(seconds)
+
+
+def rate_of(document):
+    trained, seconds = finite(document.data.get("images_trained")), median_epoch(document, "train_seconds")
+    return trained / len(epochs(document)) / seconds if trained and seconds else None
+
+
+def seconds_of(document):
+    seconds = median_epoch(document, "seconds")
+    return None if seconds is None else seconds * len(epochs(document))
+
+
 def result_of(row, documents):
     last = [errors_of(d)[-LAST:] for d in documents]
     means = [statistics.fmean(v) for v in last]
     spreads = [deviation(v) for v in last]
-    rates = [finite(d.data.get("images_per_second")) for d in documents]
-    times = [e.seconds for d in documents for e in epochs(d)]
+    rates, times = [rate_of(d) for d in documents], [seconds_of(d) for d in documents]
     return Result(row, documents, statistics.fmean(means), None if None in spreads else statistics.fmean(spreads),
                   deviation(means), min(means), max(means), None if None in rates else statistics.fmean(rates),
                   None if None in times else sum(times) / 3600.0)
@@ -250,7 +265,8 @@ def notes_of(document):
     return [f"Reported: {document.data.get('source', 'unknown')}. Figures are reported ones, approximately, and are judged "
             f"by orderings and ranges.", confidence_notes(document),
             f"Errors are means over the last {LAST} epochs, and over the seeds where there are several; spreads are standard "
-            f"deviations. An ordering is within the spread where the errors are no further apart than that of both."]
+            f"deviations. An ordering is within the spread where the errors are no further apart than that of both. Images a second "
+            f"and hours go by the median epoch."]
 
 
 def tables_of(document, trainings):
@@ -309,7 +325,7 @@ def for_readme(document, trainings, folder):
     times = [r.hours for r in results.values()]
     machines = sorted({str(d.data.get("cpu", "unknown")) for r in results.values() for d in r.documents})
     count = sum(len(r.documents) for r in results.values())
-    took = "" if None in times else f", which took {sum(times):.1f} hours, tests included"
+    took = "" if None in times else f", which took {sum(times):.1f} hours by their median epochs, tests included"
     words = (f"{count} trainings are recorded{took} ({'; '.join(machines)}). Errors are means over the last {LAST} epochs and "
              f"the seeds, +- the standard deviation of those epochs. Reported figures are approximate; A is surer than B, B "
              f"than C.")
