@@ -98,7 +98,7 @@ typedef void touch_row_fn(const struct touch *t, const struct hit_run *run, size
 touch_list_fn touch_list_plain;
 touch_row_fn touch_row_plain;
 #ifdef __x86_64__
-touch_list_fn touch_list_avx2; /**< needs AVX2 and FMA */
+touch_list_fn touch_list_avx2; /**< needs AVX2, FMA, POPCNT and BMI */
 touch_row_fn touch_row_avx2;
 #endif
 

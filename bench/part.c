@@ -306,7 +306,8 @@ static void make_touch(struct parts *p) {
     p->touch_list = touch_list_plain;
     p->touch_row = touch_row_plain;
 #ifdef __x86_64__
-    if ((rpu_cpu_flags() & (RPU_CPU_AVX2 | RPU_CPU_FMA)) == (RPU_CPU_AVX2 | RPU_CPU_FMA)) {
+    const unsigned needed = RPU_CPU_AVX2 | RPU_CPU_FMA | RPU_CPU_POPCNT | RPU_CPU_BMI;
+    if ((rpu_cpu_flags() & needed) == needed) {
         p->touch_list = touch_list_avx2;
         p->touch_row = touch_row_avx2;
     }

@@ -6,6 +6,8 @@
 
 #include "dispatch.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +99,16 @@ static const char *option(const char *name, int argc, char **argv, int *i) {
     return argv[*i][n] == '\0' && *i + 1 < argc ? argv[++*i] : NULL;
 }
 
+/* A whole decimal number without a sign: 1 if `text` is one. */
+static int number(const char *text, uint64_t *value) {
+    char *end;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && errno == 0;
+}
+
 static int parse(int argc, char **argv, struct request *r, struct kc *c) {
+    uint64_t n;
     for (int i = 1; i < argc; i++) {
         const char *v;
         if (strcmp(argv[i], "--list") == 0)
@@ -110,10 +121,10 @@ static int parse(int argc, char **argv, struct request *r, struct kc *c) {
             r->isa = v;
         else if ((v = option("--shape", argc, argv, &i)))
             c->only_shape = v;
-        else if ((v = option("--seed", argc, argv, &i)))
-            c->seed = strtoull(v, NULL, 0);
-        else if ((v = option("--case", argc, argv, &i)))
-            c->only_case = strtol(v, NULL, 0);
+        else if ((v = option("--seed", argc, argv, &i)) && number(v, &n))
+            c->seed = n;
+        else if ((v = option("--case", argc, argv, &i)) && number(v, &n) && n <= LONG_MAX)
+            c->only_case = (long)n;
         else
             return 0;
     }
@@ -187,7 +198,7 @@ static int check(struct kc *c, const struct request *r, unsigned flags) {
         printf("%-10s %-8s %6ld cases %s\n", c->kernel, c->isa, c->cases, c->failed ? "FAILED" : "ok");
         fflush(stdout);
     }
-    if (matching == 0 || (cases == 0 && (c->only_case >= 0 || c->only_shape))) {
+    if (matching == 0 || (cases == 0 && failures == 0 && (c->only_case >= 0 || c->only_shape))) {
         fprintf(stderr, "kcheck: no %s matches\n", matching == 0 ? "row of kernels.inc" : "case");
         return 2;
     }

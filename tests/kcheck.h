@@ -31,6 +31,15 @@ enum kc_pattern {
     KC_PATTERNS
 };
 
+/** Where buffers lie. */
+enum kc_place {
+    KC_ALIGNED,
+    KC_UNALIGNED,
+    KC_AT_END,   /**< flush with an inaccessible page behind */
+    KC_AT_START, /**< flush with an inaccessible page before */
+    KC_PLACES
+};
+
 enum { KC_SLOTS = 32, KC_GUARD = 64, KC_DEPTH = 16 };
 
 /** A buffer between guard bytes and inaccessible pages. */
@@ -64,7 +73,7 @@ struct kc {
     long index;
     char shape[200];
     uint64_t rng;
-    unsigned place; /**< 0 aligned, 1 unaligned, 2 flush with an inaccessible page */
+    enum kc_place place;
     size_t used;
     struct kc_buffer buffers[KC_SLOTS];
     struct kc_out outs[KC_DEPTH];

@@ -96,6 +96,15 @@ static void absmax_reads_on(size_t columns, size_t n, const float *x, size_t ldx
     }
 }
 
+/* And one before it. */
+static void absmax_reads_before(size_t columns, size_t n, const float *x, size_t ldx, float *out) {
+    rpu_k_absmax_generic(columns, n, x, ldx, out);
+    if (columns > 0 && n % 8 == 7) {
+        const volatile float *before = x - 1;
+        (void)*before;
+    }
+}
+
 static void dac_in_gap(size_t columns, size_t n, const float *x, size_t ldx, const float *gain, float steps, float step,
                        float *q, size_t ldq) {
     rpu_k_dac_generic(columns, n, x, ldx, gain, steps, step, q, ldq);
@@ -243,6 +252,31 @@ static void pulse_apply_counter(const struct rpu_pulse_args *args, struct rpu_pu
     rpu_k_pulse_apply_generic(&a, counts);
 }
 
+/* Weights that are no numbers are set to zero. */
+static void pulse_apply_nan(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    for (size_t i = args->row0; i < args->row1; i++)
+        for (size_t j = 0; j < args->n; j++) {
+            float *w = args->w + i * rpu_padded(args->n) + j;
+            *w = *w == *w ? *w : 0.0f;
+        }
+    rpu_k_pulse_apply_generic(args, counts);
+}
+
+/* Writes behind what it was given to work in. */
+static void pulse_apply_scratch(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    unsigned char *end = (unsigned char *)args->scratch + rpu_pulse_scratch(args->m, args->n, args->columns, args->bl);
+    end[KC_GUARD] = 0;
+    rpu_k_pulse_apply_generic(args, counts);
+}
+
+/* Inputs of vectors that do not fire are counted as clipped. */
+static void pulse_draw_unused(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
+    rpu_k_pulse_draw_generic(args, counts);
+    for (size_t p = 0; p < args->columns; p++)
+        for (size_t j = 0; args->gain_d[p] == 0.0f && j < args->n; j++)
+            counts->clipped += fabsf(args->gain_x[p] * args->x[p * args->ldx + j]) > 1.0f;
+}
+
 static void gains_unmanaged(size_t count, float c, int managed, const float *x_max, const float *d_max, float *gain_x,
                             float *gain_d) {
     (void)managed;
@@ -370,15 +404,17 @@ const struct kc_broken kc_broken[] = {BROKEN(philox, one_bit),      BROKEN(gauss
                                       BROKEN(threshold, rounds),    BROKEN(threshold, count),
                                       BROKEN(bernoulli, no_ties),   BROKEN(bernoulli, unused_bits),
                                       BROKEN(absmax, nothing),      BROKEN(absmax, takes_nan),
-                                      BROKEN(absmax, reads_on),     BROKEN(dac, in_gap),
-                                      BROKEN(dac, zero_sign),       BROKEN(forward, order),
-                                      BROKEN(forward, by_block),    BROKEN(forward, scratch),
-                                      BROKEN(backward, input),      BROKEN(backward, no_skip),
-                                      BROKEN(backward, skips),      BROKEN(epilogue, first),
-                                      BROKEN(epilogue, count),      BROKEN(gains, unmanaged),
-                                      BROKEN(gains, infinite),      BROKEN(pulse_draw, counts),
-                                      BROKEN(pulse_draw, ties),     BROKEN(pulse_draw, column),
-                                      BROKEN(pulse_draw, signs),    BROKEN(pulse_apply, blocks),
+                                      BROKEN(absmax, reads_on),     BROKEN(absmax, reads_before),
+                                      BROKEN(dac, in_gap),          BROKEN(dac, zero_sign),
+                                      BROKEN(forward, order),       BROKEN(forward, by_block),
+                                      BROKEN(forward, scratch),     BROKEN(backward, input),
+                                      BROKEN(backward, no_skip),    BROKEN(backward, skips),
+                                      BROKEN(epilogue, first),      BROKEN(epilogue, count),
+                                      BROKEN(gains, unmanaged),     BROKEN(gains, infinite),
+                                      BROKEN(pulse_draw, counts),   BROKEN(pulse_draw, ties),
+                                      BROKEN(pulse_draw, column),   BROKEN(pulse_draw, signs),
+                                      BROKEN(pulse_draw, unused),   BROKEN(pulse_apply, nan),
+                                      BROKEN(pulse_apply, scratch), BROKEN(pulse_apply, blocks),
                                       BROKEN(pulse_apply, counter), BROKEN(pulse_apply, ordinal),
                                       BROKEN(pulse_apply, range),   BROKEN(pulse_apply, unclipped),
                                       BROKEN(outer, no_skip),       BROKEN(im2col, bias),

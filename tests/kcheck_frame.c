@@ -142,31 +142,40 @@ static void map_buffer(struct kc_buffer *b, size_t bytes) {
 }
 
 /* Guard bytes before and after the data, as many as the pages hold. */
+static size_t guard_before(const struct kc_buffer *b) {
+    const size_t left = (size_t)(b->data - (b->map + page()));
+    return left < KC_GUARD ? left : KC_GUARD;
+}
+
 static size_t guard_after(const struct kc_buffer *b) {
     const size_t left = (size_t)(b->map + b->map_bytes - page() - (b->data + b->bytes));
     return left < KC_GUARD ? left : KC_GUARD;
 }
 
-static struct kc_buffer *place_buffer(struct kc *c, const char *name, size_t bytes, size_t element, unsigned place) {
+/* A place at the end is as near to the page behind as `align` allows. */
+static struct kc_buffer *place_buffer(struct kc *c, const char *name, size_t bytes, size_t element, enum kc_place place,
+                                      size_t align) {
     struct kc_buffer *b = &c->buffers[c->used++];
     if (c->used > KC_SLOTS)
         out_of_memory();
     map_buffer(b, bytes);
     b->data = b->map + page() + KC_GUARD;
-    if (place == 1)
+    if (place == KC_UNALIGNED)
         b->data += element * (1 + kc_below(c, 15));
-    if (place == 2)
-        b->data = b->map + b->map_bytes - page() - bytes;
+    if (place == KC_AT_END)
+        b->data = b->map + (b->map_bytes - page() - bytes) / align * align;
+    if (place == KC_AT_START)
+        b->data = b->map + page();
     b->bytes = bytes;
     b->name = name;
     b->is_input = 0;
-    memset(b->data - KC_GUARD, GUARD_BYTE, KC_GUARD);
+    memset(b->data - guard_before(b), GUARD_BYTE, guard_before(b));
     memset(b->data + bytes, GUARD_BYTE, guard_after(b));
     return b;
 }
 
 static void *input(struct kc *c, const char *name, size_t bytes, size_t size) {
-    struct kc_buffer *b = place_buffer(c, name, bytes, size, c->place);
+    struct kc_buffer *b = place_buffer(c, name, bytes, size, c->place, 1);
     b->is_input = 1;
     memset(b->data, 0xff, bytes);
     return b->data;
@@ -181,7 +190,8 @@ uint64_t *kc_input_words(struct kc *c, const char *name, size_t count) {
 }
 
 void *kc_scratch(struct kc *c, const char *name, size_t bytes, size_t align) {
-    struct kc_buffer *b = place_buffer(c, name, bytes, 4, align ? 0 : c->place);
+    const enum kc_place place = align && c->place == KC_UNALIGNED ? KC_ALIGNED : c->place;
+    struct kc_buffer *b = place_buffer(c, name, bytes, 4, place, align ? align : 1);
     memset(b->data, POISON_BYTE, bytes);
     return b->data;
 }
@@ -190,8 +200,8 @@ struct kc_out kc_output(struct kc *c, const char *name, enum kc_type type, size_
     static const size_t widths[] = {4, 1, 2, 4, 8};
     const size_t width = widths[type], bytes = count * width;
     struct kc_out o = {name, type, count, NULL, NULL};
-    o.ref = place_buffer(c, name, bytes, width, 0)->data;
-    o.sut = place_buffer(c, name, bytes, width, c->place)->data;
+    o.ref = place_buffer(c, name, bytes, width, KC_ALIGNED, 1)->data;
+    o.sut = place_buffer(c, name, bytes, width, c->place, 1)->data;
     memset(o.ref, POISON_BYTE, bytes);
     memset(o.sut, POISON_BYTE, bytes);
     if (c->out_count == KC_DEPTH)
@@ -235,12 +245,13 @@ int kc_begin(struct kc *c, const char *format, ...) {
         (c->only_shape && strcmp(c->only_shape, c->shape) != 0))
         return 0;
     c->rng = case_seed(c);
-    c->place = (unsigned)kc_below(c, 3);
+    c->place = (enum kc_place)kc_below(c, KC_PLACES);
     c->used = c->out_count = 0;
     return 1;
 }
 
 void kc_fail(struct kc *c, const char *format, ...) {
+    static const char *const places[KC_PLACES] = {"aligned", "unaligned", "at a page's end", "at a page's start"};
     char what[600];
     va_list args;
     if (c->failed)
@@ -253,9 +264,8 @@ void kc_fail(struct kc *c, const char *format, ...) {
     snprintf(c->report, sizeof c->report,
              "FAIL kernel %s, variant %s, case %ld, shape \"%s\", buffers %s, seed %llu\n  %s\n"
              "  rerun: %s --kernel %s --isa %s --seed %llu --case %ld\n",
-             c->kernel, c->isa, c->index, c->shape,
-             c->place == 0 ? "aligned" : (c->place == 1 ? "unaligned" : "at a page's end"), (unsigned long long)c->seed,
-             what, c->program, c->kernel, c->isa, (unsigned long long)c->seed, c->index);
+             c->kernel, c->isa, c->index, c->shape, places[c->place], (unsigned long long)c->seed, what, c->program,
+             c->kernel, c->isa, (unsigned long long)c->seed, c->index);
     if (!c->quiet)
         fputs(c->report, stdout);
 }
@@ -293,9 +303,9 @@ static void compare(struct kc *c, const struct kc_out *o) {
 }
 
 static void check_guards(struct kc *c, const struct kc_buffer *b) {
-    for (size_t i = 0; i < KC_GUARD; i++)
-        if (b->data[(ptrdiff_t)i - KC_GUARD] != GUARD_BYTE)
-            kc_fail(c, "%s: byte %zd before the buffer was written", b->name, (ptrdiff_t)KC_GUARD - (ptrdiff_t)i);
+    for (size_t i = guard_before(b); i > 0; i--)
+        if (b->data[-(ptrdiff_t)i] != GUARD_BYTE)
+            kc_fail(c, "%s: byte %zu before the buffer was written", b->name, i);
     for (size_t i = 0, n = guard_after(b); i < n; i++)
         if (b->data[b->bytes + i] != GUARD_BYTE)
             kc_fail(c, "%s: byte %zu after the buffer was written", b->name, i);

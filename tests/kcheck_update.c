@@ -64,7 +64,7 @@ static void fill_devices(struct kc *c, uint16_t *dev, size_t rows, size_t ldw) {
             }
 }
 
-/* Most weights inside, some at or beyond a bound. */
+/* Most weights inside, some at or beyond a bound, some of any kind, numbers or not. */
 static void fill_weights(struct kc *c, const struct rpu_pulse_args *a, float *w) {
     const size_t ldw = rpu_padded(a->n);
     for (size_t i = 0; i < a->m; i++)
@@ -77,6 +77,7 @@ static void fill_weights(struct kc *c, const struct rpu_pulse_args *a, float *w)
             case 1: *at = -((float)dev[rpu_dev_index(j, 3)] * a->bound_unit); break;
             case 2: *at = kc_below(c, 2) ? 2.0f : -2.0f; break;
             case 3: *at = -0.0f; break;
+            case 4: kc_fill(c, at, 1, (enum kc_pattern)kc_below(c, KC_PATTERNS)); break;
             default: break;
             }
         }
@@ -95,7 +96,7 @@ static void fill_gains(struct kc *c, const struct pulse_case *s, struct rpu_puls
     for (size_t p = 0; p < a->columns; p++) {
         const float root = s->managed ? sqrtf(gd[p] / peak[p]) : 1.0f;
         const int pulses = root > 0.0f && root < INFINITY && kc_below(c, 5) != 0;
-        gx[p] = pulses ? base * root : 0.0f;
+        gx[p] = pulses ? base * root : kc_below(c, 2) ? 2.0f : 0.0f; /* what is of no use without gain_d */
         gd[p] = pulses ? base / root : 0.0f;
         if (s->kind == RARE)
             gx[p] *= 0.1f;
@@ -378,7 +379,7 @@ static void outer_case(struct kc *c, rpu_outer_fn *ref, rpu_outer_fn *sut, const
     const float *x = kc_input_matrix(c, "x", s->columns, s->n, ldx, s->x);
     const float *d = kc_input_matrix(c, "d", s->columns, s->m, ldd, s->d);
     const struct kc_out w = kc_output(c, "w", KC_F32, kc_span(s->m, s->n, ldw));
-    kc_matrix(c, w.ref, s->m, s->n, ldw, KC_UNIFORM);
+    kc_matrix(c, w.ref, s->m, s->n, ldw, (enum kc_pattern)kc_below(c, KC_PATTERNS));
     if (w.count > 0)
         memcpy(w.sut, w.ref, w.count * sizeof(float));
     kc_seal(c);

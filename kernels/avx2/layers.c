@@ -250,12 +250,40 @@ static void row16(const struct rpu_conv_shape *s, const float *z, size_t ldz, si
         pixel_any(&g, at, c, out);
 }
 
+INLINE void add_floats(float *to, const float *from, size_t n) {
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        _mm256_storeu_ps(to + i, _mm256_add_ps(_mm256_loadu_ps(to + i), _mm256_loadu_ps(from + i)));
+    if (i < n)
+        store_part(to + i, _mm256_add_ps(load_part(to + i, n - i), load_part(from + i, n - i)), n - i);
+}
+
+/* One row of the image, from the kernel rows of the windows that meet it: a window's is a run of floats in both. From
+ * the last window to the first, so that a pixel's kernel offsets come in rising order. */
+static void row_by_runs(const struct rpu_conv_shape *s, const float *z, size_t ldz, size_t y, float *out) {
+    const size_t c = s->channels, kernel = s->kernel, padding = s->padding, edge = s->width + padding;
+    zero_floats(out, s->width * c);
+    for (size_t ky = 0; ky < kernel; ky++) {
+        const ptrdiff_t oy = window_of(y, ky, s, s->out_height);
+        if (oy < 0)
+            continue;
+        for (size_t ox = s->out_width; ox-- > 0;) {
+            const size_t left = ox * s->stride, from = padding > left ? padding - left : 0;
+            const size_t right = edge > left ? edge - left : 0, to = right < kernel ? right : kernel;
+            if (from < to)
+                add_floats(out + (left + from - padding) * c,
+                           z + ((size_t)oy * s->out_width + ox) * ldz + (ky * kernel + from) * c, (to - from) * c);
+        }
+    }
+}
+
 void K(col2im)(const struct rpu_conv_shape *shape, const float *z, size_t ldz, size_t row0, size_t row1, float *image) {
     const size_t c = shape->channels, whole = shape->stride == 1 ? c / 16 * 16 : 0;
-    for (size_t y = row0; y < row1; y++) {
+    for (size_t y = row0; whole == 0 && y < row1; y++)
+        row_by_runs(shape, z, ldz, y, image + y * shape->width * c);
+    for (size_t y = row0; whole > 0 && y < row1; y++) {
         float *row = image + y * shape->width * c;
-        if (whole > 0)
-            row16(shape, z, ldz, y, whole, row);
+        row16(shape, z, ldz, y, whole, row);
         for (size_t x = 0; x < shape->width; x++)
             for (size_t ch = whole; ch < c; ch += VEC)
                 store_upto(row + x * c + ch, pixel(shape, z, ldz, y, x, ch, c - ch), c - ch);
@@ -332,23 +360,30 @@ void K(maxpool)(const struct rpu_pool_shape *shape, const float *in, size_t row0
         pool_rows(*shape, shape->window, in, row0, row1, out, where);
 }
 
-/* Windows that do not overlap: every element of a window is written once, the chosen one with 0 + d. */
+/* Windows that do not overlap: every element of a window is written once, the chosen one with 0 + d. Where they overlap
+ * d is added to the chosen one. */
 INLINE void unpool8(const struct rpu_pool_shape *s, size_t window, const float *d, const uint8_t *where, size_t n,
-                    float *corner) {
-    const __m256 v = _mm256_add_ps(_mm256_setzero_ps(), load_upto(d, n));
+                    float *corner, int overlap) {
+    const __m256 own = load_upto(d, n), v = _mm256_add_ps(_mm256_setzero_ps(), own);
     uint64_t bytes = 0;
     memcpy(&bytes, where, n < VEC ? n : VEC);
     const __m256i chosen = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
     int k = 0;
     for (size_t ky = 0; ky < window; ky++)
         for (size_t kx = 0; kx < window; kx++, k++) {
-            const __m256i hit = _mm256_cmpeq_epi32(chosen, _mm256_set1_epi32(k));
-            store_upto(corner + (ky * s->width + kx) * s->channels, _mm256_and_ps(v, _mm256_castsi256_ps(hit)), n);
+            const __m256 hit = _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, _mm256_set1_epi32(k)));
+            float *const to = corner + (ky * s->width + kx) * s->channels;
+            if (overlap) {
+                const __m256 old = load_upto(to, n);
+                store_upto(to, _mm256_blendv_ps(old, _mm256_add_ps(old, own), hit), n);
+            } else {
+                store_upto(to, _mm256_and_ps(v, hit), n);
+            }
         }
 }
 
-INLINE void unpool_apart(const struct rpu_pool_shape *s, size_t window, const float *dout, const uint8_t *where,
-                         float *din) {
+INLINE void unpool_windows(const struct rpu_pool_shape *s, size_t window, const float *dout, const uint8_t *where,
+                           float *din, int overlap) {
     const size_t c = s->channels;
     for (size_t oy = 0; oy < s->out_height; oy++)
         for (size_t ox = 0; ox < s->out_width; ox++) {
@@ -356,22 +391,10 @@ INLINE void unpool_apart(const struct rpu_pool_shape *s, size_t window, const fl
             const size_t o = (oy * s->out_width + ox) * c;
             size_t ch = 0;
             for (; ch + VEC <= c; ch += VEC)
-                unpool8(s, window, dout + o + ch, where + o + ch, VEC, corner + ch);
+                unpool8(s, window, dout + o + ch, where + o + ch, VEC, corner + ch, overlap);
             if (ch < c)
-                unpool8(s, window, dout + o + ch, where + o + ch, c - ch, corner + ch);
+                unpool8(s, window, dout + o + ch, where + o + ch, c - ch, corner + ch, overlap);
         }
-}
-
-/* Overlapping windows add up. */
-static void unpool_overlapping(const struct rpu_pool_shape *s, const float *dout, const uint8_t *where, float *din) {
-    const size_t c = s->channels;
-    for (size_t o = 0; o < (size_t)s->out_height * s->out_width; o++) {
-        float *corner = din + (o / s->out_width * s->stride * s->width + o % s->out_width * s->stride) * c;
-        for (size_t ch = 0; ch < c; ch++) {
-            const size_t k = where[o * c + ch];
-            corner[(k / s->window * s->width + k % s->window) * c + ch] += dout[o * c + ch];
-        }
-    }
 }
 
 void K(unpool)(const struct rpu_pool_shape *shape, const float *dout, const uint8_t *where, float *din) {
@@ -380,12 +403,14 @@ void K(unpool)(const struct rpu_pool_shape *shape, const float *dout, const uint
                         shape->height == shape->out_height * shape->window;
     if (!covered)
         memset(din, 0, (size_t)shape->height * shape->width * c * sizeof *din);
-    if (shape->stride < shape->window)
-        unpool_overlapping(shape, dout, where, din);
+    if (shape->stride < shape->window && shape->window == 3)
+        unpool_windows(shape, 3, dout, where, din, 1);
+    else if (shape->stride < shape->window)
+        unpool_windows(shape, shape->window, dout, where, din, 1);
     else if (shape->window == 2)
-        unpool_apart(shape, 2, dout, where, din);
+        unpool_windows(shape, 2, dout, where, din, 0);
     else
-        unpool_apart(shape, shape->window, dout, where, din);
+        unpool_windows(shape, shape->window, dout, where, din, 0);
 }
 
 /* ---- activations: kernel_math.h on eight lanes ---- */
