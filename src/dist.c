@@ -81,20 +81,27 @@ void rpu_dist_forget(void) {
 
 /* ---- agreeing ---- */
 
-/* The blocks of all processes, malloc'd; null with an error when they cannot be had. */
-static void *gather(const struct rpu_dist *dist, const void *mine, size_t bytes, struct rpu_error *err) {
-    void *all = calloc((size_t)dist->size, bytes);
-    if (!all) {
-        rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
-    } else if (dist->allgather(mine, bytes, all, err) != RPU_OK) {
-        free(all);
-        all = NULL;
-    }
-    return all;
+enum { NAME_SIZE = 256, BUILD_SIZE = 160 };
+
+/* What one process gives. */
+union block {
+    struct rpu_error error;
+    uint64_t digest[2];
+    char name[NAME_SIZE], build[BUILD_SIZE];
+};
+
+/* Room for those of all processes, had once when the job is joined: whoever found no memory later would be waited for.
+ */
+static union block own_room, *room = &own_room;
+
+/* Gives a block of `bytes` bytes and returns those of all processes, one after the other; null with an error. */
+static const void *gather(const struct rpu_dist *dist, const void *mine, size_t bytes, struct rpu_error *err) {
+    return dist->allgather(mine, bytes, room, err) == RPU_OK ? room : NULL;
 }
 
 enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status status, struct rpu_error *err) {
-    struct rpu_error mine = {0}, *all;
+    struct rpu_error mine = {0};
+    const struct rpu_error *all;
     int r = 0;
     if (status != RPU_OK)
         mine = *err;
@@ -110,7 +117,6 @@ enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status stat
         if (r > 0)
             rpu_fail(err, status, "rank %d: %.900s", r, all[r].message);
     }
-    free(all);
     return status;
 }
 
@@ -125,24 +131,22 @@ enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, si
                               "%s: those of rank %d are not those of rank 0; allowed are the same on all "
                               "ranks",
                               what, r);
-    free((void *)(uintptr_t)all);
     return status;
 }
 
 int rpu_dist_hosts(const struct rpu_dist *dist) {
-    enum { NAME = 256 };
-    char mine[NAME] = "", *all;
+    char mine[NAME_SIZE] = "";
+    const char *all;
     struct rpu_error err;
     int hosts = 0;
     gethostname(mine, sizeof mine - 1);
     all = gather(dist, mine, sizeof mine, &err);
     for (size_t r = 0; all && r < (size_t)dist->size; r++) {
         size_t first = 0;
-        while (strcmp(all + first * NAME, all + r * NAME) != 0)
+        while (strcmp(all + first * NAME_SIZE, all + r * NAME_SIZE) != 0)
             first++;
         hosts += first == r;
     }
-    free(all);
     return hosts;
 }
 
@@ -150,22 +154,27 @@ int rpu_dist_hosts(const struct rpu_dist *dist) {
 
 #ifdef RPU_WITH_MPI
 
-enum { BUILD_SIZE = 160 };
-
 /* Results have the same bits on any machine, but only of one source. */
 static enum rpu_status same_build(const struct rpu_dist *dist, struct rpu_error *err) {
-    char mine[BUILD_SIZE] = "", *all = calloc((size_t)dist->size, BUILD_SIZE);
+    char mine[BUILD_SIZE] = "";
+    const char *all;
     enum rpu_status status;
-    if (!all)
-        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     snprintf(mine, sizeof mine, "%s (commit %.100s)", rpu_version(), rpu_build_commit());
-    status = dist->allgather(mine, sizeof mine, all, err);
+    all = gather(dist, mine, sizeof mine, err);
+    status = all ? RPU_OK : err->status;
     for (int r = 1; r < dist->size && status == RPU_OK; r++)
         if (memcmp(all, all + (size_t)r * BUILD_SIZE, BUILD_SIZE) != 0)
             status = rpu_fail(err, RPU_ERR_UNSUPPORTED, "rank 0 runs version %s, rank %d runs %s; allowed is one build",
                               all, r, all + (size_t)r * BUILD_SIZE);
-    free(all);
     return status;
+}
+
+static enum rpu_status make_room(const struct rpu_dist *dist, struct rpu_error *err) {
+    room = calloc((size_t)dist->size, sizeof *room);
+    if (room)
+        return RPU_OK;
+    room = &own_room;
+    return rpu_fail(err, RPU_ERR_NOMEM, dist->rank > 0 ? "rank %d: out of memory" : "out of memory", dist->rank);
 }
 
 enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
@@ -179,11 +188,16 @@ enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
                         "started as one of %ld processes, but by the launcher of another MPI than the program was "
                         "built with; allowed is that of Open MPI",
                         launched_size());
+    if (status == RPU_OK)
+        status = make_room(dist, err);
     return status == RPU_OK ? same_build(dist, err) : status;
 }
 
 void rpu_dist_close(void) {
     rpu_dist_mpi_close();
+    if (room != &own_room)
+        free(room);
+    room = &own_room;
 }
 
 #else

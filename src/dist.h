@@ -49,8 +49,8 @@ void rpu_dist_alone(struct rpu_dist *dist);
 int rpu_dist_speaks(void);
 
 /** Joins the job: MPI where it launched this process, else the single process. RPU_ERR_UNSUPPORTED when there are
- *  other processes and this program was built without MPI or with another than theirs, or when they run another build.
- */
+ *  other processes and this program was built without MPI or with another than theirs, or when they run another build;
+ *  RPU_ERR_NOMEM on this process alone, which then has to end the job by `abort`: the others wait for it. */
 enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err);
 
 /** All processes say how they fared: all get the error of the first that had one, with its rank where that is not 0,
@@ -61,7 +61,7 @@ enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status stat
 enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, size_t size, const char *what,
                               struct rpu_error *err);
 
-/** Machines that the processes run on, by their names; 0 when out of memory. Collective. */
+/** Machines that the processes run on, by their names. Collective. */
 int rpu_dist_hosts(const struct rpu_dist *dist);
 
 /** Takes away what tells programs that this process starts that a launcher started it. */

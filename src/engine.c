@@ -85,7 +85,10 @@ const char *rpu_bind_name(enum rpu_bind bind) {
 }
 
 enum rpu_status rpu_engine_trace(struct rpu_engine *engine, size_t most, struct rpu_error *err) {
-    return rpu_is_engine(engine) ? rpu_sched_record(engine->sched, most, err) : rpu_fail(err, RPU_ERR_ARG, "no engine");
+    if (!rpu_is_engine(engine))
+        return rpu_fail(err, RPU_ERR_ARG, "no engine");
+    rpu_sched_record(engine->sched, most);
+    return RPU_OK;
 }
 
 size_t rpu_engine_trace_count(const struct rpu_engine *engine, int thread) {

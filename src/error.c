@@ -67,9 +67,9 @@ enum rpu_status rpu_fail_at(struct rpu_error *err, enum rpu_status status, const
             snprintf(err->file, sizeof err->file, "%s", file);
         if (key)
             snprintf(err->key, sizeof err->key, "%s", key);
-        if (file && line > 0)
+        if (file && *file && line > 0)
             used = snprintf(err->message, sizeof err->message, "%.255s:%ld: ", file, line);
-        else if (file)
+        else if (file && *file)
             used = snprintf(err->message, sizeof err->message, "%.255s: ", file);
         if (key && *key)
             used += snprintf(err->message + used, sizeof err->message - (size_t)used, "%.127s: ", key);

@@ -175,13 +175,14 @@ static struct rpu_array_stats own_stats(const struct rpu_network *n, uint32_t ar
 static void write_header(struct rpu_network *n) {
     struct rpu_exchange *x = n->exchange;
     struct header *h = (struct header *)(void *)block_of(x, (size_t)x->ranks.rank);
+    const double at_once = rpu_sched_at_once(n->engine->sched);
     h->stop = x->wanted;
     for (uint32_t a = 0; a < n->n_arrays; a++) {
         const struct rpu_array_stats s = own_stats(n, a);
         h->arrays[a].forward = s.forward;
         h->arrays[a].backward = s.backward;
-        h->arrays[a].seconds[0] = s.seconds[RPU_CYCLE_FORWARD] / (double)n->n_workers;
-        h->arrays[a].seconds[1] = s.seconds[RPU_CYCLE_BACKWARD] / (double)n->n_workers;
+        h->arrays[a].seconds[0] = s.seconds[RPU_CYCLE_FORWARD] / at_once;
+        h->arrays[a].seconds[1] = s.seconds[RPU_CYCLE_BACKWARD] / at_once;
     }
 }
 

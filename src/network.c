@@ -362,9 +362,10 @@ enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_
     /* threads share no counter while they work */
     for (size_t t = 0; t < network->n_workers; t++)
         rpu_array_stats_add(stats, &network->workers[t].stats[index]);
+    const double at_once = rpu_sched_at_once(network->engine->sched);
     for (int c = 0; c < 3; c++)
-        stats->seconds[c] /= (double)network->n_workers;
-    stats->apply_seconds /= (double)network->n_workers;
+        stats->seconds[c] /= at_once;
+    stats->apply_seconds /= at_once;
     if (network->exchange)
         rpu_exchange_add_others(network, (uint32_t)index, stats);
     rpu_array_stats_add(stats, &network->carried[index]);

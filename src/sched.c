@@ -26,6 +26,7 @@
 #include <string.h>
 
 enum { CLAIM_WORDS = 64 / sizeof(uint64_t) }; /* a cache line for each thread's share */
+enum { RECORD_CHUNK = 128 };                  /* events that a thread gets room for at a time */
 enum { THREADS_MAX = 1024, FILL_AFTER = 24, SPIN_MOST = 1024, SPIN_LEAST = 32, LEAST_WAITS = 16 };
 
 /* State of an entry beside the claims of each thread's share. */
@@ -40,14 +41,15 @@ struct seat {
     uint32_t number;                      /* of the list that it saw last, ... */
     size_t first;                         /* ...of which all items of the entries before this one are claimed */
     struct rpu_sched_event *events;
-    size_t n_events, most_events;
+    size_t n_events, room_events;
     uint64_t lost;
 };
 
 struct rpu_sched {
     int threads, seats_most;
     const struct rpu_topo *topo;
-    int team; /* threads of the running team, 0 outside */
+    int team;    /* threads of the running team, 0 outside */
+    int at_once; /* of the last one: those that can be awake at a time */
     /* the list in work; changed by thread 0 while nobody is inside */
     const struct rpu_work *list;
     size_t entries, fillers, room; /* fillers: index of the first */
@@ -56,7 +58,9 @@ struct rpu_sched {
     _Atomic uint64_t *claims; /* of each entry, one for each thread's share */
     size_t stride;
     struct seat *seats;
-    double recording;                   /* start of the record; 0: none */
+    double recording;           /* start of the record; 0: none */
+    _Atomic size_t record_left; /* pieces of work that the record may still have room for */
+    _Atomic uint32_t record_full;
     _Alignas(64) _Atomic uint32_t open; /* number of the list in work, 0: none */
     _Alignas(64) _Atomic uint32_t event;
     _Alignas(64) _Atomic uint32_t left; /* entries of the list that are not finished */
@@ -90,6 +94,7 @@ enum rpu_status rpu_sched_create(struct rpu_sched **sched, const struct rpu_sche
     memset(s, 0, sizeof *s);
     s->threads = threads;
     s->seats_most = options->seats < 1 ? 1 : options->seats;
+    s->at_once = threads < s->seats_most ? threads : s->seats_most;
     s->topo = options->topo;
     s->stride = (size_t)threads * CLAIM_WORDS;
     s->seats = aligned_alloc(64, (size_t)threads * sizeof *s->seats);
@@ -123,10 +128,19 @@ int rpu_sched_threads(const struct rpu_sched *sched) {
     return sched->threads;
 }
 
+int rpu_sched_at_once(const struct rpu_sched *sched) {
+    return sched->at_once;
+}
+
+/* A list's first number is that of the outermost team. OpenMP takes as many threads as it likes for what is no number.
+ */
 int rpu_sched_environment(void) {
     const char *text = getenv("OMP_NUM_THREADS");
-    const int n = text && *text ? omp_get_max_threads() : 0;
-    return n < THREADS_MAX ? n : THREADS_MAX;
+    char *end;
+    const long n = text ? strtol(text, &end, 10) : 0;
+    if (n < 1 || (end[strspn(end, " \t")] != '\0' && end[strspn(end, " \t")] != ','))
+        return 0;
+    return n < THREADS_MAX ? (int)n : THREADS_MAX;
 }
 
 int rpu_sched_processor(int index) {
@@ -149,20 +163,34 @@ int rpu_sched_processor(int index) {
 
 /* ---- the record ---- */
 
-enum rpu_status rpu_sched_record(struct rpu_sched *s, size_t most, struct rpu_error *err) {
-    const size_t each = most / (size_t)s->threads;
+void rpu_sched_record(struct rpu_sched *s, size_t most) {
     for (int t = 0; t < s->threads; t++) {
         struct seat *seat = &s->seats[t];
         free(seat->events);
-        seat->n_events = 0;
+        seat->events = NULL;
+        seat->n_events = seat->room_events = 0;
         seat->lost = 0;
-        seat->most_events = each;
-        seat->events = malloc((each ? each : 1) * sizeof *seat->events);
-        if (!seat->events)
-            return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for the record of a run");
     }
+    atomic_store(&s->record_left, most);
+    atomic_store(&s->record_full, 0);
     s->recording = rpu_now();
-    return RPU_OK;
+}
+
+/* Room for more events of a thread, out of what is left for all; else the record ends, for all of them. */
+static void make_room(struct rpu_sched *s, struct seat *seat) {
+    size_t left = atomic_load(&s->record_left), more;
+    struct rpu_sched_event *events = NULL;
+    do
+        more = left < RECORD_CHUNK ? left : RECORD_CHUNK;
+    while (!atomic_compare_exchange_weak(&s->record_left, &left, left - more));
+    if (more > 0)
+        events = realloc(seat->events, (seat->room_events + more) * sizeof *events);
+    if (!events) {
+        atomic_store(&s->record_full, 1);
+        return;
+    }
+    seat->events = events;
+    seat->room_events += more;
 }
 
 size_t rpu_sched_events(const struct rpu_sched *s, int thread, const struct rpu_sched_event **events) {
@@ -187,7 +215,9 @@ void rpu_sched_end(struct rpu_sched *s, int thread, const char *name, const char
     struct seat *seat = &s->seats[thread];
     if (begin == 0.0)
         return;
-    if (seat->n_events < seat->most_events)
+    if (seat->n_events == seat->room_events && !atomic_load_explicit(&s->record_full, memory_order_relaxed))
+        make_room(s, seat);
+    if (!atomic_load_explicit(&s->record_full, memory_order_relaxed))
         seat->events[seat->n_events++] =
             (struct rpu_sched_event){name, of, item, begin - s->recording, rpu_now() - s->recording};
     else
@@ -468,6 +498,7 @@ enum rpu_status rpu_sched_team(struct rpu_sched *sched, rpu_team_fn *fn, void *c
         rpu_topo_bind(sched->topo, me, &bound);
         if (me == 0) {
             sched->team = omp_get_num_threads();
+            sched->at_once = sched->team < sched->seats_most ? sched->team : sched->seats_most;
             status = fn(context);
             sched->team = 0;
             dismiss(sched);

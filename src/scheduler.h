@@ -52,6 +52,8 @@ enum rpu_status rpu_sched_create(struct rpu_sched **sched, const struct rpu_sche
                                  struct rpu_error *err);
 void rpu_sched_destroy(struct rpu_sched *sched);
 int rpu_sched_threads(const struct rpu_sched *sched);
+/** Of these, those that can work at a time: no more than there are processors, or than OpenMP gave the last team. */
+int rpu_sched_at_once(const struct rpu_sched *sched);
 
 /** What OMP_NUM_THREADS says, or 0 where it is not set. */
 int rpu_sched_environment(void);
@@ -81,8 +83,9 @@ struct rpu_sched_event {
     double start, end; /**< seconds since the record began */
 };
 
-/** Starts recording, at most `most` pieces of work in all; what does not fit is counted and not kept. */
-enum rpu_status rpu_sched_record(struct rpu_sched *sched, size_t most, struct rpu_error *err);
+/** Starts recording, at most `most` pieces of work in all. Where that is full, or memory is, the record of all threads
+ * ends; what comes after it is counted. */
+void rpu_sched_record(struct rpu_sched *sched, size_t most);
 /** For items that record their parts themselves: the time now (0: nothing is recorded), and a piece of work that began
  *  then and ends now. */
 double rpu_sched_begin(const struct rpu_sched *sched);

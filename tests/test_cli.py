@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: help, errors and exit codes, output files, progress, interrupts."""
 import json
+import math
 import os
 import pty
 import re
@@ -264,9 +265,12 @@ def test_threads_by_default():
     def threads(*args, env=None):
         return json.loads(succeed("info", "--json", *args, env=env).stdout)["threads"]
     assert threads(env={"OMP_NUM_THREADS": "3"}) == 3
+    assert threads(env={"OMP_NUM_THREADS": " 3 ,2"}) == 3
     assert threads("--threads=2", env={"OMP_NUM_THREADS": "3"}) == 2
+    for nonsense in ("abc", "3x", "0", "-2", ""):  # as if it was not set
+        assert threads(env={"OMP_NUM_THREADS": nonsense}) == threads(), nonsense
     machine = json.loads(succeed("info", "--json").stdout)["machine"]
-    assert threads() == min(machine["cores"], machine["time_limit"] or 10000)
+    assert threads() == min(machine["cores"], math.ceil(machine["time_limit"] or 10000))
     assert machine["processors"] == len(os.sched_getaffinity(0))
 
 

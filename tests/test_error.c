@@ -30,6 +30,8 @@ static void test_parts(void **state) {
     assert_string_equal(err.message, "a.yaml: wrong");
     rpu_fail_at(&err, RPU_ERR_IO, NULL, 0, "", "wrong");
     assert_string_equal(err.message, "wrong");
+    rpu_fail_at(&err, RPU_ERR_IO, "", 3, "", "wrong"); /* what comes from no file */
+    assert_string_equal(err.message, "wrong");
 }
 
 /* Without an error object the status is all. */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs of several processes: exchange between ranks, trainings and sweeps over 1, 2 and 3 of them, a rank that dies.
 
-Environment: RPU_TEST_MPI=yes when the program was built with MPI; RPU_TEST_DIST, the program of test_dist.c.
+Environment: RPU_TEST_MPI=yes when the program was built with MPI; RPU_TEST_DIST, the program of test_dist.c;
+RPU_TEST_FAULTS, the library of faults/inject.c.
 """
 import json
 import os
@@ -163,6 +164,23 @@ def test_ranks_that_differ_are_refused():
     for other, says in ((["--seed", "2"], "configuration"), (["--data", "nowhere"], "rank 1: nowhere: cannot open")):
         result = mpirun(1, *one, ":", "-n", "1", *one, *other)
         assert result.returncode != 0 and result.stderr.count(says) == 1 and result.stdout == "", result.stderr
+
+
+def test_a_rank_without_memory():
+    """Whatever allocation of a rank fails, the job ends and says so; no rank waits for another."""
+    library = os.environ.get("RPU_TEST_FAULTS", "")
+    if not library or e2e.INSTRUMENTED:
+        raise e2e.Skipped("faults cannot be injected beside a sanitizer")
+    words = [e2e.PROGRAM, "train", "lenet-fp", *FEW[:2], "--limit-train", "4", "--limit-test", "4", "--epochs", "1",
+             "--batch", "2", "--threads", "1"]
+    failed = 0
+    for number in (1, 400, *range(600, 1100, 97)):
+        result = mpirun(1, *words, ":", "-n", "1", "env", f"LD_PRELOAD={library}", f"RPU_FAULTS=alloc={number}", *words)
+        if result.returncode != 0:
+            failed += 1
+            assert "out of memory" in result.stderr, f"alloc={number}: {result.stderr}"
+            assert "rank 1: : " not in result.stderr, result.stderr
+    assert failed >= 3, "allocations that matter were among them"
 
 
 # Images of an epoch: few lines, since mpirun does not read them while it ends ranks, and who cannot write does not stop.

@@ -217,6 +217,23 @@ static void numbers_of_threads(void **state) {
     }
 }
 
+static enum rpu_status nothing(void *context) {
+    (void)context;
+    return RPU_OK;
+}
+
+static void as_many_at_once_as_there_are_seats(void **state) {
+    static const int cases[][3] = {{1, 1, 1}, {3, 5, 3}, {7, 2, 2}};
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        struct rpu_sched *s = make(cases[k][0], cases[k][1]);
+        assert_int_equal(rpu_sched_at_once(s), cases[k][2]);
+        assert_int_equal(rpu_sched_team(s, nothing, NULL), RPU_OK);
+        assert_int_equal(rpu_sched_at_once(s), cases[k][2]);
+        rpu_sched_destroy(s);
+    }
+}
+
 static void the_record_has_every_item(void **state) {
     struct rpu_sched *s = make(3, 3);
     struct stage stage[ENTRIES];
@@ -229,7 +246,7 @@ static void the_record_has_every_item(void **state) {
         work[k].of = "here";
         items += work[k].items;
     }
-    assert_int_equal(rpu_sched_record(s, 3000, NULL), RPU_OK);
+    rpu_sched_record(s, 3000);
     rpu_sched_run(s, work, ENTRIES);
     for (int t = 0; t < 3; t++) {
         const struct rpu_sched_event *e = NULL;
@@ -244,16 +261,24 @@ static void the_record_has_every_item(void **state) {
     }
     assert_int_equal(found, items);
     assert_int_equal(rpu_sched_events_lost(s), 0);
-    assert_int_equal(rpu_sched_record(s, 6, NULL), RPU_OK); /* two for each thread */
+    rpu_sched_record(s, 6);
     rpu_sched_run(s, work, ENTRIES);
     found = 0;
     for (int t = 0; t < 3; t++) {
         const struct rpu_sched_event *e;
-        const size_t n = rpu_sched_events(s, t, &e);
-        assert_true(n <= 2);
-        found += n;
+        found += rpu_sched_events(s, t, &e);
     }
+    assert_true(found <= 6); /* the first thread that finds no room ends the record of all */
     assert_int_equal(found + rpu_sched_events_lost(s), items);
+    rpu_sched_destroy(s);
+    s = make(1, 1);
+    for (size_t most = 0; most <= items + 1; most += (items + 1) / 2) {
+        const struct rpu_sched_event *e;
+        rpu_sched_record(s, most);
+        rpu_sched_run(s, work, ENTRIES);
+        assert_int_equal(rpu_sched_events(s, 0, &e), most < items ? most : items);
+        assert_int_equal(rpu_sched_events(s, 0, &e) + rpu_sched_events_lost(s), items);
+    }
     rpu_sched_destroy(s);
 }
 
@@ -267,6 +292,7 @@ int main(void) {
         cmocka_unit_test(no_more_awake_than_seats),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(numbers_of_threads),
+        cmocka_unit_test(as_many_at_once_as_there_are_seats),
         cmocka_unit_test(the_record_has_every_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

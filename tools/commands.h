@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct rpu_dist;
+
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
 /** The train command in this process alone, whatever launched it. */
@@ -36,6 +38,10 @@ int report_error(const char *command, const struct rpu_error *err);
 
 /** The exit code that belongs to a status. */
 int exit_code(enum rpu_status status);
+
+/** Joins the job of processes. An error is one of all, which rank 0 tells; a process that lacks memory tells it itself
+ *  and ends the job, as the others wait for it. */
+int join_job(const char *command, struct rpu_dist *dist);
 
 /** As report_error, for an engine that could not be created: `isa_origin`, what asked for the kernel variant, is named
  *  where it is the variant that is not there. */

@@ -28,6 +28,19 @@ int report_error(const char *command, const struct rpu_error *err) {
     return exit_code(err->status);
 }
 
+int join_job(const char *command, struct rpu_dist *dist) {
+    struct rpu_error err;
+    const enum rpu_status status = rpu_dist_open(dist, &err);
+    if (status == RPU_OK)
+        return CLI_EXIT_OK;
+    if (dist->rank > 0 && status != RPU_ERR_NOMEM)
+        return CLI_EXIT_USAGE;
+    report_error(command, &err);
+    if (status == RPU_ERR_NOMEM)
+        dist->abort(CLI_EXIT_FAILURE);
+    return exit_code(status);
+}
+
 void name_isa_origin(const char *isa_origin, struct rpu_error *err) {
     char message[sizeof err->message];
     if (err->status != RPU_ERR_UNSUPPORTED)
@@ -114,7 +127,7 @@ int main(int argc, char **argv) {
     int code;
     keep_streams();
     code = cli_parse(&args, argc, argv, message, sizeof message);
-    if (code && rpu_dist_speaks())
+    if (code && (rpu_dist_speaks() || code == CLI_EXIT_FAILURE))
         fprintf(stderr, "%s\n", message);
     if (!code)
         code = run(&args);

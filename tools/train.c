@@ -398,11 +398,8 @@ int train_alone(const struct cli_args *args) {
 
 int command_train(const struct cli_args *args) {
     struct rpu_dist dist;
-    struct rpu_error err;
-    int code = CLI_EXIT_OK;
-    if (rpu_dist_open(&dist, &err) != RPU_OK)
-        code = dist.rank == 0 ? report_error("train", &err) : CLI_EXIT_USAGE;
-    else
+    int code = join_job("train", &dist);
+    if (code == CLI_EXIT_OK)
         code = train_with(args, &dist);
     fflush(stdout);
     rpu_dist_close();
