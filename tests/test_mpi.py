@@ -286,6 +286,7 @@ def test_sweeps_give_the_same_on_any_number_of_ranks():
                     open(f"alone/{name}/config.yaml", encoding="utf-8") as b:
                 assert a.read() == b.read(), name
         assert out.count("4 runs: 4 done") == 1 and "at work" not in out, out
+        assert len(re.findall(r"^run [1-4]/4: \S+ done", out, re.M)) == 4, out
         if ranks > 1:
             assert f"{ranks} ranks, 1 thread each" in out, out
         assert "4 kept from before" in sweep(ranks, "sweep.yaml", "--out", "alone").stdout

@@ -112,6 +112,9 @@ def test_grid_and_seeds():
         row = rf"^{bl} +{seed} +1 +[\d.]+ +[\d.]+ +{100 * result['test_error']:.2f} +\d+ +{result['weights_digest']}$"
         assert re.search(row, out, re.M), f"{row} in\n{out}"
     assert "\r" not in out and "4 runs: 4 done; table in runs/sweep.json" in out
+    ended = re.findall(r"^run (\d)/4: (\S+) done(, \d+:\d\d:\d\d left)?$", out, re.M)
+    assert [e[0] for e in ended] == list("1234") and sorted(e[1] for e in ended) == names, out
+    assert all(e[2] for e in ended[:3]) and not ended[3][2], out
 
 
 def test_cases():

@@ -292,6 +292,19 @@ static void remove_empty_log(const struct sweep_work *work, size_t run) {
         unlink(path);
 }
 
+/* What is no terminal has a line for each run. */
+static void tell_ended(struct sweep_work *work, size_t run) {
+    const size_t ended = work->done + work->failed + work->interrupted;
+    if (!work->human || work->terminal)
+        return;
+    fprintf(work->human, "run %zu/%zu: %s %s", work->kept + ended, work->count, rpu_sweep_name(work->sweep, run),
+            rpu_run_state_name(work->runs[run].state));
+    if (!work->stop && work->waiting + work->active > 0)
+        print_left(work, ended);
+    fputc('\n', work->human);
+    fflush(work->human);
+}
+
 void sweep_ended(struct sweep_work *work, size_t run, int code) {
     struct rpu_config *config = malloc(sizeof *config);
     struct rpu_error err = {.message = "out of memory"};
@@ -313,6 +326,7 @@ void sweep_ended(struct sweep_work *work, size_t run, int code) {
     }
     remove_empty_log(work, run);
     free(config);
+    tell_ended(work, run);
 }
 
 /* ---- start ---- */
