@@ -361,7 +361,7 @@ void K(maxpool)(const struct rpu_pool_shape *shape, const float *in, size_t row0
 }
 
 /* Windows that do not overlap: every element of a window is written once, the chosen one with 0 + d. Where they overlap
- * d is added to the chosen one. */
+ * d is added to the chosen one and 0 to the others, which changes none: they began with 0, and no sum is -0. */
 INLINE void unpool8(const struct rpu_pool_shape *s, size_t window, const float *d, const uint8_t *where, size_t n,
                     float *corner, int overlap) {
     const __m256 own = load_upto(d, n), v = _mm256_add_ps(_mm256_setzero_ps(), own);
@@ -373,12 +373,10 @@ INLINE void unpool8(const struct rpu_pool_shape *s, size_t window, const float *
         for (size_t kx = 0; kx < window; kx++, k++) {
             const __m256 hit = _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, _mm256_set1_epi32(k)));
             float *const to = corner + (ky * s->width + kx) * s->channels;
-            if (overlap) {
-                const __m256 old = load_upto(to, n);
-                store_upto(to, _mm256_blendv_ps(old, _mm256_add_ps(old, own), hit), n);
-            } else {
+            if (overlap)
+                store_upto(to, _mm256_add_ps(load_upto(to, n), _mm256_and_ps(own, hit)), n);
+            else
                 store_upto(to, _mm256_and_ps(v, hit), n);
-            }
         }
 }
 
