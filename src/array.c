@@ -40,13 +40,13 @@ static enum rpu_status make_tiles(struct rpu_array *a, const struct rpu_engine *
                                   struct rpu_error *err) {
     for (size_t t = 0; t < rpu_array_tiles(a); t++) {
         const uint32_t split = (uint32_t)(t % grid(a)), r = split / a->cols, c = split % a->cols;
-        const enum rpu_status status = rpu_tile_create_copy(
+        const enum rpu_status status = rpu_tile_make(
             &a->tiles[t], engine, params, (uint32_t)(row_of(a, r + 1) - row_of(a, r)),
             (uint32_t)(col_of(a, c + 1) - col_of(a, c)), fan_in, seed, index, split, (uint32_t)(t / grid(a)), err);
         if (status != RPU_OK)
             return status;
     }
-    return RPU_OK;
+    return rpu_tiles_draw(a->tiles, rpu_array_tiles(a), engine, fan_in, err);
 }
 
 enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engine *engine,

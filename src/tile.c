@@ -158,43 +158,56 @@ static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t d
     return RPU_OK;
 }
 
-/* Drawing what the crosspoints get, a range of rows an item. */
+/* Drawing what the crosspoints get: a range of rows of the only tile an item, or a range of several tiles. */
 struct drawing {
-    struct rpu_tile *tile;
+    struct rpu_tile *const *tiles;
+    size_t count, parts, floats;
     uint32_t fan_in;
-    size_t parts;
-    float *rows; /* 4 n floats for each thread */
+    float *rows; /* `floats` for each thread: 4 for each input of a tile */
 };
 
 static void draw_item(void *context, size_t item, int thread) {
     const struct drawing *d = context;
-    const struct rpu_tile *t = d->tile;
-    rpu_device_draw(d->tile, d->fan_in, rpu_range(t->m, d->parts, item), rpu_range(t->m, d->parts, item + 1),
-                    d->rows + (size_t)thread * t->n * 4);
+    float *const rows = d->rows + (size_t)thread * d->floats;
+    const size_t all = d->count > 1 ? d->count : d->tiles[0]->m;
+    const size_t first = rpu_range(all, d->parts, item), end = rpu_range(all, d->parts, item + 1);
+    if (d->count == 1)
+        rpu_device_draw(d->tiles[0], d->fan_in, first, end, rows);
+    for (size_t t = first; d->count > 1 && t < end; t++)
+        rpu_device_draw(d->tiles[t], d->fan_in, 0, d->tiles[t]->m, rows);
 }
 
-/* Each thread draws, and so is the first to touch, an equal share of the rows. */
-static int draw(struct rpu_tile *t, const struct rpu_engine *engine, uint32_t fan_in) {
-    const size_t threads = (size_t)rpu_sched_threads(engine->sched);
-    struct drawing d = {t, fan_in, rpu_parts(t->m, 1, t->n, DRAW_LEAST, threads), NULL};
-    d.rows = malloc(threads * t->n * 4 * sizeof *d.rows);
+enum rpu_status rpu_tiles_draw(struct rpu_tile *const *tiles, size_t count, const struct rpu_engine *engine,
+                               uint32_t fan_in, struct rpu_error *err) {
+    const size_t threads = (size_t)rpu_sched_threads(engine->sched), m = tiles[0]->m, n = tiles[0]->n;
+    struct drawing d = {tiles, count, 1, 4 * n, fan_in, NULL};
+    for (size_t t = 1; t < count; t++)
+        d.floats = 4 * (size_t)tiles[t]->n > d.floats ? 4 * (size_t)tiles[t]->n : d.floats;
+    d.parts = rpu_parts(count > 1 ? count : m, 1, count > 1 ? m * n : n, DRAW_LEAST, threads);
+    d.rows = malloc(threads * d.floats * sizeof *d.rows);
     if (!d.rows)
-        return 0;
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for arrays of %zu x %zu crosspoints", m, n);
     rpu_sched_for(engine->sched, d.parts, draw_item, &d);
     free(d.rows);
-    return 1;
+    return RPU_OK;
 }
 
 enum rpu_status rpu_tile_create(struct rpu_tile **tile, const struct rpu_engine *engine,
                                 const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
                                 uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, struct rpu_error *err) {
-    return rpu_tile_create_copy(tile, engine, params, outputs, inputs, fan_in, seed, array, split, 0, err);
+    enum rpu_status status = rpu_tile_make(tile, engine, params, outputs, inputs, fan_in, seed, array, split, 0, err);
+    if (status == RPU_OK)
+        status = rpu_tiles_draw(tile, 1, engine, fan_in, err);
+    if (status != RPU_OK && tile) {
+        rpu_tile_destroy(*tile);
+        *tile = NULL;
+    }
+    return status;
 }
 
-enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
-                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
-                                     struct rpu_error *err) {
+enum rpu_status rpu_tile_make(struct rpu_tile **tile, const struct rpu_engine *engine,
+                              const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs, uint32_t fan_in,
+                              uint64_t seed, uint32_t array, uint32_t split, uint32_t copy, struct rpu_error *err) {
     struct rpu_tile *t;
     uint32_t devices;
     enum rpu_status status;
@@ -228,10 +241,8 @@ enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_en
     }
     if (t && t->w && t->sum && (params->device.kind == RPU_DEVICE_PERFECT || t->dev)) {
         rpu_tile_prepare(t);
-        if (draw(t, engine, fan_in)) {
-            *tile = t;
-            return RPU_OK;
-        }
+        *tile = t;
+        return RPU_OK;
     }
     rpu_tile_destroy(t);
     return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for an array of %u x %u crosspoints", outputs, inputs);

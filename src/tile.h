@@ -49,11 +49,16 @@ static inline struct rpu_stream rpu_tile_stream(const struct rpu_tile *tile, enu
     return rpu_device_stream(tile, purpose, image, 0);
 }
 
-/** As rpu_tile_create, of copy `copy` (0..63) of an array. */
-enum rpu_status rpu_tile_create_copy(struct rpu_tile **tile, const struct rpu_engine *engine,
-                                     const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs,
-                                     uint32_t fan_in, uint64_t seed, uint32_t array, uint32_t split, uint32_t copy,
-                                     struct rpu_error *err);
+/** As rpu_tile_create, of copy `copy` (0..63) of an array, and without drawing what its crosspoints get: their memory
+ * is not touched. */
+enum rpu_status rpu_tile_make(struct rpu_tile **tile, const struct rpu_engine *engine,
+                              const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs, uint32_t fan_in,
+                              uint64_t seed, uint32_t array, uint32_t split, uint32_t copy, struct rpu_error *err);
+
+/** Draws weights and devices of the tiles of one array. Each thread is the first to touch what it will work on: an
+ * equal share of the rows of a single tile, as updates divide it, or of several tiles. */
+enum rpu_status rpu_tiles_draw(struct rpu_tile *const *tiles, size_t count, const struct rpu_engine *engine,
+                               uint32_t fan_in, struct rpu_error *err);
 
 /** Sets keys and stages from the tile's seed and parameters. */
 void rpu_tile_prepare(struct rpu_tile *tile);

@@ -209,9 +209,10 @@ static void test_cycles_by_hand(void **state) {
             struct signals *want = make_signals(), *got = make_signals();
             assert_int_equal(rpu_array_copies(a), COPIES);
             assert_int_equal(rpu_array_tiles(a), COPIES);
-            for (uint32_t copy = 0; copy < COPIES; copy++)
-                assert_int_equal(rpu_tile_create_copy(&tiles[copy], engine, &p, M, N, N, seed, INDEX, 0, copy, NULL),
-                                 RPU_OK);
+            for (uint32_t copy = 0; copy < COPIES; copy++) {
+                assert_int_equal(rpu_tile_make(&tiles[copy], engine, &p, M, N, N, seed, INDEX, 0, copy, NULL), RPU_OK);
+                assert_int_equal(rpu_tiles_draw(&tiles[copy], 1, engine, N, NULL), RPU_OK);
+            }
             for (uint32_t image = 7; image < 9; image++) {
                 const struct shares shares = shares_of(copies, image, 0), again = shares_of(copies, image, 1);
                 for (uint32_t copy = 0; copy < COPIES; copy++)
