@@ -26,7 +26,7 @@
 #include <string.h>
 
 enum { CLAIM_WORDS = 64 / sizeof(uint64_t) }; /* a cache line for each thread's share */
-enum { RECORD_CHUNK = 128 };                  /* events that a thread gets room for at a time */
+enum { LEAST_EVENTS = 64 };
 enum { THREADS_MAX = 1024, FILL_AFTER = 24, SPIN_MOST = 1024, SPIN_LEAST = 32, LEAST_WAITS = 16 };
 
 /* State of an entry beside the claims of each thread's share. */
@@ -58,9 +58,8 @@ struct rpu_sched {
     _Atomic uint64_t *claims; /* of each entry, one for each thread's share */
     size_t stride;
     struct seat *seats;
-    double recording;           /* start of the record; 0: none */
-    _Atomic size_t record_left; /* pieces of work that the record may still have room for */
-    _Atomic uint32_t record_full;
+    double recording;                   /* start of the record; 0: none */
+    _Atomic int64_t record_left;        /* pieces of work that the record still takes; more came where it is below 0 */
     _Alignas(64) _Atomic uint32_t open; /* number of the list in work, 0: none */
     _Alignas(64) _Atomic uint32_t event;
     _Alignas(64) _Atomic uint32_t left; /* entries of the list that are not finished */
@@ -171,26 +170,25 @@ void rpu_sched_record(struct rpu_sched *s, size_t most) {
         seat->n_events = seat->room_events = 0;
         seat->lost = 0;
     }
-    atomic_store(&s->record_left, most);
-    atomic_store(&s->record_full, 0);
+    atomic_store(&s->record_left, most < INT64_MAX ? (int64_t)most : INT64_MAX);
     s->recording = rpu_now();
 }
 
-/* Room for more events of a thread, out of what is left for all; else the record ends, for all of them. */
-static void make_room(struct rpu_sched *s, struct seat *seat) {
-    size_t left = atomic_load(&s->record_left), more;
-    struct rpu_sched_event *events = NULL;
-    do
-        more = left < RECORD_CHUNK ? left : RECORD_CHUNK;
-    while (!atomic_compare_exchange_weak(&s->record_left, &left, left - more));
-    if (more > 0)
-        events = realloc(seat->events, (seat->room_events + more) * sizeof *events);
-    if (!events) {
-        atomic_store(&s->record_full, 1);
-        return;
+/* Whether the record takes one more of a thread. */
+static int has_room(struct rpu_sched *s, struct seat *seat) {
+    if (atomic_load_explicit(&s->record_left, memory_order_relaxed) <= 0 || atomic_fetch_sub(&s->record_left, 1) <= 0)
+        return 0;
+    if (seat->n_events == seat->room_events) {
+        const size_t room = seat->room_events ? 2 * seat->room_events : LEAST_EVENTS;
+        struct rpu_sched_event *events = realloc(seat->events, room * sizeof *events);
+        if (!events) {
+            atomic_store(&s->record_left, 0);
+            return 0;
+        }
+        seat->events = events;
+        seat->room_events = room;
     }
-    seat->events = events;
-    seat->room_events += more;
+    return 1;
 }
 
 size_t rpu_sched_events(const struct rpu_sched *s, int thread, const struct rpu_sched_event **events) {
@@ -215,9 +213,7 @@ void rpu_sched_end(struct rpu_sched *s, int thread, const char *name, const char
     struct seat *seat = &s->seats[thread];
     if (begin == 0.0)
         return;
-    if (seat->n_events == seat->room_events && !atomic_load_explicit(&s->record_full, memory_order_relaxed))
-        make_room(s, seat);
-    if (!atomic_load_explicit(&s->record_full, memory_order_relaxed))
+    if (has_room(s, seat))
         seat->events[seat->n_events++] =
             (struct rpu_sched_event){name, of, item, begin - s->recording, rpu_now() - s->recording};
     else

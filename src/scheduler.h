@@ -83,8 +83,8 @@ struct rpu_sched_event {
     double start, end; /**< seconds since the record began */
 };
 
-/** Starts recording, at most `most` pieces of work in all. Where that is full, or memory is, the record of all threads
- * ends; what comes after it is counted. */
+/** Starts recording: the first `most` pieces of work that end, of all threads, fewer where there is no memory for them.
+ *  What comes after them is counted. */
 void rpu_sched_record(struct rpu_sched *sched, size_t most);
 /** For items that record their parts themselves: the time now (0: nothing is recorded), and a piece of work that began
  *  then and ends now. */

@@ -158,35 +158,38 @@ static enum rpu_status check_shape(uint32_t outputs, uint32_t inputs, uint32_t d
     return RPU_OK;
 }
 
-/* Drawing what the crosspoints get: a range of rows of the only tile an item, or a range of several tiles. */
+/* Drawing what the crosspoints get: a range of the rows of all tiles an item. */
 struct drawing {
     struct rpu_tile *const *tiles;
-    size_t count, parts, floats;
+    size_t count, parts, all, floats; /* all: rows */
     uint32_t fan_in;
     float *rows; /* `floats` for each thread: 4 for each input of a tile */
 };
 
 static void draw_item(void *context, size_t item, int thread) {
     const struct drawing *d = context;
-    float *const rows = d->rows + (size_t)thread * d->floats;
-    const size_t all = d->count > 1 ? d->count : d->tiles[0]->m;
-    const size_t first = rpu_range(all, d->parts, item), end = rpu_range(all, d->parts, item + 1);
-    if (d->count == 1)
-        rpu_device_draw(d->tiles[0], d->fan_in, first, end, rows);
-    for (size_t t = first; d->count > 1 && t < end; t++)
-        rpu_device_draw(d->tiles[t], d->fan_in, 0, d->tiles[t]->m, rows);
+    const size_t first = rpu_range(d->all, d->parts, item), end = rpu_range(d->all, d->parts, item + 1);
+    size_t before = 0;
+    for (size_t t = 0; t < d->count && before < end; before += d->tiles[t++]->m) {
+        const size_t m = d->tiles[t]->m, row0 = first > before ? first - before : 0;
+        const size_t row1 = end - before < m ? end - before : m;
+        if (row0 < row1)
+            rpu_device_draw(d->tiles[t], d->fan_in, row0, row1, d->rows + (size_t)thread * d->floats);
+    }
 }
 
 enum rpu_status rpu_tiles_draw(struct rpu_tile *const *tiles, size_t count, const struct rpu_engine *engine,
                                uint32_t fan_in, struct rpu_error *err) {
-    const size_t threads = (size_t)rpu_sched_threads(engine->sched), m = tiles[0]->m, n = tiles[0]->n;
-    struct drawing d = {tiles, count, 1, 4 * n, fan_in, NULL};
-    for (size_t t = 1; t < count; t++)
+    const size_t threads = (size_t)rpu_sched_threads(engine->sched), n = tiles[0]->n * (size_t)tiles[0]->devices;
+    struct drawing d = {tiles, count, 1, 0, 0, fan_in, NULL};
+    for (size_t t = 0; t < count; t++) {
+        d.all += tiles[t]->m;
         d.floats = 4 * (size_t)tiles[t]->n > d.floats ? 4 * (size_t)tiles[t]->n : d.floats;
-    d.parts = rpu_parts(count > 1 ? count : m, 1, count > 1 ? m * n : n, DRAW_LEAST, threads);
+    }
+    d.parts = rpu_parts(d.all, 1, n, DRAW_LEAST, threads);
     d.rows = malloc(threads * d.floats * sizeof *d.rows);
     if (!d.rows)
-        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for arrays of %zu x %zu crosspoints", m, n);
+        return rpu_fail(err, RPU_ERR_NOMEM, "out of memory for arrays of %u x %zu crosspoints", tiles[0]->m, n);
     rpu_sched_for(engine->sched, d.parts, draw_item, &d);
     free(d.rows);
     return RPU_OK;

@@ -55,8 +55,8 @@ enum rpu_status rpu_tile_make(struct rpu_tile **tile, const struct rpu_engine *e
                               const struct rpu_tile_params *params, uint32_t outputs, uint32_t inputs, uint32_t fan_in,
                               uint64_t seed, uint32_t array, uint32_t split, uint32_t copy, struct rpu_error *err);
 
-/** Draws weights and devices of the tiles of one array. Each thread is the first to touch what it will work on: an
- * equal share of the rows of a single tile, as updates divide it, or of several tiles. */
+/** Draws weights and devices of the tiles of one array. Each thread is the first to touch an equal share of them, tile
+ * by tile and row by row, as updates divide them. */
 enum rpu_status rpu_tiles_draw(struct rpu_tile *const *tiles, size_t count, const struct rpu_engine *engine,
                                uint32_t fan_in, struct rpu_error *err);
 

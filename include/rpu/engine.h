@@ -83,7 +83,8 @@ struct rpu_trace_event {
     double start, end; /**< seconds since the record began */
 };
 
-/** Starts a record of who does what when: the first `most` pieces of work, in all. RPU_ERR_NOMEM. */
+/** Starts a record of who does what when: the first `most` pieces of work that end, in all, fewer where there is no
+ *  memory for them. RPU_ERR_ARG without an engine. */
 RPU_API enum rpu_status rpu_engine_trace(struct rpu_engine *engine, size_t most, struct rpu_error *err);
 /** Pieces recorded of a thread, in order of time. */
 RPU_API size_t rpu_engine_trace_count(const struct rpu_engine *engine, int thread);
