@@ -164,25 +164,16 @@ static unsigned char *block_of(const struct rpu_exchange *x, size_t rank) {
     return x->all + rank * x->block;
 }
 
-/* What the threads of this process did. */
-static struct rpu_array_stats own_stats(const struct rpu_network *n, uint32_t array) {
-    struct rpu_array_stats sum = {0};
-    for (size_t t = 0; t < n->n_workers; t++)
-        rpu_array_stats_add(&sum, &n->workers[t].stats[array]);
-    return sum;
-}
-
 static void write_header(struct rpu_network *n) {
     struct rpu_exchange *x = n->exchange;
     struct header *h = (struct header *)(void *)block_of(x, (size_t)x->ranks.rank);
-    const double at_once = rpu_sched_at_once(n->engine->sched);
     h->stop = x->wanted;
     for (uint32_t a = 0; a < n->n_arrays; a++) {
-        const struct rpu_array_stats s = own_stats(n, a);
+        const struct rpu_array_stats s = rpu_network_own_stats(n, a);
         h->arrays[a].forward = s.forward;
         h->arrays[a].backward = s.backward;
-        h->arrays[a].seconds[0] = s.seconds[RPU_CYCLE_FORWARD] / at_once;
-        h->arrays[a].seconds[1] = s.seconds[RPU_CYCLE_BACKWARD] / at_once;
+        h->arrays[a].seconds[0] = s.seconds[RPU_CYCLE_FORWARD];
+        h->arrays[a].seconds[1] = s.seconds[RPU_CYCLE_BACKWARD];
     }
 }
 

@@ -354,18 +354,23 @@ enum rpu_status rpu_network_array_info(const struct rpu_network *network, size_t
     return RPU_OK;
 }
 
+/* Threads share no counter while they work. */
+struct rpu_array_stats rpu_network_own_stats(const struct rpu_network *network, size_t index) {
+    const double at_once = rpu_sched_at_once(network->engine->sched);
+    struct rpu_array_stats sum = {0};
+    for (size_t t = 0; t < network->n_workers; t++)
+        rpu_array_stats_add(&sum, &network->workers[t].stats[index]);
+    for (int c = 0; c < 3; c++)
+        sum.seconds[c] /= at_once;
+    sum.apply_seconds /= at_once;
+    return sum;
+}
+
 enum rpu_status rpu_network_array_stats(const struct rpu_network *network, size_t index,
                                         struct rpu_array_stats *stats) {
     if (!array_at(network, index) || !stats)
         return RPU_ERR_ARG;
-    *stats = (struct rpu_array_stats){0};
-    /* threads share no counter while they work */
-    for (size_t t = 0; t < network->n_workers; t++)
-        rpu_array_stats_add(stats, &network->workers[t].stats[index]);
-    const double at_once = rpu_sched_at_once(network->engine->sched);
-    for (int c = 0; c < 3; c++)
-        stats->seconds[c] /= at_once;
-    stats->apply_seconds /= at_once;
+    *stats = rpu_network_own_stats(network, index);
     if (network->exchange)
         rpu_exchange_add_others(network, (uint32_t)index, stats);
     rpu_array_stats_add(stats, &network->carried[index]);

@@ -146,6 +146,9 @@ void rpu_pass_load(const struct rpu_network *network, size_t slot, size_t image)
 /** Adds what `from` counted to `to`. */
 void rpu_array_stats_add(struct rpu_array_stats *to, const struct rpu_array_stats *from);
 
+/** What the threads of this process did at an array; times divided by the number that can work at a time. */
+struct rpu_array_stats rpu_network_own_stats(const struct rpu_network *network, size_t index);
+
 /** The number of an image of the pass in its data set. */
 static inline uint32_t rpu_pass_index(const struct rpu_pass *pass, size_t i) {
     return pass->index ? pass->index[i] : pass->first + (uint32_t)i;

@@ -55,7 +55,7 @@ int rpu_sched_threads(const struct rpu_sched *sched);
 /** Of these, those that can work at a time: no more than there are processors, or than OpenMP gave the last team. */
 int rpu_sched_at_once(const struct rpu_sched *sched);
 
-/** What OMP_NUM_THREADS says, or 0 where it is not set. */
+/** What OMP_NUM_THREADS says, or 0 where it is not set or says no number. */
 int rpu_sched_environment(void);
 /** Processor `index` (from 0) of OpenMP's places, by the system's number; -1 behind the last. There are places only
  * where OMP_PROC_BIND or OMP_PLACES is set: the calling thread may then be bound to the first of them by now, while the

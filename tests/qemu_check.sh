@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The program on other processors, by QEMU's user mode: on AArch64 the NEON kernels are chosen and train the same
 # weights; on x86 processors that lack AVX2 or one of the other features it needs, `generic` is chosen, nothing illegal
-# runs, and the weights are the same.
+# runs, and the weights are the same; where only what the hand-written kernels need is missing, `autovec` is.
 #
 # usage: qemu_check.sh NATIVE_BUILD AARCH64_BUILD    prints a line "PASS what" or "FAIL what: why" for each check
 # NATIVE_BUILD is an x86-64 build.

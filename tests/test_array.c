@@ -376,6 +376,33 @@ static void weights_of_a_network(void **state) {
     assert_true(digest[0] == digest[1]);
 }
 
+/* Enough crosspoints to be drawn by three threads, whose shares end within tiles. */
+static void drawn_by_any_number_of_threads(void **state) {
+    enum { LARGE_M = 1001, LARGE_N = 1100 };
+    struct rpu_tile_params p = lively();
+    struct rpu_array *a[2];
+    (void)state;
+    for (p.max_rows = 0; p.max_rows <= 600; p.max_rows += 600) {
+        p.max_cols = p.max_rows;
+        for (int k = 0; k < 2; k++) {
+            struct rpu_engine *e;
+            assert_int_equal(rpu_engine_create(&e, NULL, k ? 3 : 1, NULL), RPU_OK);
+            assert_int_equal(rpu_array_create(&a[k], e, &p, LARGE_M, LARGE_N, LARGE_N, SEED, INDEX, 1, NULL), RPU_OK);
+            rpu_engine_destroy(e);
+        }
+        assert_int_equal(rpu_array_tiles(a[0]), p.max_rows ? 4 : 1);
+        for (size_t t = 0; t < rpu_array_tiles(a[0]); t++) {
+            const struct rpu_tile *x = a[0]->tiles[t], *y = a[1]->tiles[t];
+            for (size_t i = 0; i < x->m; i++) {
+                assert_memory_equal(x->w + i * x->ldw, y->w + i * x->ldw, x->n * sizeof *x->w);
+                assert_memory_equal(x->dev + 4 * i * x->ldw, y->dev + 4 * i * x->ldw, 4 * x->n * sizeof *x->dev);
+            }
+        }
+        rpu_array_destroy(a[0]);
+        rpu_array_destroy(a[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_and_updates_of_a_grid),
@@ -385,6 +412,7 @@ int main(void) {
         cmocka_unit_test(weights_across_tiles),
         cmocka_unit_test(networks_of_divided_arrays),
         cmocka_unit_test(weights_of_a_network),
+        cmocka_unit_test(drawn_by_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }

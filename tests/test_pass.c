@@ -171,12 +171,28 @@ static void a_run_keeps_the_order(void **state) {
     }
 }
 
+static void times_go_by_the_threads_that_work_at_a_time(void **state) {
+    struct rpu_engine *engine;
+    struct rpu_network *n = make(&engine, 7, 1);
+    struct rpu_array_stats s;
+    const double at_once = rpu_sched_at_once(n->engine->sched);
+    (void)state;
+    for (size_t t = 0; t < 7; t++)
+        n->workers[t].stats[1] = (struct rpu_array_stats){.seconds = {1.0, 2.0, 3.0}, .apply_seconds = 4.0};
+    assert_int_equal(rpu_network_array_stats(n, 1, &s), RPU_OK);
+    assert_true(s.seconds[0] == 7.0 / at_once && s.seconds[1] == 14.0 / at_once && s.seconds[2] == 21.0 / at_once);
+    assert_true(s.apply_seconds == 28.0 / at_once);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_are_arrays_and_what_follows),
         cmocka_unit_test(updates_wait_for_their_own_array_alone),
         cmocka_unit_test(images_are_whole_or_shared),
         cmocka_unit_test(a_run_keeps_the_order),
+        cmocka_unit_test(times_go_by_the_threads_that_work_at_a_time),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

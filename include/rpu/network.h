@@ -23,8 +23,8 @@ enum rpu_cycle { RPU_CYCLE_FORWARD, RPU_CYCLE_BACKWARD, RPU_CYCLE_UPDATE };
 struct rpu_array_stats {
     uint64_t images;      /**< images trained */
     double seconds[3];    /**< time in each cycle (enum rpu_cycle), that of all threads divided by the number that can
-                               work at a time (no more than there are processors): with one thread the wall time, with more
-                             what the cycle takes when all of them work on it */
+                               work at a time (no more than there are processors): with one thread the wall time, with
+                               more what the cycle takes when all of them work on it */
     double apply_seconds; /**< of the update's time, likewise: pulses applied, after they were drawn. An array takes
                            the pulses of one image after the other */
     struct rpu_read_counts forward;
