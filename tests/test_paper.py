@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import e2e
-from test_sweep import children, until
+from test_sweep import children, stamp, until
 
 SCRIPT = os.path.join(e2e.ROOT, "tools", "paper.py")
 REPORT = os.path.join(e2e.ROOT, "tools", "report.py")
@@ -239,22 +239,26 @@ def stops(pid):
 
 
 def test_interrupts():
-    """Signals to the script alone: the training stops with a checkpoint, what has ended is reported; the next call goes on."""
+    """Signals to the script alone: the training stops with a checkpoint, what has ended is reported; the next call goes on.
+    The training stops when the script is killed, too."""
     tiny_images("few")
     assert paper("--data", "few", "--epochs", "1", "--only", "d", "--out", "first", "--record", "kept").returncode == 0
     table, run = "kept/table.md", "out/b-management/case=nm,seed=1"
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if reporting():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL):
+        if os.path.exists(table):
             os.unlink(table)
+        before = stamp("out/b-management", "case=nm,seed=1") if os.path.exists(run) else None
         with subprocess.Popen([sys.executable, SCRIPT, "--rpubench", e2e.PROGRAM, "--data", "few", "--epochs", "1000",
                                "--only", "b,d", "--jobs", "1", "--out", "out", "--record", "kept"], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e2e.environment()) as job:
             until(lambda: any(stops(training) for sweep in children(job.pid) for training in children(sweep)), job)
             job.send_signal(number)
-            out, err = job.communicate(timeout=120)
-        assert job.returncode == 130 and "== d-devices" not in out, out + err
+            out, err = job.communicate(timeout=120)  # which ends when the sweep has closed these streams as well
+        killed = number == signal.SIGKILL
+        assert job.returncode == (-number if killed else 130) and "== d-devices" not in out, out + err
+        assert stamp("out/b-management", "case=nm,seed=1") != before, "the training has written a result"
         assert read_json(f"{run}/result.json")["interrupted"] and os.path.exists(f"{run}/checkpoint.safetensors"), out + err
-        assert os.path.exists(table) == reporting(), "what has ended before is reported"
+        assert os.path.exists(table) == (reporting() and not killed), "what has ended before is reported"
     done = paper("--data", "few", "--epochs", "1000", "--only", "b", "--jobs", "1", "--out", "out")
     assert done.returncode == 0 and "1 kept" not in done.stdout, done.stdout + done.stderr
     resumed = read_json(f"{run}/result.json")
