@@ -176,59 +176,62 @@ static void columns_do_not_depend_on_their_block(void **state) {
     rpu_array_destroy(a);
 }
 
-/* A column in parts, of one tile and of a grid, with and without saturation, against the whole. */
+enum { WIDE = 500, HIGH = 410 };
+
+/* A column in so many parts against the whole. `finishes`: the parts' sums have to be finished together. */
+static void check_parts(struct rpu_array *a, enum rpu_array_read read, size_t most, const float *x, int finishes,
+                        void *scratch) {
+    const struct rpu_block where = {7, 0, 1, read == RPU_ARRAY_EVALUATE};
+    const struct rpu_array_parts division = rpu_array_divide(a, read, most);
+    struct rpu_read_counts whole = {0, 0, 0}, counts = {0, 0, 0}, parts[16];
+    float out[2][WIDE], *stored = malloc((division.floats + 1) * sizeof *stored);
+    assert_true(division.parts > 1 && division.parts <= 16);
+    memset(parts, 0, sizeof parts);
+    rpu_array_read(a, read, &where, x, WIDE, out[0], WIDE, scratch, &whole);
+    for (size_t part = division.parts; part-- > 0;)
+        rpu_array_read_part(a, read, &where, x, out[1], &division, part, stored, scratch, &parts[part]);
+    assert_int_equal(division.needs_finish, finishes);
+    if (finishes)
+        rpu_array_read_finish(a, read, &where, x, out[1], &division, stored, parts, scratch, &counts);
+    else
+        for (size_t part = 0; part < division.parts; part++)
+            rpu_array_count_part(part, &parts[part], &counts);
+    assert_memory_equal(out[0], out[1], (read == RPU_ARRAY_BACKWARD ? WIDE : HIGH) * sizeof out[0][0]);
+    assert_memory_equal(&whole, &counts, sizeof whole);
+    free(stored);
+}
+
+/* One tile and a grid, with and without saturation. */
 static void a_read_in_parts(void **state) {
-    enum { WIDE = 500, HIGH = 410 };
     static const float bounds[] = {0.0f, 12.0f, 2.0f};
     static const uint32_t limits[] = {0, 150};
-    float x[WIDE], out[2][WIDE];
+    float x[WIDE];
     (void)state;
     for (size_t b = 0; b < 3; b++)
         for (size_t l = 0; l < 2; l++)
-            for (uint32_t devices = 0; devices < 4; devices++) /* 0: perfect */
-                for (int which = RPU_ARRAY_FORWARD; which <= RPU_ARRAY_BACKWARD; which++) {
-                    struct rpu_tile_params p = lively();
-                    const enum rpu_array_read read = (enum rpu_array_read)which;
-                    const int perfect = devices == 0;
-                    const struct rpu_block where = {7, 0, 1, which == RPU_ARRAY_EVALUATE};
-                    p.forward.bound = p.backward.bound = bounds[b];
-                    p.forward.out_bits = p.backward.out_bits = bounds[b] > 0.0f ? 9 : 0;
-                    p.forward.bm = p.backward.bm = b == 2 ? RPU_BM_ITERATIVE : RPU_BM_NONE;
-                    p.devices = perfect ? 1 : devices;
-                    p.max_rows = limits[l];
-                    p.max_cols = limits[l] * p.devices;
-                    p.device.kind = perfect ? RPU_DEVICE_PERFECT : RPU_DEVICE_CONSTANT_STEP;
-                    p.device.bound = 6.0f;
-                    struct rpu_array *a = make(&p, HIGH, WIDE);
-                    void *scratch = aligned_alloc(64, rpu_array_scratch(a, 1));
+            for (uint32_t devices = 0; devices < 4; devices++) { /* 0: perfect */
+                struct rpu_tile_params p = lively();
+                const int perfect = devices == 0, finishes = l == 1 ? !perfect : b == 2 && !perfect;
+                p.forward.bound = p.backward.bound = bounds[b];
+                p.forward.out_bits = p.backward.out_bits = bounds[b] > 0.0f ? 9 : 0;
+                p.forward.bm = p.backward.bm = b == 2 ? RPU_BM_ITERATIVE : RPU_BM_NONE;
+                p.devices = perfect ? 1 : devices;
+                p.max_rows = limits[l];
+                p.max_cols = limits[l] * p.devices;
+                p.device.kind = perfect ? RPU_DEVICE_PERFECT : RPU_DEVICE_CONSTANT_STEP;
+                p.device.bound = 6.0f;
+                struct rpu_array *a = make(&p, HIGH, WIDE);
+                void *scratch = aligned_alloc(64, rpu_array_scratch(a, 1));
+                for (int read = RPU_ARRAY_FORWARD; read <= RPU_ARRAY_BACKWARD; read++)
                     for (size_t most = 2; most <= 5; most++) {
-                        const struct rpu_array_parts division = rpu_array_divide(a, read, most);
-                        struct rpu_read_counts whole = {0, 0, 0}, counts = {0, 0, 0}, parts[16];
-                        float *stored = malloc((division.floats + 1) * sizeof *stored);
-                        assert_true(division.parts > 1 && division.parts <= 16);
                         fill(x, WIDE, (uint32_t)most);
                         for (size_t i = 0; b == 2 && i < WIDE; i++) /* outputs that saturate */
                             x[i] = i % 2 ? 0.9f : -0.8f;
-                        memset(parts, 0, sizeof parts);
-                        rpu_array_read(a, read, &where, x, WIDE, out[0], WIDE, scratch, &whole);
-                        for (size_t part = division.parts; part-- > 0;)
-                            rpu_array_read_part(a, read, &where, x, out[1], &division, part, stored, scratch,
-                                                &parts[part]);
-                        assert_int_equal(division.needs_finish, l == 1 ? !perfect : b == 2 && !perfect);
-                        if (division.needs_finish)
-                            rpu_array_read_finish(a, read, &where, x, out[1], &division, stored, parts, scratch,
-                                                  &counts);
-                        else
-                            for (size_t part = 0; part < division.parts; part++)
-                                rpu_array_count_part(part, &parts[part], &counts);
-                        const size_t outputs = which == RPU_ARRAY_BACKWARD ? WIDE : HIGH;
-                        assert_memory_equal(out[0], out[1], outputs * sizeof out[0][0]);
-                        assert_memory_equal(&whole, &counts, sizeof whole);
-                        free(stored);
+                        check_parts(a, (enum rpu_array_read)read, most, x, finishes, scratch);
                     }
-                    free(scratch);
-                    rpu_array_destroy(a);
-                }
+                free(scratch);
+                rpu_array_destroy(a);
+            }
 }
 
 static void limits_decide_the_grid(void **state) {
