@@ -81,6 +81,7 @@ def make_page(*documents):
     need_libraries()
     result = report(*documents, "-o", "page.html")
     assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr, result.stderr # of matplotlib: what has no room in a picture
     with open("page.html", encoding="utf-8") as file:
         text = file.read()
     page = Page(text)
@@ -195,6 +196,26 @@ def test_repetitions_give_their_median():
 
 def test_the_same_documents_give_the_same_page():
     assert make_page(*DOCUMENTS)[1] == make_page(*DOCUMENTS)[1]
+
+
+def test_many_documents_have_room():
+    """Of one name in folders of long names, so that their paths are their names; and a sweep of many such settings."""
+    with open(DOCUMENTS[1], encoding="utf-8") as file:
+        training = json.load(file)
+    with open(DOCUMENTS[3], encoding="utf-8") as file:
+        sweep = json.load(file)
+    places = [f"run-{i}-of-a-sweep-whose-values-make-long-names-of-folders-and-longer-paths" for i in range(24)]
+    for place in places:
+        os.mkdir(place)
+        write(os.path.join(place, "result.json"), training)
+    row = sweep["settings"][0]
+    sweep["settings"] = [{**row, "values": {"arrays.default.update.bl": i, "a.key": "of a rather long value " * 4}}
+                         for i in range(24)]
+    page, _ = page_of(*(os.path.join(place, "result.json") for place in places), write("sweep.json", sweep))
+    assert all(place in page.words["trainings-error-desc"] for place in places)
+    for ident in ("trainings-error", "sweep0-error"):
+        svg, = page.within(ident, "svg")
+        assert float(svg["height"].removesuffix("pt")) > 400, svg
 
 
 def test_words_of_documents_stay_words():

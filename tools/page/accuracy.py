@@ -12,6 +12,16 @@ def percent(value):
     return None if value is None else 100.0 * value
 
 
+def stands_beside(names):
+    """Whether a legend of these names has room beside its picture."""
+    return len(names) <= 16 and max(map(len, names)) <= 40
+
+
+def canvas_of_curves(names):
+    """A figure for curves of these names, and its axes: a legend that stands below needs room there."""
+    return canvas(9.2, 4.4 if stands_beside(names) else 4.4 + 0.2 * ((len(names) + 1) // 2))
+
+
 def by_epoch(axes, values, label):
     """Axes of curves by epoch through these values, with their legend."""
     if min(values) > 0 and max(values) / min(values) > 15:
@@ -21,7 +31,10 @@ def by_epoch(axes, values, label):
         axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if stands_beside(axes.get_legend_handles_labels()[1]):
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=7)
 
 
 def curve(runs, pick, ident, title, axis, form, unit):
@@ -30,7 +43,7 @@ def curve(runs, pick, ident, title, axis, form, unit):
     lines = [(name, line) for name, line in lines if line]
     if not lines:
         return None
-    figure, axes = canvas(9.2, 4.4)
+    figure, axes = canvas_of_curves([name for name, _ in lines])
     tips = {}
     for i, (name, line) in enumerate(lines):
         dots, = axes.plot([x for x, _ in line], [y for _, y in line], marker="o", markersize=4.5, color=colour("", i),
