@@ -65,6 +65,25 @@ static enum rpu_status open_direct(struct rpu_outfile *f, struct rpu_error *err)
                           : rpu_fail_system(err, f->path, "cannot open for writing");
 }
 
+/* Goes from a symbolic link to the file that it names, which need not be there yet. */
+static enum rpu_status follow_links(struct rpu_outfile *f, struct rpu_error *err) {
+    char target[PATH_MAX];
+    for (int k = 0; k < 40; k++) {
+        const size_t folder = folder_length(f->path);
+        const ssize_t n = readlink(f->path, target, sizeof target);
+        if (n < 0)
+            return RPU_OK;
+        if ((size_t)n + folder >= sizeof f->path) {
+            errno = ENAMETOOLONG;
+            return rpu_fail_system(err, f->path, "cannot follow the link");
+        }
+        memcpy(f->path + (target[0] == '/' ? 0 : folder), target, (size_t)n);
+        f->path[(target[0] == '/' ? 0 : folder) + (size_t)n] = '\0';
+    }
+    errno = ELOOP;
+    return rpu_fail_system(err, f->path, "cannot follow the link");
+}
+
 static enum rpu_status open_existing(struct rpu_outfile *f, const struct stat *st, struct rpu_error *err) {
     char resolved[PATH_MAX];
     if (S_ISDIR(st->st_mode)) {
@@ -76,7 +95,10 @@ static enum rpu_status open_existing(struct rpu_outfile *f, const struct stat *s
     if (access(f->path, W_OK) != 0 || !realpath(f->path, resolved))
         return rpu_fail_system(err, f->path, "cannot write the file");
     memcpy(f->path, resolved, sizeof f->path);
-    return open_temporary(f, st->st_mode & 07777, err);
+    const enum rpu_status status = open_temporary(f, 0600, err);
+    if (status == RPU_OK)
+        (void)fchmod(f->fd, st->st_mode & 07777); /* which no umask changes; some file systems have no rights */
+    return status;
 }
 
 enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, struct rpu_error *err) {
@@ -91,7 +113,7 @@ enum rpu_status rpu_outfile_open(struct rpu_outfile **file, const char *path, st
         status = rpu_fail_at(err, RPU_ERR_IO, path, 0, NULL, "the file's name is empty or too long");
     else if (stat(path, &st) == 0)
         status = open_existing(f, &st, err);
-    else
+    else if ((status = follow_links(f, err)) == RPU_OK)
         status = open_temporary(f, 0666, err);
     if (status != RPU_OK) {
         free(f);

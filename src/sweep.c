@@ -165,11 +165,17 @@ static char *plain_path(struct rpu_sweep *s, const char *path) {
     return plain;
 }
 
-/* Whether one path is the other or lies within it. */
+/* Whether one path is the other or lies within it, in either form. */
 static int paths_touch(const char *a, const char *b) {
-    const size_t na = strlen(a), nb = strlen(b), n = na < nb ? na : nb;
-    const char rest = na < nb ? b[n] : a[n];
-    return strncmp(a, b, n) == 0 && (rest == '\0' || rest == '.');
+    for (;; a++, b++) {
+        a += *a == ']';
+        b += *b == ']';
+        const char ca = *a == '[' ? '.' : *a, cb = *b == '[' ? '.' : *b;
+        if (!ca || !cb)
+            return (!ca || ca == '.') && (!cb || cb == '.');
+        if (ca != cb)
+            return 0;
+    }
 }
 
 static void show_value(struct rpu_text *out, const struct rpu_node *node) {
@@ -353,25 +359,20 @@ static const struct rpu_node *case_entry(const struct axis *a, const char *path)
 
 static enum rpu_status check_assignment(const struct rpu_sweep *s, const struct rpu_assignment *assignment,
                                         struct rpu_error *err) {
-    struct rpu_sweep scratch = {0};
     char path[RPU_KEY_PATH_MAX];
-    const char *plain;
-    enum rpu_status status = RPU_OK;
     snprintf(path, sizeof path, "%.*s", (int)strcspn(assignment->text, "="), assignment->text);
-    plain = plain_path(&scratch, path);
-    if (!plain)
-        status = no_memory(err);
-    for (size_t k = 0; k < s->n_axes && status == RPU_OK; k++)
-        if (case_entry(&s->axes[k], plain))
-            status = rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, plain,
-                                 "cannot be set for all runs: a case sets %s (%s, line %ld)",
-                                 case_entry(&s->axes[k], plain)->key, s->origin, case_entry(&s->axes[k], plain)->line);
-        else if (paths_touch(plain, s->axes[k].path))
-            status = rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, plain,
-                                 "cannot be set for all runs: %s varies %s (%s, line %ld)", s->axes[k].block,
-                                 s->axes[k].path, s->origin, s->axes[k].list->line);
-    rpu_arena_free(&scratch.arena);
-    return status;
+    for (const struct axis *a = s->axes; a < s->axes + s->n_axes; a++) {
+        const struct rpu_node *entry = case_entry(a, path);
+        if (entry)
+            return rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, path,
+                               "cannot be set for all runs: a case sets %s (%s, line %ld)", entry->key, s->origin,
+                               entry->line);
+        if (paths_touch(path, a->path))
+            return rpu_fail_at(err, RPU_ERR_CONFIG, assignment->origin, 0, path,
+                               "cannot be set for all runs: %s varies %s (%s, line %ld)", a->block, a->path, s->origin,
+                               a->list->line);
+    }
+    return RPU_OK;
 }
 
 static const struct rpu_node *value_node(const struct axis *a, size_t index) {

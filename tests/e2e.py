@@ -5,6 +5,7 @@ Each test file is called as: FILE PROGRAM [NAME OF A TEST]...
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,16 @@ def succeed(*args, **more):
 def train(*args, **more):
     """Trains and returns the results document."""
     return json.loads(succeed("train", "--quiet", "--json", "-", *args, **more).stdout)
+
+
+def halt(pid):
+    """Stops a process; returns when it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    while True:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            if file.read().rpartition(")")[2].split()[0] in "TZX":
+                return
+        time.sleep(0.001)
 
 
 def begun(arguments, line):

@@ -446,14 +446,17 @@ def test_a_program_that_breaks_off():
 
 
 def test_interrupt():
-    env = e2e.environment(pretend("exec sleep 60\n"))
-    with subprocess.Popen([e2e.PROGRAM, "bench", "--json", "a.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env=env, text=True) as process:
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
-    assert process.returncode == 130 and out == "", process.returncode
-    assert os.listdir(".") == ["pretend"]
+    for wait in ("exec sleep 600\n", "exec >&-\nexec sleep 600\n"): # for a line, and for the end
+        env = e2e.environment(pretend("touch begun\n" + wait))
+        with subprocess.Popen([e2e.PROGRAM, "bench", "--json", "a.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=env, text=True) as process:
+            while not os.path.exists("begun"):
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+        assert process.returncode == 130 and out == "", process.returncode
+        os.remove("begun")
+        assert os.listdir(".") == ["pretend"]
 
 
 # ---- the tables, of numbers that are known ----

@@ -351,9 +351,15 @@ def test_links_and_devices_stay_what_they_are():
         file.write("old")
     os.symlink("there/real.json", "link.json")
     succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "link.json")
-    assert os.path.islink("link.json")
-    with open("there/real.json", encoding="utf-8") as file:
-        assert json.load(file)["weights_digest"]
+    os.symlink("new.json", "there/second.json")
+    os.symlink("there/second.json", "dangling.json")
+    succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "dangling.json")
+    assert os.path.islink("link.json") and os.path.islink("dangling.json") and os.path.islink("there/second.json")
+    for path in ("there/real.json", "there/new.json"):
+        with open(path, encoding="utf-8") as file:
+            assert json.load(file)["weights_digest"]
+    os.symlink("round.json", "round.json")
+    fails(1, "train", "lenet-fp", *SMALL, "--quiet", "--json", "round.json", says=["round.json", "symbolic links"])
     os.mkfifo("pipe")
     with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
         succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "pipe")
@@ -364,15 +370,16 @@ def test_links_and_devices_stay_what_they_are():
         result = subprocess.run(["bash", "-c", command, e2e.PROGRAM, *SMALL], capture_output=True, text=True,
                                 env=e2e.environment(), timeout=60, check=False)
         assert json.loads(result.stdout)["weights_digest"], result.stderr
-    assert sorted(os.listdir(".")) == ["link.json", "pipe", "there"]
+    assert sorted(os.listdir(".")) == ["dangling.json", "link.json", "pipe", "round.json", "there"]
 
 
 def test_an_old_file_keeps_its_rights():
-    with open("private.json", "w", encoding="utf-8") as file:
-        file.write("old")
-    os.chmod("private.json", 0o600)
-    succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "private.json")
-    assert os.stat("private.json").st_mode & 0o777 == 0o600
+    for rights in (0o600, 0o664): # the second are more than a usual umask leaves
+        with open("old.json", "w", encoding="utf-8") as file:
+            file.write("old")
+        os.chmod("old.json", rights)
+        succeed("train", "lenet-fp", *SMALL, "--quiet", "--json", "old.json")
+        assert os.stat("old.json").st_mode & 0o777 == rights
 
 
 def test_lost_standard_output_is_noticed():

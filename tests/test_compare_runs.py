@@ -61,7 +61,7 @@ case $out in *-old.json) cp "$here/old.json" "$out" ;; *) cp "$here/new.json" "$
     os.chmod("build/bench/rpubench-bench", 0o755)
     if not os.path.exists("build/rpubench"):
         os.symlink(RPUBENCH, "build/rpubench")
-    result = subprocess.run([os.path.join(e2e.ROOT, "tools", "noise_check.sh"), "--build", os.path.abspath("build"),
+    result = subprocess.run([os.path.join(e2e.ROOT, "tools", "noise_check.sh"), "--build", "build",
                              *args], capture_output=True, text=True, check=False)
     return result.returncode, result.stdout + result.stderr
 

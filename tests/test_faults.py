@@ -214,16 +214,25 @@ def test_rights():
 # ---- what vanishes ----
 
 def begin(*args):
-    """A training that has finished its first epoch."""
+    """A training that has finished its first epoch, and stands still."""
     child = subprocess.Popen([e2e.PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env=e2e.environment())
     for line in child.stdout:
         if line.startswith("epoch 1/"):
+            e2e.halt(child.pid)
             return child
     raise AssertionError(child.communicate())
 
 
-LONG = ["--limit-train", "200", "--limit-test", "20", "--epochs", "8"]
+def rest(child):
+    """What a training prints from then on, goes on and ends."""
+    child.send_signal(signal.SIGCONT)
+    out, err = child.stdout.read(), child.stderr.read()
+    child.wait(timeout=120)
+    return out, err
+
+
+LONG = ["--limit-train", "600", "--limit-test", "20", "--epochs", "8"]
 
 
 def test_data_that_vanishes():
@@ -234,7 +243,7 @@ def test_data_that_vanishes():
     child = begin(*net, "--out", "run")
     shutil.rmtree("images")  # it is in memory
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    _, err = rest(child)
     assert child.returncode == 130 and not err, (child.returncode, err)
     old = {name: read(f"run/{name}") for name in os.listdir("run")}
     for args in ([*net, "--out", "run", "--resume"], ["eval", f"run/{NAME}"]):
@@ -247,7 +256,7 @@ def test_data_that_vanishes():
 def test_an_output_folder_that_vanishes():
     child = begin("train", "lenet-fp", "--data", "digits", *LONG, "--out", "run", "--checkpoint-every", "1epoch")
     shutil.rmtree("run")
-    out, err = child.communicate(timeout=120)
+    out, err = rest(child)
     assert child.returncode == 1 and "epoch 8/8" in out, (child.returncode, out)
     assert f"run/{NAME}: cannot create the file: No such file or directory" in err, err
     assert "run/result.json: cannot give the file its name: No such file or directory" in err, err
@@ -306,6 +315,7 @@ def test_files_are_written_without_standard_output():
 def test_a_reader_that_goes_away():
     child = begin("train", "lenet-fp", "--data", "digits", *LONG, "--out", "run")
     child.stdout.close()
+    child.send_signal(signal.SIGCONT)
     err = child.stderr.read()
     assert child.wait(timeout=120) == 1 and "cannot write to standard output" in err, err
     assert json.loads(read("run/result.json"))["interrupted"] is False

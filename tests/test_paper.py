@@ -266,6 +266,29 @@ def test_interrupts():
     assert resumed["images_resumed"] > 0 and resumed["weights_digest"] == alone["weights_digest"]
 
 
+def test_an_interrupt_between_two_commands():
+    """The next one is not begun; what comes after the last has ended is not for the report."""
+    tiny_images("few")
+    code = f"""
+import signal, sys
+sys.path.insert(0, {os.path.dirname(SCRIPT)!r})
+sys.argv = ["paper.py", "--rpubench", {e2e.PROGRAM!r}, "--data", "few", "--epochs", "1", "--only", "b,d", "--out", "out",
+            "--record", "kept"]
+import paper
+at = {{}}
+paper.restore = lambda *_: signal.raise_signal(signal.SIGTERM) if at.get("restore") else None
+record = paper.record
+paper.record = lambda *args: record(*args) + (signal.raise_signal(signal.SIGTERM) or 0)
+codes = [paper.main()]
+at["restore"] = True
+codes.append(paper.main())
+print("codes", codes)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=e2e.environment(), check=False)
+    assert "codes [0, 130]" in result.stdout and result.stdout.count("== ") == 2, result.stdout + result.stderr
+    assert os.path.exists("kept/table.md") == reporting()
+
+
 # ---- beside what was reported ----
 
 def training(path, seed, errors):

@@ -154,6 +154,10 @@ static void test_cases_are_refused(void **state) {
             "sweep.yaml:2: cases.a.training.seed: ", "which seeds varies (training.seed, line 3)");
     refuses("cases:\n  a: {arrays.default.update: {bl: 2}}\ngrid: {arrays.default.update.bl: [1]}\n",
             "sweep.yaml:2: cases.a.arrays.default.update: ", "which grid varies");
+    refuses("cases:\n  a: {\"network.layers[0].outputs\": 5}\ngrid: {network.layers.0.outputs: [4]}\n",
+            "sweep.yaml:2: cases.a.network.layers[0].outputs: ", "which grid varies");
+    refuses("cases:\n  a: {network.layers.0.outputs: 5}\ngrid: {\"network.layers[0].outputs\": [4]}\n",
+            "sweep.yaml:2: cases.a.network.layers.0.outputs: ", "which grid varies");
     refuses_with("cases:\n  a: {arrays.default.update.um: false}\n", &set, 1,
                  "--set: arrays.default.update.um: ", "a case sets arrays.default.update.um (sweep.yaml, line 2)");
 }

@@ -163,7 +163,8 @@ static int choose_options(struct session *s, const struct cli_args *args) {
 
 /* ---- running it ---- */
 
-static void become_program(const struct session *s, int out, pid_t parent) {
+/* `heard`: the signals that are blocked. Handlers are the parent's. */
+static void become_program(const struct session *s, int out, pid_t parent, const sigset_t *heard) {
     char *argv[OPTIONS_MAX + 2] = {NULL};
     char program[PATH_MAX], options[OPTIONS_MAX][OPTION];
     memcpy(program, s->program, sizeof program);
@@ -171,6 +172,9 @@ static void become_program(const struct session *s, int out, pid_t parent) {
     argv[0] = program;
     for (size_t i = 0; i < s->n_options; i++)
         argv[i + 1] = options[i];
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, heard, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(CLI_EXIT_INTERRUPTED);
     if (dup2(out, STDOUT_FILENO) >= 0 && dup2(s->errors, STDERR_FILENO) >= 0)
@@ -182,15 +186,22 @@ static void become_program(const struct session *s, int out, pid_t parent) {
 /* Starts the program; returns the end of its standard output, or -1 after a message. */
 static int start(struct session *s) {
     const pid_t parent = getpid();
+    sigset_t heard, before;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
         fprintf(stderr, CLI_PROGRAM " bench: %s\n", strerror(errno));
         return -1;
     }
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGINT);
+    sigaddset(&heard, SIGTERM);
     fflush(NULL);
+    sigprocmask(SIG_BLOCK, &heard, &before); /* so that none comes between the child and who hears of it */
     s->child = fork();
     if (s->child == 0)
-        become_program(s, ends[1], parent);
+        become_program(s, ends[1], parent, &heard);
+    interrupts_pass_on(s->child);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);
     if (s->child > 0)
         return ends[0];
@@ -204,12 +215,7 @@ static void follow(const struct session *s, FILE *lines) {
     const int shown = s->human && isatty(STDERR_FILENO);
     char line[LINE], before[LINE] = "";
     size_t count = 0;
-    while (fgets(line, sizeof line, lines) || (ferror(lines) && errno == EINTR)) {
-        if (interrupts_pending()) {
-            kill(s->child, SIGTERM);
-            break;
-        }
-        clearerr(lines);
+    while (fgets(line, sizeof line, lines)) {
         line[strcspn(line, " \n")] = '\0';
         if (!strchr(line, '/') || strcmp(line, before) == 0)
             continue;
@@ -226,8 +232,8 @@ static void follow(const struct session *s, FILE *lines) {
 static int finish(struct session *s) {
     int status = 0;
     while (waitpid(s->child, &status, 0) < 0 && errno == EINTR)
-        if (interrupts_pending())
-            kill(s->child, SIGTERM);
+        continue;
+    interrupts_pass_on(0);
     s->child = 0;
     if (interrupts_pending())
         return CLI_EXIT_INTERRUPTED;
@@ -371,7 +377,7 @@ int command_bench(const struct cli_args *args) {
         return CLI_EXIT_FAILURE;
     }
     s->report = s->errors = -1;
-    interrupts_catch(0); /* what is waited for ends at once */
+    interrupts_catch(SA_RESTART);
     code = open_outputs(s, args);
     if (!code)
         code = choose_options(s, args);

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 
 SUFFIX = re.compile(r"/(real_time|manual_time|iterations:\d+|repeats:\d+)")
@@ -291,12 +292,12 @@ def put(readme, paths):
 
     def block(kind, names):
         documents = [load(os.path.join(folder, name)) for name in names]
-        return f"<!-- {kind}:begin {' '.join(names)} -->\n{BLOCKS[kind](documents)}<!-- {kind}:end -->"
+        return f"<!-- {kind}:begin {shlex.join(names)} -->\n{BLOCKS[kind](documents)}<!-- {kind}:end -->"
 
     def again(match):
         kind, names, _ = match.groups()
         wanted = kind != "training" if given else kind == "training"
-        return block(kind, given or names.split()) if wanted else match.group()
+        return block(kind, given or shlex.split(names)) if wanted else match.group()
     new = BLOCK.sub(again, old)
     if given and "<!-- throughput:begin " not in old:
         if GOALS_END in old:
@@ -315,7 +316,7 @@ def check(readme):
         sys.exit(f"{readme} has no table of throughput")
     folder = os.path.dirname(os.path.abspath(readme))
     for kind, names, text in found:
-        if text != BLOCKS[kind]([load(os.path.join(folder, name)) for name in names.split()]):
+        if text != BLOCKS[kind]([load(os.path.join(folder, name)) for name in shlex.split(names)]):
             sys.exit(f"{readme}: the table of {kind} is not that of {names}; make it again with --readme")
         print(f"{readme}: the table of {kind} is that of {names}")
 

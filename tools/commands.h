@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct rpu_dist;
 
@@ -133,6 +134,8 @@ void progress_clear(struct progress *progress);
  * SA_RESTART in `flags` system calls go on: a stream would lose what it could not write. */
 void interrupts_catch(int flags);
 int interrupts_pending(void);
+/** Interrupts end this process, too (SIGTERM), one that has come already as well; 0: none. */
+void interrupts_pass_on(pid_t child);
 
 /* ---- report.c ---- */
 

@@ -35,7 +35,9 @@ while [ $# -gt 0 ]; do
         *) build=$(from_here "$1"); shift ;;
     esac
 done
+[ -w "$readme" ] || { echo "measure_goals.sh: $readme is no file that can be written" >&2; exit 1; }
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dbench=enabled
+grep -q '^build bench/rpubench-bench:' "$build/build.ninja" || meson setup --reconfigure "$build" -Dbench=enabled
 ninja -C "$build" bench/rpubench-bench
 mkdir -p "$out"
 work=$(mktemp -d)

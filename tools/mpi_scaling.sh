@@ -18,6 +18,7 @@
 # exchange of a minibatch on rank 0, from the trace of the best training: packing, the median gathering (which waits for
 # the other ranks), and unpacking; beside it the time of a whole minibatch in that training.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 usage() {
@@ -33,6 +34,8 @@ while [ $# -gt 0 ]; do
             printf -v "${1#--}" %s "$2"
             shift 2 ;;
         -*) [ "$1" = --help ] || echo "mpi_scaling.sh: unknown option $1" >&2; usage ;;
+        /*) program=$1; shift ;;
+        */*) program=$here/$1; shift ;;
         *) program=$1; shift ;;
     esac
 done

@@ -13,7 +13,9 @@
 #   --build DIR        build folder with rpubench and bench/rpubench-bench (build)
 #   --keep DIR         keep the documents of the runs in DIR
 set -eu
+here=$PWD
 cd "$(dirname "$0")/.."
+from_here() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 count=10
 rounds=4
 threshold=10
@@ -29,8 +31,8 @@ while [ $# -gt 0 ]; do
     --threshold) threshold=$2 ;;
     --filter) filter=$2 ;;
     --time) time=$2 ;;
-    --build) build=$2 ;;
-    --keep) keep=$2 ;;
+    --build) build=$(from_here "$2") ;;
+    --keep) keep=$(from_here "$2") ;;
     *) echo "noise_check.sh: unknown option $1" >&2; exit 2 ;;
     esac
     shift 2

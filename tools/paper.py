@@ -102,7 +102,6 @@ class Commands:
             self.at_work.send_signal(self.pending.pop(0))
 
     def run(self, command):
-        self.pending = []
         with subprocess.Popen(command, process_group=0, preexec_fn=end_with_parent) as self.at_work:
             self.pass_on()
             code = self.at_work.wait()
@@ -114,6 +113,8 @@ commands = Commands()
 
 
 def sweep(args, path, out, more):
+    if commands.interrupted:
+        return INTERRUPTED
     print(f"== {name_of(path)}", flush=True)
     jobs = ["--jobs", str(args.jobs)] if args.jobs else []
     code = commands.run([program_of(args), "sweep", path, "--out", os.path.join(out, name_of(path)), "--checkpoint-every",
@@ -156,6 +157,7 @@ def report(out, files, there):
         print("paper.py: no page, table and pictures: python3-matplotlib and python3-jinja2 are not installed",
               file=sys.stderr)
         return 0
+    commands.pending = [] # interrupts were of what is reported on
     return commands.run([sys.executable, os.path.join(TOOLS, "report.py"), os.path.join(FOLDER, "reported.json"),
                          *(path for _, _, path in there), "-o", os.path.join(out, "report.html"), "--files", files,
                          "--title", "The paper's experiments"])

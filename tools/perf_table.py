@@ -134,8 +134,9 @@ def put(path, text, names):
     with open(path, encoding="utf-8") as file:
         old = file.read()
     new = BLOCK.sub(lambda _: block, old, count=1) if BLOCK.search(old) else f"{old.rstrip()}\n\n{block}\n"
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(new)
+    os.replace(path + ".new", path)
 
 
 def check(path):

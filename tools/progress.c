@@ -2,6 +2,7 @@
 #include "../src/app.h"
 #include "commands.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,12 +10,16 @@
 /* Time between two lines on a terminal. */
 #define PROGRESS_SECONDS 0.1
 
-/* The only thing that a signal handler may change. */
-static volatile sig_atomic_t stop_asked;
+/* The only things that a signal handler knows: it sets the one, and ends the process that the other names. */
+static volatile sig_atomic_t stop_asked, passed_on_to;
 
 static void on_signal(int number) {
+    const int before = errno;
     (void)number;
     stop_asked = 1;
+    if (passed_on_to > 0)
+        kill((pid_t)passed_on_to, SIGTERM);
+    errno = before;
 }
 
 /* The next one ends the program, whichever of the two it is. */
@@ -36,6 +41,12 @@ void interrupts_catch(int flags) {
     sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+void interrupts_pass_on(pid_t child) {
+    passed_on_to = (sig_atomic_t)child;
+    if (child > 0 && interrupts_pending())
+        kill(child, SIGTERM);
 }
 
 int interrupts_pending(void) {

@@ -38,6 +38,7 @@ while [ $# -gt 0 ]; do
 done
 [ -w "$readme" ] || { echo "record_bench.sh: $readme is no file that can be written" >&2; exit 1; }
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dbuildtype=release -Dbench=enabled
+grep -q '^build bench/rpubench-bench:' "$build/build.ninja" || meson setup --reconfigure "$build" -Dbench=enabled
 ninja -C "$build" rpubench bench/rpubench-bench
 mkdir -p "$out"
 work=$(mktemp -d)

@@ -364,12 +364,13 @@ static int read_file(struct sweep_work *work, const struct cli_args *args) {
     return status == RPU_ERR_NOMEM ? CLI_EXIT_FAILURE : CLI_EXIT_USAGE;
 }
 
-/* Whether this machine has the kernel variant that a run asks for; `last` is the one asked for before. */
+/* Whether this machine has the kernel variant that a run asks for; `last` is the one asked for before. A run that asks
+ * for none takes the best. */
 static int check_isa(const struct rpu_config *config, char last[sizeof config->isa], const struct cli_args *args) {
     const char *origin, *chosen = chosen_isa(args, &origin);
     struct rpu_engine *engine;
     struct rpu_error err;
-    if (strcmp(config->isa, last) == 0)
+    if (!config->isa[0] || strcmp(config->isa, last) == 0)
         return CLI_EXIT_OK;
     if (rpu_engine_create(&engine, config->isa, 1, &err) != RPU_OK)
         return report_engine_error("sweep", chosen && strcmp(config->isa, chosen) == 0 ? origin : "run.isa", &err);
