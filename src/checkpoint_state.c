@@ -39,85 +39,65 @@ void rpu_checkpoint_names(struct rpu_checkpoint_state *state, const struct rpu_c
 
 /* ---- to JSON ---- */
 
-/* A document in the making; one failure spoils it. */
-struct making {
-    int failed;
-};
-
-/* What could not be put somewhere is freed, but the caller may go on filling it: after a failure nothing is touched. */
-static void put(struct making *m, json_t *object, const char *key, json_t *value) {
-    if (m->failed)
-        json_decref(value);
-    else if (json_object_set_new(object, key, value) != 0)
-        m->failed = 1;
-}
-
-static void append(struct making *m, json_t *list, json_t *value) {
-    if (m->failed)
-        json_decref(value);
-    else if (json_array_append_new(list, value) != 0)
-        m->failed = 1;
-}
-
-static json_t *counts_of(struct making *m, const struct rpu_array_stats *s) {
+static json_t *counts_of(int *failed, const struct rpu_array_stats *s) {
     json_t *object = json_object();
     for (size_t i = 0; i < N_COUNTS; i++) {
         uint64_t value;
         if (!json_object_get(object, counts[i].cycle))
-            put(m, object, counts[i].cycle, json_object());
+            rpu_json_put(failed, object, counts[i].cycle, json_object());
         memcpy(&value, (const char *)s + counts[i].offset, sizeof value);
-        put(m, json_object_get(object, counts[i].cycle), counts[i].name, rpu_json_integer(value));
+        rpu_json_put(failed, json_object_get(object, counts[i].cycle), counts[i].name, rpu_json_integer(value));
     }
     return object;
 }
 
-static json_t *stats_of(struct making *m, const struct rpu_array_stats *s) {
-    json_t *object = counts_of(m, s), *seconds = json_array();
-    put(m, object, "images", rpu_json_integer(s->images));
-    put(m, object, "seconds", seconds);
+static json_t *stats_of(int *failed, const struct rpu_array_stats *s) {
+    json_t *object = counts_of(failed, s), *seconds = json_array();
+    rpu_json_put(failed, object, "images", rpu_json_integer(s->images));
+    rpu_json_put(failed, object, "seconds", seconds);
     for (int c = 0; c < 3; c++)
-        append(m, seconds, json_real(s->seconds[c]));
+        rpu_json_append(failed, seconds, json_real(s->seconds[c]));
     return object;
 }
 
-static json_t *epoch_of(struct making *m, const struct rpu_checkpoint_state *s, const struct rpu_epoch *e) {
+static json_t *epoch_of(int *failed, const struct rpu_checkpoint_state *s, const struct rpu_epoch *e) {
     json_t *object = json_object(), *arrays = json_object();
-    put(m, object, "epoch", json_integer(e->epoch));
-    put(m, object, "train_loss", json_real(e->train_loss));
-    put(m, object, "test_loss", json_real(e->test_loss));
-    put(m, object, "test_error", json_real(e->test_error));
-    put(m, object, "seconds", json_real(e->seconds));
-    put(m, object, "train_seconds", json_real(e->train_seconds));
-    put(m, object, "arrays", arrays);
+    rpu_json_put(failed, object, "epoch", json_integer(e->epoch));
+    rpu_json_put(failed, object, "train_loss", json_real(e->train_loss));
+    rpu_json_put(failed, object, "test_loss", json_real(e->test_loss));
+    rpu_json_put(failed, object, "test_error", json_real(e->test_error));
+    rpu_json_put(failed, object, "seconds", json_real(e->seconds));
+    rpu_json_put(failed, object, "train_seconds", json_real(e->train_seconds));
+    rpu_json_put(failed, object, "arrays", arrays);
     for (uint32_t a = 0; a < s->n_arrays; a++) {
         const struct rpu_array_epoch *d = &e->arrays[a];
         const struct rpu_array_stats stats = {.forward = d->forward, .backward = d->backward, .update = d->update};
-        json_t *of = counts_of(m, &stats);
-        put(m, of, "at_bound", json_real(d->at_bound));
-        put(m, arrays, s->names[a], of);
+        json_t *of = counts_of(failed, &stats);
+        rpu_json_put(failed, of, "at_bound", json_real(d->at_bound));
+        rpu_json_put(failed, arrays, s->names[a], of);
     }
     return object;
 }
 
-static json_t *history_of(struct making *m, const struct rpu_checkpoint_state *s) {
+static json_t *history_of(int *failed, const struct rpu_checkpoint_state *s) {
     json_t *list = json_array();
     for (uint32_t e = 0; e < s->info.epochs; e++)
-        append(m, list, epoch_of(m, s, &s->epochs[e]));
+        rpu_json_append(failed, list, epoch_of(failed, s, &s->epochs[e]));
     return list;
 }
 
-static json_t *progress_of(struct making *m, const struct rpu_checkpoint_state *s) {
+static json_t *progress_of(int *failed, const struct rpu_checkpoint_state *s) {
     json_t *object = json_object(), *arrays = json_object();
-    put(m, object, "epoch_images", json_integer(s->part.done));
-    put(m, object, "epoch_loss", json_real(s->part.loss));
-    put(m, object, "epoch_seconds", json_real(s->part.seconds));
-    put(m, object, "train_seconds", json_real(s->seconds));
-    put(m, object, "arrays", arrays);
+    rpu_json_put(failed, object, "epoch_images", json_integer(s->part.done));
+    rpu_json_put(failed, object, "epoch_loss", json_real(s->part.loss));
+    rpu_json_put(failed, object, "epoch_seconds", json_real(s->part.seconds));
+    rpu_json_put(failed, object, "train_seconds", json_real(s->seconds));
+    rpu_json_put(failed, object, "arrays", arrays);
     for (uint32_t a = 0; a < s->n_arrays; a++) {
         json_t *of = json_object();
-        put(m, of, "all", stats_of(m, &s->stats[a]));
-        put(m, of, "before_epoch", stats_of(m, &s->part.before[a]));
-        put(m, arrays, s->names[a], of);
+        rpu_json_put(failed, of, "all", stats_of(failed, &s->stats[a]));
+        rpu_json_put(failed, of, "before_epoch", stats_of(failed, &s->part.before[a]));
+        rpu_json_put(failed, arrays, s->names[a], of);
     }
     return object;
 }
@@ -129,38 +109,38 @@ static json_t *data_of(const struct rpu_checkpoint_info *i) {
 }
 
 /* Both are freed. */
-static void put_text(struct making *m, json_t *metadata, const char *key, json_t *value, char *text) {
+static void put_text(int *failed, json_t *metadata, const char *key, json_t *value, char *text) {
     json_decref(value);
-    put(m, metadata, key, text ? json_string(text) : NULL);
+    rpu_json_put(failed, metadata, key, text ? json_string(text) : NULL);
     free(text);
 }
 
 /* A value as a text of the metadata; the value is freed. */
-static void put_json(struct making *m, json_t *metadata, const char *key, json_t *value, size_t flags) {
-    put_text(m, metadata, key, value, rpu_json_text(value, flags));
+static void put_json(int *failed, json_t *metadata, const char *key, json_t *value, size_t flags) {
+    put_text(failed, metadata, key, value, rpu_json_text(value, flags));
 }
 
-static void put_number(struct making *m, json_t *metadata, const char *key, uint64_t value) {
+static void put_number(int *failed, json_t *metadata, const char *key, uint64_t value) {
     char text[24];
     snprintf(text, sizeof text, "%" PRIu64, value);
-    put(m, metadata, key, json_string(text));
+    rpu_json_put(failed, metadata, key, json_string(text));
 }
 
 json_t *rpu_checkpoint_metadata(const struct rpu_checkpoint_state *state, const struct rpu_config *config) {
-    struct making m = {0};
+    int failed = 0;
     json_t *metadata = json_object(), *settings = rpu_config_to_json(config);
-    put(&m, metadata, "format", json_string(RPU_CHECKPOINT_FORMAT));
-    put_number(&m, metadata, "format_version", RPU_CHECKPOINT_VERSION);
-    put(&m, metadata, "version", json_string(rpu_version()));
-    put_number(&m, metadata, "step", state->info.images);
-    put_number(&m, metadata, "epoch", state->info.epochs);
-    put_number(&m, metadata, "training_set_xxh3", state->info.training_set_xxh3);
-    put_number(&m, metadata, "test_set_xxh3", state->info.test_set_xxh3);
-    put_json(&m, metadata, "data", data_of(&state->info), 0);
-    put_text(&m, metadata, "config", settings, settings ? rpu_config_json_text(settings) : NULL);
-    put_json(&m, metadata, "history", history_of(&m, state), EXACT);
-    put_json(&m, metadata, "progress", progress_of(&m, state), EXACT);
-    if (m.failed) {
+    rpu_json_put(&failed, metadata, "format", json_string(RPU_CHECKPOINT_FORMAT));
+    put_number(&failed, metadata, "format_version", RPU_CHECKPOINT_VERSION);
+    rpu_json_put(&failed, metadata, "version", json_string(rpu_version()));
+    put_number(&failed, metadata, "step", state->info.images);
+    put_number(&failed, metadata, "epoch", state->info.epochs);
+    put_number(&failed, metadata, "training_set_xxh3", state->info.training_set_xxh3);
+    put_number(&failed, metadata, "test_set_xxh3", state->info.test_set_xxh3);
+    put_json(&failed, metadata, "data", data_of(&state->info), 0);
+    put_text(&failed, metadata, "config", settings, settings ? rpu_config_json_text(settings) : NULL);
+    put_json(&failed, metadata, "history", history_of(&failed, state), EXACT);
+    put_json(&failed, metadata, "progress", progress_of(&failed, state), EXACT);
+    if (failed) {
         json_decref(metadata);
         return NULL;
     }

@@ -17,9 +17,6 @@ static enum rpu_status single_allgather(const void *mine, size_t bytes, void *al
     return RPU_OK;
 }
 
-static void single_barrier(void) {
-}
-
 static enum rpu_status single_send(int to, const void *block, size_t bytes, struct rpu_error *err) {
     (void)block;
     (void)bytes;
@@ -39,7 +36,6 @@ static void single_abort(int code) {
 static const struct rpu_dist single = {.rank = 0,
                                        .size = 1,
                                        .allgather = single_allgather,
-                                       .barrier = single_barrier,
                                        .send = single_send,
                                        .poll = single_poll,
                                        .abort = single_abort};

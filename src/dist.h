@@ -22,9 +22,6 @@ struct rpu_dist {
      *  Collective. `mine` may lie at its place within `all`. RPU_ERR_RANGE when that is more than 2^31 - 1 bytes. */
     enum rpu_status (*allgather)(const void *mine, size_t bytes, void *all, struct rpu_error *err);
 
-    /** Returns when all processes have come. Collective. */
-    void (*barrier)(void);
-
     /** Sends a block of at most RPU_DIST_MESSAGE bytes; the block is free again on return. */
     enum rpu_status (*send)(int to, const void *block, size_t bytes, struct rpu_error *err);
 

@@ -31,10 +31,6 @@ static enum rpu_status mpi_allgather(const void *mine, size_t bytes, void *all, 
     return RPU_OK;
 }
 
-static void mpi_barrier(void) {
-    MPI_Barrier(MPI_COMM_WORLD);
-}
-
 static enum rpu_status mpi_send(int to, const void *block, size_t bytes, struct rpu_error *err) {
     if (to < 0 || to >= mpi_size() || bytes > RPU_DIST_MESSAGE)
         return rpu_fail(err, RPU_ERR_ARG, "a message of %zu bytes to rank %d; allowed are %d bytes to ranks 0 to %d",
@@ -68,7 +64,6 @@ enum rpu_status rpu_dist_mpi_open(struct rpu_dist *dist, struct rpu_error *err) 
     *dist = (struct rpu_dist){.rank = mpi_rank(),
                               .size = mpi_size(),
                               .allgather = mpi_allgather,
-                              .barrier = mpi_barrier,
                               .send = mpi_send,
                               .poll = mpi_poll,
                               .abort = mpi_abort};

@@ -16,19 +16,12 @@ enum {
     REAL_DIGITS = 15 /* a decimal of up to so many digits is written as it was read */
 };
 
-/* What could not be put somewhere is freed, but the caller may go on filling it: after a failure nothing is touched. */
 void rpu_doc_put(struct rpu_document *doc, json_t *object, const char *key, json_t *value) {
-    if (doc->failed)
-        json_decref(value);
-    else if (json_object_set_new(object, key, value) != 0)
-        doc->failed = 1;
+    rpu_json_put(&doc->failed, object, key, value);
 }
 
 void rpu_doc_append(struct rpu_document *doc, json_t *list, json_t *value) {
-    if (doc->failed)
-        json_decref(value);
-    else if (json_array_append_new(list, value) != 0)
-        doc->failed = 1;
+    rpu_json_append(&doc->failed, list, value);
 }
 
 json_t *rpu_doc_number(double value) {

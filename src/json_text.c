@@ -123,6 +123,20 @@ enum rpu_status rpu_json_bytes(char **bytes, size_t *size, const char *path, str
     return status;
 }
 
+void rpu_json_put(int *failed, json_t *object, const char *key, json_t *value) {
+    if (*failed)
+        json_decref(value);
+    else if (json_object_set_new(object, key, value) != 0)
+        *failed = 1;
+}
+
+void rpu_json_append(int *failed, json_t *list, json_t *value) {
+    if (*failed)
+        json_decref(value);
+    else if (json_array_append_new(list, value) != 0)
+        *failed = 1;
+}
+
 int rpu_json_add_missing(json_t *object, json_t *other) {
     const char *key;
     json_t *value;

@@ -22,7 +22,6 @@ struct cli_option {
     const char *argument;   /**< name of its argument (DIR, N, ...), or null when it takes none */
     enum cli_assign assign; /**< whether it is an assignment to the configuration */
     const char *key;        /**< the configuration key it sets, or null */
-    int repeat;             /**< 1: may be given several times (else the last one counts) */
     const char *help;       /**< what it does; one or two sentences, without line breaks */
 };
 

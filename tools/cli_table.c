@@ -11,187 +11,187 @@ const char cli_description[] =
     "number of threads and of MPI ranks.";
 
 const struct cli_option cli_common[] = {
-    {"help", 'h', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print help and exit."},
-    {"version", 'V', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print the version and exit."},
+    {"help", 'h', NULL, CLI_ASSIGN_NONE, NULL, "Print help and exit."},
+    {"version", 'V', NULL, CLI_ASSIGN_NONE, NULL, "Print the version and exit."},
     {0},
 };
 
 static const struct cli_option train_options[] = {
-    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", 0,
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source",
      "Train on the four IDX files (plain or gzip) in DIR, or on generated digits."},
-    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", 0, "Train for N epochs."},
-    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", 0,
+    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", "Train for N epochs."},
+    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch",
      "Minibatches of B images: all see the weights of its start; then each updates in turn, with the full learning "
      "rate. Memory grows with B: each image of a minibatch has activations of its own."},
-    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0,
+    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed",
      "Seed of every random number: devices, initial weights, noise, pulses, order of the images, generated digits."},
-    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
+    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads",
      "Use T threads; 0 stands for what OMP_NUM_THREADS says, else one for each core that the process may use. Results "
      "do "
      "not depend on it."},
-    {"bind", 0, "HOW", CLI_ASSIGN_PLAIN, "run.bind", 0,
+    {"bind", 0, "HOW", CLI_ASSIGN_PLAIN, "run.bind",
      "Give each thread a processor: compact (core by core), spread (cores of all NUMA nodes in turn), none, or auto: "
      "spread on several NUMA nodes that the process has for itself, else none. SMT siblings come last."},
-    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
+    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
-    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
+    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
      "Train on the first N images only; 0 stands for all. Of digits N are drawn; there 0 stands for 60,000."},
-    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0,
+    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test",
      "Test on the first N images only; 0 stands for all. Of digits N are drawn; there 0 stands for 10,000."},
-    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL,
      "Set a configuration key, such as training.eta=0.02 or arrays.K2.update.bl=5; VALUE is parsed as YAML. May be "
      "repeated; comes after the preset or file, in the order of the command line."},
-    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
+    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL,
      "Write DIR/result.json and DIR/config.yaml (the effective configuration), which replace older ones; DIR is "
      "created "
      "if it is not there. Where DIR/checkpoint.safetensors is, from which a training can go on, --resume is needed."},
-    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
+    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
      "Keep DIR/checkpoint.safetensors, from which the training can go on: written anew after every N images, epochs or "
      "minutes, as in 500images, 1epoch or 10minutes, and at the end. Needs --out."},
-    {"resume", 'R', NULL, CLI_ASSIGN_NONE, NULL, 0,
+    {"resume", 'R', NULL, CLI_ASSIGN_NONE, NULL,
      "Go on from DIR/checkpoint.safetensors, or begin where there is none; a checkpoint is written at the end. Weights "
      "and history become those of a training that was never interrupted. The configuration has to be the same but for "
      "epochs, threads, places, kernel variant and paths, and so have the images. Needs --out."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
-    {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL, 0,
+    {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL,
      "Write which thread did what when to FILE, in the trace-event format of Chrome (chrome://tracing, Perfetto): the "
      "first 100,000 pieces of work."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
 
 static const struct cli_option eval_options[] = {
-    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL, 0,
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL,
      "Test on the test images in DIR, or on generated digits; default: those of the training."},
-    {"limit-test", 0, "N", CLI_ASSIGN_NONE, NULL, 0,
+    {"limit-test", 0, "N", CLI_ASSIGN_NONE, NULL,
      "Test on the first N images only; 0 stands for all; default: as in the training."},
-    {"read", 'r', "analog|perfect", CLI_ASSIGN_NONE, NULL, 0,
+    {"read", 'r', "analog|perfect", CLI_ASSIGN_NONE, NULL,
      "Read the arrays with their converters, noise and management, as in training (analog, the default), or take exact "
      "products of the weights they hold (perfect)."},
-    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, 0, "Use T threads, as for train."},
-    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, 0, "Give each thread a processor, as for train."},
-    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, 0,
+    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, "Use T threads, as for train."},
+    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, "Give each thread a processor, as for train."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL,
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the outcome as JSON to FILE, or to standard output (-), which then carries nothing else."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
 
 static const struct cli_option inspect_options[] = {
-    {"array", 'a', "NAME", CLI_ASSIGN_NONE, NULL, 0, "Show this array only, with its histograms at length."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"array", 'a', "NAME", CLI_ASSIGN_NONE, NULL, "Show this array only, with its histograms at length."},
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the same as JSON to FILE, or to standard output (-), which then carries nothing else."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
 
 static const struct cli_option sweep_options[] = {
-    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL, 0,
+    {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL,
      "Write to DIR: a folder for each run, and the table as sweep.json and sweep.csv. DIR is created if it is not "
      "there. Default: the sweep file's name with -runs in the place of .yaml, in the current folder."},
-    {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL, 0,
+    {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL,
      "Train J runs at a time. Default: as many as the cores that the process may use allow."},
-    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL, 0,
+    {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
      "Keep a checkpoint of each run at work, as for train, so that one that is killed goes on from it; an interrupt "
      "leaves one in any case."},
-    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads", 0,
+    {"threads", 't', "T", CLI_ASSIGN_PLAIN, "run.threads",
      "Use T threads, and as many cores, for each run; default: what the file says, else 1."},
-    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", 0, "Images of all runs, as for train."},
-    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", 0, "Train each run for N epochs."},
-    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", 0, "Minibatches of B images in all runs, as for train."},
-    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", 0, "Seed of all runs, where the file varies none."},
-    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa", 0,
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_STRING, "data.source", "Images of all runs, as for train."},
+    {"epochs", 'e', "N", CLI_ASSIGN_PLAIN, "training.epochs", "Train each run for N epochs."},
+    {"batch", 'b', "B", CLI_ASSIGN_PLAIN, "training.batch", "Minibatches of B images in all runs, as for train."},
+    {"seed", 's', "S", CLI_ASSIGN_PLAIN, "training.seed", "Seed of all runs, where the file varies none."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info) in any run; overrides RPU_ISA."},
-    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train", 0,
+    {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
      "Train each run on the first N images only, as for train."},
-    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test", 0,
+    {"limit-test", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_test",
      "Test each run on the first N images only, as for train."},
-    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL,
      "Set a configuration key for all runs; may be repeated. No option may set a key that the file varies."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Print nothing but errors."},
     {0},
 };
 
 static const struct cli_option bench_options[] = {
-    {"filter", 'f', "REGEX", CLI_ASSIGN_NONE, NULL, 0,
+    {"filter", 'f', "REGEX", CLI_ASSIGN_NONE, NULL,
      "Measure only what has a name that matches this regular expression, such as ^cycle/update or /4096x4096/."},
-    {"isa", 'i', "LIST|all", CLI_ASSIGN_NONE, NULL, 0,
+    {"isa", 'i', "LIST|all", CLI_ASSIGN_NONE, NULL,
      "Measure these kernel variants, separated by commas (see info); default: all that this machine can run. What "
      "takes "
      "one variant only takes the best of them. Overrides RPU_ISA."},
-    {"threads", 't', "LIST", CLI_ASSIGN_NONE, NULL, 0,
+    {"threads", 't', "LIST", CLI_ASSIGN_NONE, NULL,
      "Measure with these numbers of threads, separated by commas; default: 1 and as many as the process may use, for "
      "the machine's limits and for scaling those in between as well."},
-    {"quick", 'Q', NULL, CLI_ASSIGN_NONE, NULL, 0,
+    {"quick", 'Q', NULL, CLI_ASSIGN_NONE, NULL,
      "Measure a choice of every group, three times and briefly: under 50 s on two cores."},
-    {"official", 0, NULL, CLI_ASSIGN_NONE, NULL, 0,
+    {"official", 0, NULL, CLI_ASSIGN_NONE, NULL,
      "Run the fixed workload for comparing machines instead: images per second of lenet-rpu, the time to 2 % test "
      "error, and whether the weights are the right ones."},
-    {"repetitions", 'r', "N", CLI_ASSIGN_NONE, NULL, 0,
+    {"repetitions", 'r', "N", CLI_ASSIGN_NONE, NULL,
      "Measure everything N times; default: 5, with --quick 3. Comparisons of documents rest on them."},
-    {"min-time", 0, "SECONDS", CLI_ASSIGN_NONE, NULL, 0,
+    {"min-time", 0, "SECONDS", CLI_ASSIGN_NONE, NULL,
      "Measure for at least so long each time; default: 0.05, with --quick 0.005."},
-    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL, 0,
+    {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL,
      "Images of training steps, as for train; default: digits. --official always draws its own."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the document to FILE, or to standard output (-), which then carries nothing else."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print nothing but errors (and JSON, where asked for)."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Print nothing but errors (and JSON, where asked for)."},
     {0},
 };
 
 static const struct cli_option compare_options[] = {
-    {"threshold", 'T', "PCT", CLI_ASSIGN_NONE, NULL, 0,
+    {"threshold", 'T', "PCT", CLI_ASSIGN_NONE, NULL,
      "Changes of up to PCT per cent count as none; default: 5. Slower means that the new time is more than 1 + PCT/100 "
      "times the old one, faster the reverse."},
-    {"alpha", 'a', "P", CLI_ASSIGN_NONE, NULL, 0,
+    {"alpha", 'a', "P", CLI_ASSIGN_NONE, NULL,
      "Level of the test: a change is significant when p is below P; default: 0.01, for which five repetitions on each "
      "side are the least. Intervals are those of the level 1 - P."},
-    {"time", 0, "wall|cpu", CLI_ASSIGN_NONE, NULL, 0,
+    {"time", 0, "wall|cpu", CLI_ASSIGN_NONE, NULL,
      "Compare wall time, the default, or processor time, which is steadier on a busy machine but is that of one "
      "thread."},
-    {"rename", 'r', "OLD=NEW", CLI_ASSIGN_NONE, NULL, 1,
+    {"rename", 'r', "OLD=NEW", CLI_ASSIGN_NONE, NULL,
      "Take the component OLD in names of OLD.json for NEW; what has NEW there, or OLD in NEW.json, is left out. "
      "autovec=avx2 compares kernel variants, aihwkit=avx2 with a peer. May be repeated."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the comparison as JSON to FILE, or to standard output (-), which then carries nothing else."},
-    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, 0, "Of the benchmarks list only those with a significant change."},
+    {"quiet", 'q', NULL, CLI_ASSIGN_NONE, NULL, "Of the benchmarks list only those with a significant change."},
     {0},
 };
 
 static const struct cli_option map_options[] = {
-    {"net", 'n', "NETWORK", CLI_ASSIGN_NONE, NULL, 0,
+    {"net", 'n', "NETWORK", CLI_ASSIGN_NONE, NULL,
      "Map this network: lenet, the default; alexnet; any other preset, or a YAML file, the same that train takes."},
-    {"input", 0, "HxWxC", CLI_ASSIGN_NONE, NULL, 0,
+    {"input", 0, "HxWxC", CLI_ASSIGN_NONE, NULL,
      "Height, width and channels of the images. Default: what the network says (network.height, width, channels), else "
      "28x28x1 where its data are digits."},
-    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL, 1,
+    {"set", 0, "KEY=VALUE", CLI_ASSIGN_WHOLE, NULL,
      "Set a configuration key, as for train, such as network.layers.0.bias=false. May be repeated."},
-    {"array", 'a', "RxC[=NS],...", CLI_ASSIGN_NONE, NULL, 0,
+    {"array", 'a', "RxC[=NS],...", CLI_ASSIGN_NONE, NULL,
      "Tiles of R outputs and C inputs at most, on which a vector takes NS nanoseconds in a cycle; several kinds are "
      "separated by commas, as in the bimodal 4096x4096=80,512x512=10. An array goes to the fastest kind that holds it "
      "whole; where none does it is divided among tiles of the largest. Default: tiles of each array's max_rows x "
      "max_cols (4096x4096)."},
-    {"place", 'p', "NAME=RxC,...", CLI_ASSIGN_NONE, NULL, 0,
+    {"place", 'p', "NAME=RxC,...", CLI_ASSIGN_NONE, NULL,
      "Put arrays on kinds of tiles other than those that they would go to; default=RxC, given first, stands for all."},
-    {"t-meas", 0, "NS", CLI_ASSIGN_NONE, NULL, 0,
+    {"t-meas", 0, "NS", CLI_ASSIGN_NONE, NULL,
      "Time of a vector in a cycle on tiles for which --array has none, in nanoseconds; default: 80. About 80 for "
      "4096x4096 and 10 for 512x512 tiles are reported."},
-    {"t-slot", 0, "NS", CLI_ASSIGN_NONE, NULL, 0,
+    {"t-slot", 0, "NS", CLI_ASSIGN_NONE, NULL,
      "Time of a slot of the pulse trains: an update takes BL slots (update.bl of the array) a vector. Default: it "
      "takes "
      "as long as a read."},
-    {"replicas", 'r', "NAME=N,...", CLI_ASSIGN_NONE, NULL, 0,
+    {"replicas", 'r', "NAME=N,...", CLI_ASSIGN_NONE, NULL,
      "Copies of arrays, as in K1=4,K2=2; they share the vectors of an image, each on tiles of its own."},
-    {"rereads", 0, "RESULT.json", CLI_ASSIGN_NONE, NULL, 0,
+    {"rereads", 0, "RESULT.json", CLI_ASSIGN_NONE, NULL,
      "Take the rereads by bound management from the results of a training of this network (train --json, or "
      "DIR/result.json): their mean over all epochs, for each array and cycle. Each takes the time of a read. Without "
      "it "
      "there are none."},
-    {"for", 0, "training|inference", CLI_ASSIGN_NONE, NULL, 0,
+    {"for", 0, "training|inference", CLI_ASSIGN_NONE, NULL,
      "Look for copies that balance the pipeline of all three cycles, the default, or of the forward cycle alone."},
-    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL, 0,
+    {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the mapping as JSON to FILE, or to standard output (-), which then carries nothing else."},
     {0},
 };
@@ -199,10 +199,10 @@ static const struct cli_option map_options[] = {
 static const struct cli_option presets_options[] = {{0}};
 
 static const struct cli_option info_options[] = {
-    {"json", 'j', NULL, CLI_ASSIGN_NONE, NULL, 0, "Print the same as JSON."},
-    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --isa NAME; overrides RPU_ISA."},
-    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, 0, "Show what would be chosen with --threads T."},
-    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, 0, "Show where threads would go with --bind HOW."},
+    {"json", 'j', NULL, CLI_ASSIGN_NONE, NULL, "Print the same as JSON."},
+    {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL, "Show what would be chosen with --isa NAME; overrides RPU_ISA."},
+    {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, "Show what would be chosen with --threads T."},
+    {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, "Show where threads would go with --bind HOW."},
     {0},
 };
 
