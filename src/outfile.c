@@ -162,15 +162,34 @@ static int sync_folder(const char *path) {
     return result;
 }
 
+static int make_folder(const char *path) {
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST ? 0 : -1;
+    return sync_folder(path) == 0 || errno == EACCES ? 0 : -1; /* what may not be read cannot be synced */
+}
+
 int rpu_outfile_folder(const char *path) {
     char name[PATH_MAX];
     size_t length = strlen(path);
-    if (mkdir(path, 0777) != 0)
-        return errno == EEXIST ? 0 : -1;
     while (length > 1 && path[length - 1] == '/')
         length--;
-    snprintf(name, sizeof name, "%.*s", (int)length, path);
-    return sync_folder(name) == 0 || errno == EACCES ? 0 : -1; /* what may not be read cannot be synced */
+    if (length == 0 || length >= sizeof name) {
+        errno = length == 0 ? ENOENT : ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(name, path, length);
+    name[length] = '\0';
+    if (make_folder(name) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -1;
+    for (char *slash = strchr(name + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (make_folder(name) != 0)
+            return -1;
+        *slash = '/';
+    }
+    return make_folder(name);
 }
 
 /* Closes the descriptor; a failure to write may only show here. */

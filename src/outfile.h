@@ -26,7 +26,8 @@ enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, s
 /** Gives up: removes the temporary file and frees the object. Null is allowed. */
 void rpu_outfile_abandon(struct rpu_outfile *file);
 
-/** Makes a folder, and syncs the one that it is in; one that is there is left as it is. -1 with errno. */
+/** Makes a folder, with those above it that are missing, and syncs where they are; one that is there is left as it is.
+ * -1 with errno. */
 int rpu_outfile_folder(const char *path);
 
 /** Locks a folder against other processes that lock it. Returns a descriptor that holds the lock until it is closed, or

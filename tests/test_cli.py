@@ -330,7 +330,7 @@ def test_unwritable_output_is_found_before_training():
     os.makedirs("taken/result.json")
     for args, named in ((["--json", "none/a.json"], "none/a.json"), (["--json", "plain/a.json"], "plain/a.json"),
                         (["--json", "dir"], "dir"), (["--json", ""], "empty"), (["--out", "plain"], "plain"),
-                        (["--out", "none/sub"], "none/sub"), (["--out", "taken"], "taken/result.json")):
+                        (["--out", "plain/sub"], "plain/sub"), (["--out", "taken"], "taken/result.json")):
         result = fails(1, "train", "lenet-fp", *SMALL, *args, says=[named])
         assert "epoch" not in result.stdout, args
     assert os.listdir("taken") == ["result.json"] and not leftovers() and not leftovers("dir")
@@ -371,6 +371,17 @@ def test_links_and_devices_stay_what_they_are():
                                 env=e2e.environment(), timeout=60, check=False)
         assert json.loads(result.stdout)["weights_digest"], result.stderr
     assert sorted(os.listdir(".")) == ["dangling.json", "link.json", "pipe", "round.json", "there"]
+
+
+def test_folders_are_made_with_those_above():
+    succeed("train", "lenet-fp", *SMALL, "--quiet", "--out", "new/deep//folder/")
+    assert sorted(os.listdir("new/deep/folder")) == ["config.yaml", "result.json"]
+    with open("plain", "w", encoding="utf-8") as file:
+        file.write("a file")
+    fails(1, "train", *SMALL, "--out", "plain/in/it", says=["--out", "plain/in/it", "Not a directory"])
+    fails(1, "train", *SMALL, "--out", "", says=["--out"])
+    fails(1, "train", *SMALL, "--out", "x" * 300 + "/y", says=["--out", "File name too long"])
+    assert sorted(os.listdir(".")) == ["new", "plain"]
 
 
 def test_an_old_file_keeps_its_rights():

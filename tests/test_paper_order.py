@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short version of the paper's experiments: trainings on generated digits come in the expected order.
 
-Test errors of five models, means over three epochs of 20,000 digits and three seeds; margins and how often other random
+Test errors of four models, means over three epochs of 20,000 digits and three seeds; margins and how often other random
 numbers would miss them stand in tools/paper.py. The same seeds always give the same errors."""
 import os
 import re

@@ -480,7 +480,7 @@ def test_a_run_that_is_killed():
 def test_a_folder_that_cannot_be_written():
     write("sweep.yaml", QUICK + "base: lenet-fp\nseeds: [1, 2]\n")
     write("plain", "x")
-    for out in ("plain", "none/sub"):
+    for out in ("plain", "plain/sub"):
         fails(1, "sweep", "sweep.yaml", "--out", out, says=[out])
     os.mkdir("runs")
     write("runs/seed=1", "in the way")

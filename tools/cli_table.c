@@ -43,8 +43,8 @@ static const struct cli_option train_options[] = {
      "repeated; comes after the preset or file, in the order of the command line."},
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL,
      "Write DIR/result.json and DIR/config.yaml (the effective configuration), which replace older ones; DIR is "
-     "created "
-     "if it is not there. Where DIR/checkpoint.safetensors is, from which a training can go on, --resume is needed."},
+     "created, with those above it, if it is not there. Where DIR/checkpoint.safetensors is, from which a training can "
+     "go on, --resume is needed."},
     {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
      "Keep DIR/checkpoint.safetensors, from which the training can go on: written anew after every N images, epochs or "
      "minutes, as in 500images, 1epoch or 10minutes, and at the end. Needs --out."},
@@ -68,7 +68,7 @@ static const struct cli_option eval_options[] = {
      "Test on the first N images only; 0 stands for all; default: as in the training."},
     {"read", 'r', "analog|perfect", CLI_ASSIGN_NONE, NULL,
      "Read the arrays with their converters, noise and management, as in training (analog, the default), or take exact "
-     "products of the weights they hold (perfect)."},
+     "products of the weights they hold (perfect; not where a convolution has copies, whose weights differ)."},
     {"threads", 't', "T", CLI_ASSIGN_NONE, NULL, "Use T threads, as for train."},
     {"bind", 0, "HOW", CLI_ASSIGN_NONE, NULL, "Give each thread a processor, as for train."},
     {"isa", 'i', "NAME", CLI_ASSIGN_NONE, NULL,
@@ -89,8 +89,9 @@ static const struct cli_option inspect_options[] = {
 
 static const struct cli_option sweep_options[] = {
     {"out", 'o', "DIR", CLI_ASSIGN_NONE, NULL,
-     "Write to DIR: a folder for each run, and the table as sweep.json and sweep.csv. DIR is created if it is not "
-     "there. Default: the sweep file's name with -runs in the place of .yaml, in the current folder."},
+     "Write to DIR: a folder for each run, and the table as sweep.json and sweep.csv. DIR is created, with those "
+     "above it, if it is not there. Default: the sweep file's name with -runs in the place of .yaml, in the current "
+     "folder."},
     {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL,
      "Train J runs at a time. Default: as many as the cores that the process may use allow."},
     {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
