@@ -91,10 +91,13 @@ def traced(threads, calls, *options):
 
 def test_a_new_folder_is_synced_where_it_is():
     os.mkdir("in")
-    for folder, where in (("new", "."), ("in/new", "in"), ("in/newer//", "in")):
-        calls = traced("", "/mkdir.*,openat,fsync", "--out", folder)
-        assert re.search(rf'^mkdir.*"{folder}".* = 0\nopenat\(.*"{where}/?", .*\) = (\d+)\nfsync\(\1\) += 0$', calls,
-                         re.M), calls[-2000:]
+    for out, folders in (("new", ["new"]), ("in/new", ["in/new"]), ("in/newer//", ["in/newer"]),
+                         ("up/and/down", ["up", "up/and", "up/and/down"])):
+        calls = traced("", "/mkdir.*,openat,fsync", "--out", out)
+        for folder in folders:
+            where = os.path.dirname(folder) or "."
+            assert re.search(rf'^mkdir.*"{folder}".* = 0\nopenat\(.*"{where}/?", .*\) = (\d+)\nfsync\(\1\) += 0$', calls,
+                             re.M), calls[-2000:]
 
 
 def test_when_checkpoints_are_written():
