@@ -113,10 +113,6 @@ enum rpu_status rpu_checkpoint_fits(const char *path, const struct rpu_config *c
 
 /* ---- spread over the seeds ---- */
 
-static int has_result(const struct rpu_run *run) {
-    return run->state == RPU_RUN_KEPT || run->state == RPU_RUN_DONE;
-}
-
 size_t rpu_spread_count(const struct rpu_sweep *sweep) {
     const size_t seeds = rpu_sweep_seed_count(sweep);
     return seeds > 1 ? rpu_sweep_count(sweep) / seeds : 0;
@@ -128,7 +124,7 @@ struct rpu_spread rpu_spread_at(const struct rpu_sweep *sweep, const struct rpu_
     double sum = 0.0, squares = 0.0;
     for (size_t i = first; i < first + seeds; i++) {
         const double error = runs[i].summary.test_error;
-        if (!has_result(&runs[i]) || !isfinite(error))
+        if (!rpu_run_has_result(&runs[i]) || !isfinite(error))
             continue;
         s.least = s.runs && s.least < error ? s.least : error;
         s.most = s.runs && s.most > error ? s.most : error;
@@ -138,7 +134,7 @@ struct rpu_spread rpu_spread_at(const struct rpu_sweep *sweep, const struct rpu_
     if (s.runs)
         s.mean = sum / (double)s.runs;
     for (size_t i = first; i < first + seeds; i++)
-        if (has_result(&runs[i]) && isfinite(runs[i].summary.test_error))
+        if (rpu_run_has_result(&runs[i]) && isfinite(runs[i].summary.test_error))
             squares += (runs[i].summary.test_error - s.mean) * (runs[i].summary.test_error - s.mean);
     if (s.runs > 1)
         s.deviation = sqrt(squares / (double)(s.runs - 1));
@@ -169,7 +165,7 @@ static json_t *run_record(struct table *t, size_t i) {
     rpu_doc_put(&t->doc, object, "values", values_of(t, i));
     rpu_doc_put(&t->doc, object, "state", json_string(rpu_run_state_name(run->state)));
     rpu_doc_put(&t->doc, object, "exit_code", run->state == RPU_RUN_FAILED ? json_integer(run->code) : json_null());
-    if (!has_result(run))
+    if (!rpu_run_has_result(run))
         return object;
     rpu_doc_put(&t->doc, object, "epochs", json_integer((json_int_t)s->epochs));
     rpu_doc_put(&t->doc, object, "train_loss", rpu_doc_number(s->train_loss));
@@ -249,7 +245,7 @@ static void csv_run(struct rpu_text *out, const struct rpu_sweep *sweep, const s
     rpu_text_format(out, ",%s,", rpu_run_state_name(runs[i].state));
     if (runs[i].state == RPU_RUN_FAILED)
         rpu_text_format(out, "%d", runs[i].code);
-    if (!has_result(&runs[i])) {
+    if (!rpu_run_has_result(&runs[i])) {
         rpu_text_put(out, ",,,,,,,\r\n");
         return;
     }

@@ -32,6 +32,11 @@ struct rpu_run {
     struct rpu_summary summary; /**< of one that is kept or done */
 };
 
+/** Whether there is a summary. */
+static inline int rpu_run_has_result(const struct rpu_run *run) {
+    return run->state == RPU_RUN_KEPT || run->state == RPU_RUN_DONE;
+}
+
 /** A state in one word: "done". */
 const char *rpu_run_state_name(enum rpu_run_state state);
 

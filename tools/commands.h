@@ -73,8 +73,9 @@ int print_plain(FILE *out, const char *text, size_t length);
 
 /* ---- options.c ---- */
 
-/** The value of an option as a whole number from 0 to `most`, `otherwise` where it is not given; -1 after a message. */
-int64_t option_number(const struct cli_args *args, const char *name, uint32_t most, uint32_t otherwise);
+/** The value of an option as a whole number from `least` to `most`, `otherwise` where it is not given; -1 after a
+ * message. */
+int64_t option_number(const struct cli_args *args, const char *name, uint32_t least, uint32_t most, uint32_t otherwise);
 /** The value of --bind; -1 after a message. */
 int option_bind(const struct cli_args *args);
 /** An engine as --isa, --threads and --bind want it; an exit code. */

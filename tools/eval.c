@@ -22,7 +22,7 @@ enum { DIGITS_UNASKED_MOST = 1 << 20 };
 
 /* The test set; of the training set, which has to be there as well, one image is read. */
 static int load_images(struct work *w, const struct cli_args *args) {
-    const int64_t limit = option_number(args, "limit-test", UINT32_MAX, w->config->limit_test);
+    const int64_t limit = option_number(args, "limit-test", 0, UINT32_MAX, w->config->limit_test);
     struct rpu_error err;
     enum rpu_status status;
     int digits;

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int64_t option_number(const struct cli_args *args, const char *name, uint32_t most, uint32_t otherwise) {
+int64_t option_number(const struct cli_args *args, const char *name, uint32_t least, uint32_t most,
+                      uint32_t otherwise) {
     const char *text = cli_value(args, name);
     char *end;
     long long n;
@@ -18,10 +19,10 @@ int64_t option_number(const struct cli_args *args, const char *name, uint32_t mo
         return otherwise;
     errno = 0;
     n = strtoll(text, &end, 10);
-    if (errno == 0 && end != text && !*end && n >= 0 && n <= (long long)most)
+    if (errno == 0 && end != text && !*end && n >= (long long)least && n <= (long long)most)
         return n;
-    fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is a whole number from 0 to %" PRIu32 "\n",
-            args->command->name, name, text, most);
+    fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is a whole number from %" PRIu32 " to %" PRIu32 "\n",
+            args->command->name, name, text, least, most);
     return -1;
 }
 
@@ -40,7 +41,7 @@ int option_bind(const struct cli_args *args) {
 int option_engine(struct rpu_engine **engine, const struct cli_args *args) {
     struct rpu_error err;
     const char *origin, *isa = chosen_isa(args, &origin);
-    const int64_t threads = option_number(args, "threads", 1024, 0);
+    const int64_t threads = option_number(args, "threads", 0, 1024, 0);
     const int bind = threads < 0 ? -1 : option_bind(args);
     if (bind < 0)
         return CLI_EXIT_USAGE;

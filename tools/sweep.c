@@ -78,12 +78,6 @@ int sweep_open_log(const char *run_folder, FILE *errors) {
 
 /* ---- progress ---- */
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void sweep_progress_clear(struct sweep_work *work) {
     if (work->width > 0) {
         fprintf(work->human, "\r%*s\r", work->width, "");
@@ -94,7 +88,7 @@ void sweep_progress_clear(struct sweep_work *work) {
 
 /* Time left, as if the runs to come took as long as those that ended, on average. */
 static int print_left(const struct sweep_work *work, size_t ended) {
-    const double each = (now() - work->start) / (double)ended;
+    const double each = (rpu_now() - work->start) / (double)ended;
     const unsigned long s = (unsigned long)(each * (double)(work->waiting + work->active) + 0.5);
     return fprintf(work->human, ", %lu:%02lu:%02lu left", s / 3600, s / 60 % 60, s % 60);
 }
@@ -433,29 +427,17 @@ static int start(struct sweep_work *work, const struct cli_args *args) {
         code = find_finished(work, args);
     if (!code)
         remove_leftovers(work->folder);
-    work->start = now();
+    work->start = rpu_now();
     return code;
 }
 
 /* The value of --jobs, or 0; -1 after a message. */
-static long wanted_jobs(const struct cli_args *args, const struct rpu_dist *dist) {
+static int64_t wanted_jobs(const struct cli_args *args, const struct rpu_dist *dist) {
     const char *text = cli_value(args, "jobs");
-    char *end;
-    long n;
-    if (!text)
-        return 0;
-    if (dist->size > 1) {
-        fprintf(stderr, CLI_PROGRAM " sweep: --jobs: found %s and %d ranks; allowed is one of both\n", text,
-                dist->size);
-        return -1;
-    }
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno || end == text || *end || n < 1 || n > 1024) {
-        fprintf(stderr, CLI_PROGRAM " sweep: --jobs: found '%s', allowed is a whole number from 1 to 1024\n", text);
-        return -1;
-    }
-    return n;
+    if (!text || dist->size == 1)
+        return option_number(args, "jobs", 1, 1024, 0);
+    fprintf(stderr, CLI_PROGRAM " sweep: --jobs: found %s and %d ranks; allowed is one of both\n", text, dist->size);
+    return -1;
 }
 
 /* ---- end ---- */
@@ -520,7 +502,7 @@ static void release(struct sweep_work *work) {
 /* What the process does that reads the file and writes the table. */
 static int lead(const struct cli_args *args, const struct rpu_dist *dist) {
     struct sweep_work *work = calloc(1, sizeof *work);
-    const long jobs = wanted_jobs(args, dist);
+    const int64_t jobs = wanted_jobs(args, dist);
     int code = jobs < 0 ? CLI_EXIT_USAGE : CLI_EXIT_OK;
     if (!work) {
         fprintf(stderr, CLI_PROGRAM " sweep: out of memory\n");

@@ -59,10 +59,6 @@ static void print_keys(const struct table *t, size_t n, size_t run, int head) {
         print_cell(t->out, head ? rpu_sweep_key_short(sweep, k) : rpu_sweep_value(sweep, run, k), t->widths[k]);
 }
 
-static int has_result(const struct rpu_run *run) {
-    return run->state == RPU_RUN_KEPT || run->state == RPU_RUN_DONE;
-}
-
 static void print_result(FILE *out, const struct rpu_run *run) {
     const struct rpu_summary *s = &run->summary;
     fprintf(out, "%6" PRIu32 "  ", s->epochs);
@@ -76,7 +72,7 @@ static void print_result(FILE *out, const struct rpu_run *run) {
 static void print_run(const struct table *t, size_t i) {
     const struct rpu_run *run = &t->work->runs[i];
     print_keys(t, rpu_sweep_key_count(t->work->sweep), i, 0);
-    if (has_result(run))
+    if (rpu_run_has_result(run))
         print_result(t->out, run);
     else if (run->state == RPU_RUN_FAILED)
         fprintf(t->out, "failed, exit code %d\n", run->code);
