@@ -21,10 +21,10 @@ json_t *rpu_json_parse(const char *bytes, size_t size, size_t flags, json_error_
  *  RPU_ERR_NOMEM. */
 enum rpu_status rpu_json_bytes(char **bytes, size_t *size, const char *path, struct rpu_error *err);
 
-/** Puts a value, which is taken over, into an object or at the end of a list. A failure (memory, invalid UTF-8) is kept
+/** Puts a value, which is taken over, into an object or at the end of a list. A failure (memory, invalid UTF-8) stays
  * in
- *  `*failed` and looked at once, at the end: after it nothing is touched, since what could not be put somewhere is
- * freed, but the caller may go on filling it. */
+ *  `*failed`, to be looked at once, at the end: what could not be put somewhere is freed, but the caller may go on
+ *  filling it, so that nothing is touched any more. */
 void rpu_json_put(int *failed, json_t *object, const char *key, json_t *value);
 void rpu_json_append(int *failed, json_t *list, json_t *value);
 

@@ -168,7 +168,7 @@ static int make_folder(const char *path) {
     return sync_folder(path) == 0 || errno == EACCES ? 0 : -1; /* what may not be read cannot be synced */
 }
 
-int rpu_outfile_folder(const char *path) {
+int rpu_outfile_folder(const char *path, int with_those_above) {
     char name[PATH_MAX];
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
@@ -181,7 +181,7 @@ int rpu_outfile_folder(const char *path) {
     name[length] = '\0';
     if (make_folder(name) == 0)
         return 0;
-    if (errno != ENOENT)
+    if (errno != ENOENT || !with_those_above)
         return -1;
     for (char *slash = strchr(name + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';

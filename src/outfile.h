@@ -26,9 +26,9 @@ enum rpu_status rpu_outfile_commit(struct rpu_outfile *file, const char *text, s
 /** Gives up: removes the temporary file and frees the object. Null is allowed. */
 void rpu_outfile_abandon(struct rpu_outfile *file);
 
-/** Makes a folder, with those above it that are missing, and syncs where they are; one that is there is left as it is.
- * -1 with errno. */
-int rpu_outfile_folder(const char *path);
+/** Makes a folder, with those above it that are missing where that is asked for, and syncs where they are; one that is
+ * there is left as it is. -1 with errno. */
+int rpu_outfile_folder(const char *path, int with_those_above);
 
 /** Locks a folder against other processes that lock it. Returns a descriptor that holds the lock until it is closed, or
  *  -1 with errno: EWOULDBLOCK where another has the lock. Where the file system has no locks there is none. */

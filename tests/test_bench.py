@@ -451,11 +451,12 @@ def test_a_program_that_breaks_off():
 
 
 def test_interrupt():
-    for wait in ("exec sleep 600\n", "exec >&-\nexec sleep 600\n"): # for a line, and for the end
-        env = e2e.environment(pretend("touch begun\n" + wait))
+    for closes in ("", "exec >&-\n"): # waits for a line, and for the end
+        env = e2e.environment(pretend(closes + "touch begun\nexec sleep 600\n"))
         with subprocess.Popen([e2e.PROGRAM, "bench", "--json", "a.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=env, text=True) as process:
             while not os.path.exists("begun"):
+                assert process.poll() is None, process.communicate()
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             out, _ = process.communicate(timeout=60)

@@ -281,6 +281,7 @@ record = paper.record
 paper.record = lambda *args: record(*args) + (signal.raise_signal(signal.SIGTERM) or 0)
 codes = [paper.main()]
 at["restore"] = True
+paper.commands.interrupted = False
 codes.append(paper.main())
 print("codes", codes)
 """

@@ -29,8 +29,8 @@ static void remove_leftovers(const char *folder) {
     rpu_outfile_clean(folder, names);
 }
 
-static int make_folder(const char *path, FILE *errors) {
-    if (rpu_outfile_folder(path) == 0)
+static int make_folder(const char *path, int with_those_above, FILE *errors) {
+    if (rpu_outfile_folder(path, with_those_above) == 0)
         return CLI_EXIT_OK;
     fprintf(errors, CLI_PROGRAM " sweep: cannot create the folder %s: %s\n", path, strerror(errno));
     return CLI_EXIT_FAILURE;
@@ -191,7 +191,7 @@ static int prepare(const struct sweep_work *work, size_t run) {
     char path[RPU_PATH_MAX], folder[RPU_PATH_MAX], *yaml = NULL;
     struct rpu_error err = {.message = "the path is too long"};
     int lock = -1, ok = config && sweep_path(work, run, "", folder) && sweep_path(work, run, "config.yaml", path);
-    if (ok && (make_folder(folder, work->errors) != CLI_EXIT_OK || (lock = lock_run(work, folder)) < 0)) {
+    if (ok && (make_folder(folder, 0, work->errors) != CLI_EXIT_OK || (lock = lock_run(work, folder)) < 0)) {
         free(config);
         return 0;
     }
@@ -420,7 +420,7 @@ static int start(struct sweep_work *work, const struct cli_args *args) {
     if (!code)
         code = choose_folder(work, args);
     if (!code)
-        code = make_folder(work->folder, stderr);
+        code = make_folder(work->folder, 1, stderr);
     if (!code)
         code = lock_folder(work);
     if (!code)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing, builds, runs the tests (--all: emulation and fuzzing, too), and ends with a line "N passed, N failed, N skipped". The exit code
-# is 0 exactly when none failed.
+# Installs what is missing, builds, runs the tests (--all: emulation and fuzzing, too), and ends with a line "N passed, N
+# failed, N skipped". The exit code is 0 exactly when none failed.
 #
 # usage: tools/test.sh [--all]    --all: everything that continuous integration runs
 #

@@ -76,7 +76,7 @@ static enum rpu_status check_regular(struct session *s, const char *folder, cons
 static enum rpu_status lock_folder(struct session *s, const char *folder) {
     if (!folder || s->dist->rank > 0)
         return RPU_OK;
-    if (rpu_outfile_folder(folder) != 0)
+    if (rpu_outfile_folder(folder, 1) != 0)
         return rpu_fail(&s->error, RPU_ERR_IO, "--out: cannot create the folder %s: %s", folder, strerror(errno));
     s->lock = rpu_outfile_lock(folder);
     if (s->lock < 0)

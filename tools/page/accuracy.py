@@ -17,9 +17,13 @@ def stands_beside(names):
     return len(names) <= 16 and max(map(len, names)) <= 40
 
 
+def columns_below(names):
+    return 2 if max(map(len, names)) <= 80 else 1
+
+
 def canvas_of_curves(names):
     """A figure for curves of these names, and its axes: a legend that stands below needs room there."""
-    return canvas(9.2, 4.4 if stands_beside(names) else 4.4 + 0.2 * ((len(names) + 1) // 2))
+    return canvas(9.2, 4.4 if stands_beside(names) else 4.4 + 0.2 * -(-len(names) // columns_below(names)))
 
 
 def by_epoch(axes, values, label):
@@ -31,10 +35,11 @@ def by_epoch(axes, values, label):
         axes.set_ylim(bottom=0)
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    if stands_beside(axes.get_legend_handles_labels()[1]):
+    names = axes.get_legend_handles_labels()[1]
+    if stands_beside(names):
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=7)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns_below(names), fontsize=7)
 
 
 def curve(runs, pick, ident, title, axis, form, unit):
