@@ -198,7 +198,7 @@ def test_scaling_says_what_is_a_prediction():
     assert abs(last["percent_efficiency"] * max(teams) / 100 / last["speedup"] - 1) < 1e-3, last
     assert teams[1]["speedup"] == 1, teams[1]
     team_ns = last["one_thread_ns"] / last["speedup"]  # the same work as the row's own time, measured just before
-    assert 0.1 < team_ns * last["images_per_second"] / 1e9 < 10, last
+    assert 0.25 < team_ns * last["images_per_second"] / 1e9 < 4, last
     assert last["percent_chain"] > 0 and max(speedups) <= 100 / last["percent_chain"] * 1.0001
 
 

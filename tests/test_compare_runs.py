@@ -41,6 +41,7 @@ def test_a_kernel_slowed_threefold():
     assert verdicts["forward"]["verdict"] == "slower" and verdicts["forward"]["ratio"] > 2, verdicts
     assert verdicts["forward"]["old_repetitions"] == verdicts["forward"]["new_repetitions"] == 15, verdicts
     assert verdicts["tanh"]["verdict"] != "slower", verdicts
+    assert 2 < verdicts["forward"]["ratio"] / verdicts["tanh"]["ratio"] < 4.5, verdicts
     assert [d["key"] for d in comparison["differences"]] == ["slow"], comparison["differences"]
 
 
