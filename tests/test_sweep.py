@@ -531,7 +531,7 @@ def test_bad_sweep_files():
 
 def test_bad_options():
     write("sweep.yaml", "seeds: [1, 2]\n")
-    for jobs in ("0", "x", "-1", "1025", ""):
+    for jobs in ("0", "x", "-1", "1025", "", " 1", "+1"):
         fails(2, "sweep", "sweep.yaml", f"--jobs={jobs}", says=["--jobs: found"])
     fails(2, "sweep", "sweep.yaml", "--seed", "3", says=["--seed: training.seed: cannot be set for all runs",
                                                         "sweep.yaml, line 1"])

@@ -27,9 +27,7 @@ struct session {
     size_t n_options;
     int report, errors; /* files in memory: the document, and what went to standard error */
     pid_t child;
-    struct rpu_outfile *json;
-    int json_to_stdout;
-    FILE *human; /* null with --quiet */
+    struct json_output out;
 };
 
 /* ---- the program ---- */
@@ -212,7 +210,7 @@ static int start(struct session *s) {
 
 /* Shows which benchmark was the last, if standard error is a terminal and anybody wants to know. */
 static void follow(const struct session *s, FILE *lines) {
-    const int shown = s->human && isatty(STDERR_FILENO);
+    const int shown = s->out.human && isatty(STDERR_FILENO);
     char line[LINE], before[LINE] = "";
     size_t count = 0;
     while (fgets(line, sizeof line, lines)) {
@@ -308,47 +306,32 @@ static void make_strict(char *text) {
 }
 
 /* Prints and writes the document. */
-static int deliver(struct session *s) {
+static int deliver(struct session *s, const struct cli_args *args) {
     struct bench_rows rows = {.document = NULL};
-    struct rpu_error err;
-    struct rpu_outfile *json = s->json;
     size_t size = 0;
     char *text = content(s->report, &size);
     int code = CLI_EXIT_FAILURE;
-    s->json = NULL;
     if (text) {
         make_strict(text);
         code = bench_rows_read(&rows, text, size) ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
     }
-    if (code)
-        rpu_outfile_abandon(json);
-    else if (json && rpu_outfile_commit(json, text, size, &err) != RPU_OK)
-        code = report_error("bench", &err);
-    if (!code && s->human)
-        bench_print(s->human, &rows);
-    if (!code && s->json_to_stdout)
-        fwrite(text, 1, size, stdout);
+    code = json_output_end(args, &s->out, text, code);
+    if (!code && s->out.human)
+        bench_print(s->out.human, &rows);
     bench_rows_free(&rows);
-    free(text);
     return code;
 }
 
 /* ---- the command ---- */
 
 static int open_outputs(struct session *s, const struct cli_args *args) {
-    const char *json = cli_value(args, "json");
-    struct rpu_error err;
-    s->json_to_stdout = json && strcmp(json, "-") == 0;
-    s->human = cli_value(args, "quiet") ? NULL : s->json_to_stdout ? stderr : stdout;
     s->report = memfd_create("report", 0);
     s->errors = memfd_create("errors", 0);
     if (s->report < 0 || s->errors < 0) {
         fprintf(stderr, CLI_PROGRAM " bench: no memory for the report: %s\n", strerror(errno));
         return CLI_EXIT_FAILURE;
     }
-    if (json && !s->json_to_stdout && rpu_outfile_open(&s->json, json, &err) != RPU_OK)
-        return report_error("bench", &err);
-    return CLI_EXIT_OK;
+    return option_json(args, &s->out);
 }
 
 static int run(struct session *s, const struct cli_args *args) {
@@ -365,7 +348,7 @@ static int run(struct session *s, const struct cli_args *args) {
     pass_messages_on(s);
     if (code != CLI_EXIT_OK && code != CLI_EXIT_FAILURE)
         return code;
-    delivered = deliver(s);
+    delivered = deliver(s, args);
     return code ? code : delivered;
 }
 
@@ -385,7 +368,7 @@ int command_bench(const struct cli_args *args) {
         code = find_program(s);
     if (!code)
         code = run(s, args);
-    rpu_outfile_abandon(s->json);
+    rpu_outfile_abandon(s->out.file);
     if (s->report >= 0)
         close(s->report);
     if (s->errors >= 0)

@@ -242,41 +242,22 @@ static void print_comparison(FILE *out, const struct rpu_compare *c, int quiet) 
 
 /* ---- the command ---- */
 
-/* Writes the document to the file, or to standard output (-). */
-static enum rpu_status write_json(const struct rpu_compare *c, struct rpu_outfile *file, struct rpu_error *err) {
-    char *text;
-    enum rpu_status status = rpu_compare_json(&text, c, err);
-    if (status == RPU_OK && file)
-        status = rpu_outfile_commit(file, text, strlen(text), err);
-    else if (status == RPU_OK)
-        fputs(text, stdout);
-    else
-        rpu_outfile_abandon(file);
-    free(text);
-    return status;
-}
-
-static int failed(const struct rpu_error *err) {
-    report_error("compare", err);
-    return CLI_EXIT_USAGE;
-}
-
+/* Whatever fails, the exit code is not the one of a benchmark that became slower. */
 static int compare_with(const struct cli_args *args, const struct rpu_compare_options *options) {
-    const char *json = cli_value(args, "json");
     struct rpu_compare c = {0};
-    struct rpu_outfile *file = NULL;
+    struct json_output out;
     struct rpu_error err;
-    enum rpu_status status = RPU_OK;
-    int code;
-    if (json && strcmp(json, "-") != 0)
-        status = rpu_outfile_open(&file, json, &err);
-    if (status == RPU_OK && (status = rpu_compare(&c, args->operands[0], args->operands[1], options, &err)) != RPU_OK)
-        rpu_outfile_abandon(file);
-    else if (status == RPU_OK && json)
-        status = write_json(&c, file, &err);
-    if (status == RPU_OK && (!json || strcmp(json, "-") != 0))
+    char *text = NULL;
+    int code = option_json(args, &out);
+    if (code)
+        return CLI_EXIT_USAGE;
+    if (rpu_compare(&c, args->operands[0], args->operands[1], options, &err) != RPU_OK ||
+        ((out.file || out.to_stdout) && rpu_compare_json(&text, &c, &err) != RPU_OK))
+        code = report_error("compare", &err);
+    code = json_output_end(args, &out, text, code);
+    if (!code && !out.to_stdout)
         print_comparison(stdout, &c, cli_value(args, "quiet") != NULL);
-    code = status != RPU_OK ? failed(&err) : c.count[RPU_VERDICT_SLOWER] ? CLI_EXIT_FAILURE : CLI_EXIT_OK;
+    code = code ? CLI_EXIT_USAGE : c.count[RPU_VERDICT_SLOWER] ? CLI_EXIT_FAILURE : CLI_EXIT_OK;
     rpu_compare_free(&c);
     return code;
 }

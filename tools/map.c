@@ -229,24 +229,18 @@ static int compute(struct session *s, const struct cli_args *args) {
 }
 
 static int write_outputs(const struct session *s, const struct cli_args *args) {
-    const char *json = cli_value(args, "json");
-    const int to_stdout = json && strcmp(json, "-") == 0;
-    struct rpu_outfile *file = NULL;
+    struct json_output out;
     struct rpu_error err;
     char *text = NULL;
-    enum rpu_status status = RPU_OK;
-    if (json && !to_stdout)
-        status = rpu_outfile_open(&file, json, &err);
-    if (status == RPU_OK && json && (status = rpu_mapping_json(&text, &s->report, &err)) != RPU_OK)
-        rpu_outfile_abandon(file);
-    else if (status == RPU_OK && file)
-        status = rpu_outfile_commit(file, text, strlen(text), &err);
-    if (status == RPU_OK && to_stdout)
-        fputs(text, stdout);
-    else if (status == RPU_OK)
+    int code = option_json(args, &out);
+    if (code)
+        return code;
+    if ((out.file || out.to_stdout) && rpu_mapping_json(&text, &s->report, &err) != RPU_OK)
+        code = report_error("map", &err);
+    code = json_output_end(args, &out, text, code);
+    if (!code && !out.to_stdout)
         print_mapping(stdout, &s->report, s->use);
-    free(text);
-    return status == RPU_OK ? CLI_EXIT_OK : report_error("map", &err);
+    return code;
 }
 
 int command_map(const struct cli_args *args) {

@@ -19,7 +19,7 @@ int64_t option_number(const struct cli_args *args, const char *name, uint32_t le
         return otherwise;
     errno = 0;
     n = strtoll(text, &end, 10);
-    if (errno == 0 && end != text && !*end && n >= (long long)least && n <= (long long)most)
+    if (errno == 0 && *text >= '0' && *text <= '9' && !*end && n >= (long long)least && n <= (long long)most)
         return n;
     fprintf(stderr, CLI_PROGRAM " %s: --%s: found '%s', allowed is a whole number from %" PRIu32 " to %" PRIu32 "\n",
             args->command->name, name, text, least, most);
@@ -148,6 +148,7 @@ int json_output_end(const struct cli_args *args, struct json_output *out, char *
     } else if (out->file && rpu_outfile_commit(out->file, text, strlen(text), &err) != RPU_OK) {
         code = report_error(args->command->name, &err);
     }
+    out->file = NULL;
     free(text);
     return code;
 }
