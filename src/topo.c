@@ -32,58 +32,85 @@ struct rpu_topo {
 
 /* ---- the limit on time ---- */
 
-/* cpu.max of cgroup version 2 at `folder`: quota / period in processors, or 0. */
-static double quota_at(const char *folder) {
-    char path[512];
-    double quota = 0.0, period = 0.0;
+enum { FOLDER = 512 };
+
+/* The numbers of a file of a cgroup, as many as there are; 0 for "max" and what is not there. */
+static void read_numbers(const char *folder, const char *name, double *values, int n) {
+    char path[FOLDER + 32];
     FILE *file;
-    if (snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", folder) >= (int)sizeof path)
-        return 0.0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     file = fopen(path, "r");
-    if (!file)
-        return 0.0;
-    if (fscanf(file, "%lf %lf", &quota, &period) != 2) /* "max": no limit here */
-        quota = 0.0;
-    fclose(file);
-    return quota > 0.0 && period > 0.0 ? quota / period : 0.0;
-}
-
-/* The version 1 files of the process's own group as seen inside a container. */
-static double quota_v1(void) {
-    static const char *const names[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
-    double value[2] = {0.0, 0.0};
-    for (int i = 0; i < 2; i++) {
-        FILE *file = fopen(names[i], "r");
-        if (file && fscanf(file, "%lf", &value[i]) != 1)
-            value[i] = 0.0;
-        if (file)
-            fclose(file);
-    }
-    return value[0] > 0.0 && value[1] > 0.0 ? value[0] / value[1] : 0.0;
-}
-
-/* The smallest limit of the process's cgroup and those above it; 0: none. */
-static double time_limit(void) {
-    char line[400], *folder = NULL;
-    double least = 0.0;
-    FILE *file = fopen("/proc/self/cgroup", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, "0::", 3) == 0) {
-            folder = line + 3;
-            folder[strcspn(folder, "\n")] = '\0';
-            break;
-        }
+    for (int i = 0; i < n; i++)
+        if (!file || fscanf(file, "%lf", &values[i]) != 1)
+            values[i] = 0.0;
     if (file)
         fclose(file);
-    while (folder) {
-        const double q = quota_at(strcmp(folder, "/") == 0 ? "" : folder);
-        least = q > 0.0 && (least == 0.0 || q < least) ? q : least;
-        char *slash = strrchr(folder, '/');
-        if (!slash || !*folder)
-            break;
+}
+
+/* Quota / period of a cgroup of either version, in processors; 0: no limit here. */
+static double quota_at(const char *folder) {
+    double v[2];
+    read_numbers(folder, "cpu.max", v, 2);
+    if (v[0] <= 0.0) {
+        read_numbers(folder, "cpu.cfs_quota_us", &v[0], 1);
+        read_numbers(folder, "cpu.cfs_period_us", &v[1], 1);
+    }
+    return v[0] > 0.0 && v[1] > 0.0 ? v[0] / v[1] : 0.0;
+}
+
+static double lesser(double a, double b) {
+    return b > 0.0 && (a == 0.0 || b < a) ? b : a;
+}
+
+/* The least limit of a group below root/hierarchy and of those above it. In a container the group's own folder need not
+ * be there; its hierarchy is. */
+static double limit_below(const char *root, const char *hierarchy, const char *group) {
+    char folder[FOLDER];
+    const int base = snprintf(folder, sizeof folder, "%s%s", root, hierarchy);
+    double least = 0.0;
+    if (base < 0 || snprintf(folder, sizeof folder, "%s%s%s", root, hierarchy, group) >= (int)sizeof folder)
+        return 0.0;
+    for (;;) {
+        char *slash = strrchr(folder + base, '/');
+        least = lesser(least, quota_at(folder));
+        if (!slash)
+            return least;
         *slash = '\0';
     }
-    return least > 0.0 ? least : quota_v1();
+}
+
+/* Whether a list of names with commas between them has one. */
+static int has_name(const char *list, const char *name) {
+    const size_t length = strlen(name);
+    for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
+        if (strncmp(list, name, length) == 0 && (list[length] == ',' || list[length] == '\0'))
+            return 1;
+    return 0;
+}
+
+/* The limit that a line NUMBER:CONTROLLERS:GROUP sets: version 2 names no controllers, and stands at the root or,
+ * beside version 1, in `unified`. */
+static double limit_of_line(char *line, const char *root) {
+    char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!group)
+        return 0.0;
+    *group++ = '\0';
+    controllers++;
+    group[strcspn(group, "\n")] = '\0';
+    if (!*controllers)
+        return lesser(limit_below(root, "", group), limit_below(root, "/unified", group));
+    return has_name(controllers, "cpu") ? limit_below(root, "/cpu", group) : 0.0;
+}
+
+double rpu_topo_time_limit(const char *groups, const char *root) {
+    char line[FOLDER];
+    double least = 0.0;
+    FILE *file = fopen(groups, "r");
+    while (file && fgets(line, sizeof line, file))
+        least = lesser(least, limit_of_line(line, root));
+    if (file)
+        fclose(file);
+    return least;
 }
 
 /* ---- looking at the machine ---- */
@@ -167,7 +194,7 @@ static enum rpu_status look(struct rpu_topo *topo, struct rpu_error *err) {
         m->all_processors = all > n ? all : n;
         list_processors(topo);
     }
-    m->time_limit = time_limit();
+    m->time_limit = rpu_topo_time_limit("/proc/self/cgroup", "/sys/fs/cgroup");
     return RPU_OK;
 }
 
@@ -210,20 +237,18 @@ void rpu_topo_describe(const struct rpu_topo *topo, struct rpu_machine *machine)
     *machine = topo->machine;
 }
 
-/* n, but no more than the limit on time lets run at once, rounded up. */
-static int limited(const struct rpu_topo *topo, int n) {
-    const double limit = topo->machine.time_limit;
+int rpu_topo_limited(double limit, int n) {
     if (limit == 0.0 || limit >= (double)n)
         return n;
     return (int)limit + (limit > (double)(int)limit);
 }
 
 int rpu_topo_threads(const struct rpu_topo *topo) {
-    return limited(topo, topo->machine.cores);
+    return rpu_topo_limited(topo->machine.time_limit, topo->machine.cores);
 }
 
 int rpu_topo_seats(const struct rpu_topo *topo) {
-    return limited(topo, topo->machine.processors);
+    return rpu_topo_limited(topo->machine.time_limit, topo->machine.processors);
 }
 
 /* ---- places ---- */

@@ -16,6 +16,13 @@ void rpu_topo_destroy(struct rpu_topo *topo);
 /** What was found. */
 void rpu_topo_describe(const struct rpu_topo *topo, struct rpu_machine *machine);
 
+/** The least limit on time, in processors, of the cgroups of a process and of those above them; 0 where there is none.
+ *  `groups`: a file as /proc/self/cgroup; `root`: the folder of the hierarchies, of version 1, 2 or both. */
+double rpu_topo_time_limit(const char *groups, const char *root);
+
+/** n, but no more than a limit on time lets run at once, rounded up; 0: no limit. */
+int rpu_topo_limited(double limit, int n);
+
 /** Threads to use by default: one for each core that the process may use, no more than its share of time pays for. */
 int rpu_topo_threads(const struct rpu_topo *topo);
 /** Threads that can run at a time: processors, SMT siblings included, no more than the share of time pays for. */

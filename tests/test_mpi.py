@@ -140,6 +140,16 @@ def test_one_rank_speaks_and_writes():
     assert {"exchange", "exchange, in", "exchange, out"} <= names, names
 
 
+def test_ranks_of_one_machine_are_not_bound_to_the_same_places():
+    made_up = ["env", "HWLOC_SYNTHETIC=package:2 numanode:2 core:2 pu:2", e2e.PROGRAM, "train", *e2e.SMALL, "--threads", "2",
+               "--quiet", "--json", "-"]
+    limit = json.loads(e2e.succeed("info", "--json").stdout)["machine"]["time_limit"]
+    for ranks, more, bind in ((1, [], "none" if limit else "spread"), (2, [], "none"), (2, ["--bind", "compact"], "compact")):
+        result = mpirun(ranks, *made_up, *more)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert json.loads(result.stdout)["bind"] == bind, (ranks, more, result.stdout)
+
+
 def test_fewer_images_than_ranks_is_warned_of():
     result = mpirun(3, e2e.PROGRAM, "train", "lenet-fp", *e2e.SMALL, "--batch", "2")
     assert result.returncode == 0 and result.stdout.count("weights digest") == 1, result.stdout + result.stderr

@@ -7,9 +7,13 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "topo.h"
 
@@ -118,6 +122,95 @@ static void affinity_is_respected(void **state) {
     rpu_topo_destroy(t);
 }
 
+/* ---- the limit on time ---- */
+
+/* A file below the current folder, with the folders that it lies in. */
+static void put(const char *path, const char *text) {
+    char part[256];
+    FILE *file;
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+        assert_true(mkdir(part, 0700) == 0 || errno == EEXIST);
+    }
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void check_limit(const char *groups, const char *root, double limit) {
+    put("groups", groups);
+    assert_true(rpu_topo_time_limit("groups", root) == limit);
+}
+
+static int in_a_new_folder(void **state) {
+    static char folder[] = "/tmp/rpu-topo-XXXXXX";
+    *state = folder;
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int without_it(void **state) {
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", (const char *)*state);
+    return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
+}
+
+static void limits_of_version_2(void **state) {
+    (void)state;
+    put("v2/cpu.max", "max 100000\n");
+    put("v2/a/cpu.max", "250000 100000\n");
+    put("v2/a/b/cpu.max", "400000 100000\n");
+    put("v2/a/c/cpu.max", "150000 100000\n");
+    check_limit("0::/a/b\n", "v2", 2.5); /* of the one above */
+    check_limit("0::/a/c\n", "v2", 1.5);
+    check_limit("0::/a/not/there\n", "v2", 2.5);
+    check_limit("0::/\n", "v2", 0.0);
+    check_limit("0::/ab\n", "v2", 0.0);
+    put("v2/cpu.max", "50000 100000\n");
+    check_limit("0::/\n", "v2", 0.5);
+    check_limit("0::/a/c\n", "v2", 0.5);
+}
+
+static void limits_of_version_1(void **state) {
+    (void)state;
+    put("v1/cpu/cpu.cfs_quota_us", "-1\n");
+    put("v1/cpu/cpu.cfs_period_us", "100000\n");
+    put("v1/cpu/a/cpu.cfs_quota_us", "300000\n");
+    put("v1/cpu/a/cpu.cfs_period_us", "200000\n");
+    put("v1/cpuset/a/cpu.cfs_quota_us", "1\n"); /* of another hierarchy */
+    put("v1/cpuset/a/cpu.cfs_period_us", "1\n");
+    check_limit("4:memory:/m\n3:cpu,cpuacct:/a\n2:cpuset:/a\n", "v1", 1.5);
+    check_limit("3:cpuacct,cpu:/a/b\n", "v1", 1.5);
+    check_limit("3:cpu:/\n", "v1", 0.0);
+    check_limit("3:cpuset:/a\n2:cpuacct:/a\n1:name=cpu:/a\n", "v1", 0.0);
+    put("v1/unified/x/cpu.max", "100000 100000\n"); /* version 2 beside it: the lesser of both */
+    check_limit("1:cpu:/a\n0::/x\n", "v1", 1.0);
+    check_limit("1:cpu:/\n0::/x\n", "v1", 1.0);
+    check_limit("1:cpu:/a\n0::/\n", "v1", 1.5);
+}
+
+static void a_part_of_a_processor_runs_a_thread(void **state) {
+    (void)state;
+    assert_int_equal(rpu_topo_limited(0.0, 4), 4);
+    assert_int_equal(rpu_topo_limited(0.5, 4), 1);
+    assert_int_equal(rpu_topo_limited(2.0, 4), 2);
+    assert_int_equal(rpu_topo_limited(2.1, 4), 3);
+    assert_int_equal(rpu_topo_limited(4.0, 4), 4);
+    assert_int_equal(rpu_topo_limited(7.0, 4), 4);
+}
+
+static void no_limit_is_read_from_what_is_none(void **state) {
+    (void)state;
+    put("odd/cpu.max", "0 100000\n");
+    check_limit("0::/\n", "odd", 0.0);
+    put("odd/cpu.max", "100000 0\n");
+    check_limit("0::/\n", "odd", 0.0);
+    put("odd/cpu.max", "");
+    check_limit("0::/\nno colon\none: colon\n", "odd", 0.0);
+    check_limit("", "odd", 0.0);
+    assert_true(rpu_topo_time_limit("not there", "odd") == 0.0);
+}
+
 /* Binding a thread and putting it back leaves its affinity as it was. */
 static void binding_ends(void **state) {
     struct rpu_topo *t = machine(NULL);
@@ -156,8 +249,12 @@ int main(void) {
         cmocka_unit_test(what_is_decided_by_default),
         cmocka_unit_test(what_a_machine_is_made_of),
         cmocka_unit_test(affinity_is_respected),
+        cmocka_unit_test(limits_of_version_2),
+        cmocka_unit_test(limits_of_version_1),
+        cmocka_unit_test(a_part_of_a_processor_runs_a_thread),
+        cmocka_unit_test(no_limit_is_read_from_what_is_none),
         cmocka_unit_test(binding_ends),
         cmocka_unit_test(nothing_is_bound_without_a_topology),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, in_a_new_folder, without_it);
 }

@@ -177,11 +177,17 @@ static int write_outputs(struct session *s) {
 
 /* ---- the training ---- */
 
+/* How threads are bound. A rank that shares its machine with another does not have it for itself, and each would take
+ * the same places. */
+static enum rpu_bind choose_bind(const struct session *s) {
+    return s->config.bind == RPU_BIND_AUTO && s->dist->size > s->hosts ? RPU_BIND_NONE : s->config.bind;
+}
+
 /* An assignment or a file may have replaced what --isa or RPU_ISA asked for. */
 static enum rpu_status create_engine(struct session *s, const struct cli_args *args) {
     const char *isa = s->config.isa[0] ? s->config.isa : NULL;
     const char *origin, *chosen = chosen_isa(args, &origin);
-    const struct rpu_engine_options options = {isa, (int)s->config.threads, s->config.bind};
+    const struct rpu_engine_options options = {isa, (int)s->config.threads, choose_bind(s)};
     const enum rpu_status status = rpu_engine_create_with(&s->engine, &options, &s->error);
     if (status != RPU_OK)
         name_isa_origin(isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &s->error);
@@ -245,7 +251,6 @@ static enum rpu_status share(struct session *s) {
     if (s->dist->size == 1)
         return RPU_OK;
     status = compare_ranks(s);
-    s->hosts = rpu_dist_hosts(s->dist);
     if (status == RPU_OK)
         status = rpu_dist_agree(s->dist, rpu_training_share(s->run, &ranks, &s->error), &s->error);
     return status;
@@ -374,7 +379,7 @@ static int train_with(const struct cli_args *args, const struct rpu_dist *dist) 
         return CLI_EXIT_FAILURE;
     }
     s->dist = dist;
-    s->hosts = 1;
+    s->hosts = rpu_dist_hosts(dist);
     s->lock = -1;
     code = run_session(s, args);
     rpu_outfile_abandon(s->outputs.json);
