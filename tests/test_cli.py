@@ -261,6 +261,31 @@ def test_info_draws_the_machine():
     assert unbound["places"] == [None] * 3 and unbound["bind"] == "none"
 
 
+def affinities(pid):
+    """Of each thread of a process the processors that it may run on."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="utf-8") as file:
+            found.append(re.search(r"^Cpus_allowed_list:\s*(\S+)$", file.read(), re.M)[1])
+    return sorted(found)
+
+
+def test_threads_are_bound_to_their_places():
+    machine = json.loads(succeed("info", "--json", "--threads=2", "--bind=compact").stdout)
+    if None in machine["places"]:
+        raise e2e.Skipped("one processor")
+    several = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    for bind, expected in (("compact", sorted(map(str, machine["places"]))), ("none", None)):
+        with e2e.begun(["train", "lenet-rpu", "--limit-test", "50", "--limit-train", "100", "--epochs", "100000",
+                        "--threads", "2", "--bind", bind], "epoch 1/") as process:
+            found = affinities(process.pid)
+            process.kill()
+        if expected:
+            assert found == expected, (found, expected)
+        else:
+            assert len(found) == 2 and len(set(found)) == 1 and found[0] not in several.split(","), found
+
+
 def test_threads_by_default():
     def threads(*args, env=None):
         return json.loads(succeed("info", "--json", *args, env=env).stdout)["threads"]

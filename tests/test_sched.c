@@ -169,6 +169,50 @@ static void all_threads_take_part_and_wake_up(void **state) {
     rpu_sched_destroy(s);
 }
 
+/* Whoever waits sleeps after a moment: waits of several tenths of a second cost no time of a processor. */
+enum { LONG = 300000000 };
+
+static void rest(void) {
+    nanosleep(&(struct timespec){0, LONG}, NULL);
+}
+
+static double processor_time(void) {
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Two threads have one each; all but thread 0 take their time. */
+static void slow_item(void *context, size_t item, int thread) {
+    atomic_int *there = context;
+    (void)item;
+    atomic_fetch_add(there, 1);
+    while (atomic_load(there) < 2)
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    if (thread > 0)
+        rest();
+}
+
+static enum rpu_status wait_long(void *context) {
+    atomic_int there = 0;
+    double before = processor_time();
+    rest(); /* the others wait for a list */
+    assert_true(processor_time() - before < 0.3 * 1e-9 * LONG);
+    before = processor_time();
+    rpu_sched_for(context, 2, slow_item, &there); /* thread 0 waits for the other */
+    assert_true(processor_time() - before < 0.3 * 1e-9 * LONG);
+    return RPU_OK;
+}
+
+static void who_waits_sleeps(void **state) {
+    struct rpu_sched *two = make(2, 2), *crowd = make(7, 2);
+    (void)state;
+    assert_int_equal(rpu_sched_team(two, wait_long, two), RPU_OK);
+    assert_int_equal(rpu_sched_team(crowd, wait_long, crowd), RPU_OK);
+    rpu_sched_destroy(two);
+    rpu_sched_destroy(crowd);
+}
+
 /* With fewer seats than threads no more than the seats (and thread 0, which has its own) work at a time. */
 struct crowd {
     atomic_int now, most;
@@ -280,6 +324,7 @@ int main(void) {
         cmocka_unit_test(a_team_works_again_after_an_error),
         cmocka_unit_test(a_team_within_a_team_is_the_same),
         cmocka_unit_test(all_threads_take_part_and_wake_up),
+        cmocka_unit_test(who_waits_sleeps),
         cmocka_unit_test(no_more_awake_than_seats),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(numbers_of_threads),
