@@ -216,6 +216,12 @@ def test_each_run_has_cores_of_its_own():
             assert len(set.union(*cores)) == threads * len(cores), f"shared cores: {cores}"
 
 
+def test_runs_with_different_threads():
+    write("sweep.yaml", GRID + "list:\n  run.threads: [1, 2]\n")
+    out = succeed("sweep", "sweep.yaml", "--out", "runs", "--jobs", "1").stdout
+    assert "; 1 at a time, up to 2 threads each\n" in out, out
+
+
 def test_keys_are_those_documented():
     write("sweep.yaml", GRID + "list:\n  data.source: [nowhere, digits]\n")
     run("sweep", "sweep.yaml", "--out", "runs")

@@ -93,7 +93,11 @@ static const struct cli_option sweep_options[] = {
      "above it, if it is not there. Default: the sweep file's name with -runs in the place of .yaml, in the current "
      "folder."},
     {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL,
-     "Train J runs at a time. Default: as many as the cores that the process may use allow."},
+     "Train J runs at a time. Default: as many as the cores that the process may use allow, where each gets as many as "
+     "the "
+     "run with the most threads takes. A run is bound to its cores, from the first on: of two sweeps on one machine "
+     "each "
+     "has to be given cores of its own (taskset)."},
     {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
      "Keep a checkpoint of each run at work, as for train, so that one that is killed goes on from it; an interrupt "
      "leaves one in any case."},

@@ -78,6 +78,15 @@ int sweep_open_log(const char *run_folder, FILE *errors) {
 
 /* ---- progress ---- */
 
+void sweep_announce(const struct sweep_work *work, const char *how) {
+    if (!work->human || !work->waiting)
+        return;
+    fprintf(work->human, "%zu run%s, %zu kept from before; %s, %s%zu thread%s each\n", work->count,
+            work->count == 1 ? "" : "s", work->kept, how, work->least_threads < work->threads ? "up to " : "",
+            work->threads, work->threads == 1 ? "" : "s");
+    fflush(work->human);
+}
+
 void sweep_progress_clear(struct sweep_work *work) {
     if (work->width > 0) {
         fprintf(work->human, "\r%*s\r", work->width, "");
@@ -392,6 +401,8 @@ static int find_finished(struct sweep_work *work, const struct cli_args *args) {
             code = check_isa(config, isa, args);
         if (config->threads > work->threads)
             work->threads = config->threads;
+        if (i == 0 || config->threads < work->least_threads)
+            work->least_threads = config->threads;
         if (!code && read_result(work, i, config, &err)) {
             work->runs[i].state = RPU_RUN_KEPT;
             work->kept++;

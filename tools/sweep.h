@@ -23,7 +23,7 @@ struct sweep_work {
     int width;    /**< of that line */
     size_t next;  /**< first run that may be waiting */
     size_t waiting, active, kept, done, failed, interrupted;
-    size_t threads;    /**< most that a run uses */
+    size_t threads, least_threads; /**< most and fewest that a run uses */
     const char *every; /**< the value of --checkpoint-every, or null */
     int stop;          /**< 1: a signal came; nothing new is begun */
     double start;      /**< seconds of the monotonic clock */
@@ -38,6 +38,9 @@ int sweep_next(struct sweep_work *work, size_t *run);
 
 /** A run that was active has ended with this exit code (128 + signal for one that was killed). */
 void sweep_ended(struct sweep_work *work, size_t run, int code);
+
+/** Says how many runs there are, and how they are trained: `how` many at a time. */
+void sweep_announce(const struct sweep_work *work, const char *how);
 
 /** Rewrites the line of progress, on terminals. */
 void sweep_progress(struct sweep_work *work);

@@ -187,14 +187,14 @@ int sweep_run_jobs(struct sweep_work *work, size_t jobs) {
     const struct timespec tick = {0, 500000000}, none = {0, 0};
     struct jobs j = {.work = work};
     const int code = make_places(&j, jobs);
+    char how[40];
     if (code) {
         fprintf(stderr, CLI_PROGRAM " sweep: out of memory\n");
         return code;
     }
     hear_signals(&j);
-    if (work->human && work->waiting)
-        fprintf(work->human, "%zu run%s, %zu kept from before; %zu at a time, %zu thread%s each\n", work->count,
-                work->count == 1 ? "" : "s", work->kept, j.n, work->threads, work->threads == 1 ? "" : "s");
+    snprintf(how, sizeof how, "%zu at a time", j.n);
+    sweep_announce(work, how);
     for (fill_places(&j); work->active; fill_places(&j)) {
         int number;
         sweep_progress(work);

@@ -187,6 +187,7 @@ static void lead(struct sweep_work *work, const struct rpu_dist *dist, struct ow
 int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
     struct own *own = work ? calloc(1, sizeof *own) : NULL;
     FILE *errors = own ? keep_errors() : NULL;
+    char how[40];
     if (!errors) {
         if (work)
             fprintf(stderr, CLI_PROGRAM " sweep: out of memory or descriptors\n");
@@ -198,11 +199,8 @@ int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
     interrupts_catch(SA_RESTART);
     work->errors = own->errors = errors;
     own->every = work->every;
-    if (work->human && work->waiting) {
-        fprintf(work->human, "%zu run%s, %zu kept from before; %d ranks, %zu thread%s each\n", work->count,
-                work->count == 1 ? "" : "s", work->kept, dist->size, work->threads, work->threads == 1 ? "" : "s");
-        fflush(work->human);
-    }
+    snprintf(how, sizeof how, "%d ranks", dist->size);
+    sweep_announce(work, how);
     lead(work, dist, own);
     work->errors = stderr;
     fclose(errors);
