@@ -128,11 +128,12 @@ stage_sanitize() {
         run_meson_tests build-sanitize --timeout-multiplier 8 --no-suite house --no-suite trainings --no-suite scripts
 }
 
-# race_free WHAT ARGUMENT...: the instrumented program.
+# race_free WHAT ARGUMENT...: the instrumented program, on as many ranks as `ranks` says, if it does.
 race_free() {
-    local what=$1
+    local what=$1 launcher=()
     shift
-    if build-thread/rpubench "$@" >"$work/log" 2>&1; then
+    [ -z "${ranks:-}" ] || launcher=(mpirun --oversubscribe --bind-to none -n "$ranks")
+    if "${launcher[@]}" build-thread/rpubench "$@" >"$work/log" 2>&1; then
         passed "$what, has no races"
     else
         tail -n 40 "$work/log"
@@ -140,8 +141,8 @@ race_free() {
     fi
 }
 
-# Races: the scheduler's tests, arrays and networks with several threads, short trainings and a sweep. The OpenMP
-# runtime is not instrumented, and what happens within it is none of ours.
+# Races: the scheduler's tests, arrays and networks with several threads, short trainings and sweeps, in one process and on
+# two ranks. The runtimes of OpenMP and MPI are not instrumented, and what happens within them is none of ours.
 stage_thread() {
     command -v clang >/dev/null || { skipped "thread: clang is not installed"; return; }
     CC=clang build_in build-thread -Dtests=true -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
@@ -157,6 +158,17 @@ stage_thread() {
     # shellcheck disable=SC2086
     race_free "a sweep, two trainings of two threads at a time" sweep $small --threads 2 --jobs 2 \
         --out "$work/sweep" "$work/sweep.yaml"
+    if command -v mpirun >/dev/null && grep -q dist_mpi build-thread/build.ninja; then
+        # as root, and without a system call that containers forbid
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+        # shellcheck disable=SC2086
+        ranks=2 race_free "a training of two threads on each of two ranks" train $small --threads 2 --batch 8
+        # shellcheck disable=SC2086
+        ranks=2 race_free "a sweep on two ranks of two threads" sweep $small --threads 2 \
+            --out "$work/sweep-ranks" "$work/sweep.yaml"
+    else
+        skipped "thread: two ranks; there is no MPI"
+    fi
     unset TSAN_OPTIONS
 }
 
