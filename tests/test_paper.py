@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 import e2e
 from test_sweep import children, stamp, until
@@ -253,6 +254,9 @@ def test_interrupts():
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e2e.environment()) as job:
             until(lambda: any(stops(training) for sweep in children(job.pid) for training in children(sweep)), job)
             job.send_signal(number)
+            if number == signal.SIGTERM: # as `timeout` does, to the script and to its group
+                time.sleep(0.01)
+                job.send_signal(number)
             out, err = job.communicate(timeout=120)  # which ends when the sweep has closed these streams as well
         killed = number == signal.SIGKILL
         assert job.returncode == (-number if killed else 130) and "== d-devices" not in out, out + err

@@ -226,7 +226,7 @@ static void crowd_item(void *context, size_t item, int thread) {
     (void)thread;
     while (now > most && !atomic_compare_exchange_weak(&c->most, &most, now))
         ;
-    nanosleep(&(struct timespec){0, 200000}, NULL);
+    nanosleep(&(struct timespec){0, 1000000}, NULL); /* longer than the team takes to come together */
     atomic_fetch_sub(&c->now, 1);
 }
 

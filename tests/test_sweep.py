@@ -355,7 +355,7 @@ def test_a_checkpoint_of_a_newer_version_stays():
     assert os.path.exists(path)
 
 
-def end_at_once(first, second):
+def end_at_once(first, second, pause=0.4):
     """Whether the second signal ended a sweep and its training, which is in a minibatch of 2000 images; a training that
     is through with it writes what it has."""
     shutil.rmtree("runs", ignore_errors=True)
@@ -366,7 +366,7 @@ def end_at_once(first, second):
         pid = children(sweep.pid)[0]
         time.sleep(0.1)
         sweep.send_signal(first)
-        time.sleep(0.1)
+        time.sleep(pause)
         sweep.send_signal(second)
         sweep.communicate(timeout=60)
     end = time.monotonic() + 60
@@ -384,6 +384,14 @@ def test_a_second_signal_ends_at_once():
     for first in (signal.SIGINT, signal.SIGTERM):
         for second in (signal.SIGINT, signal.SIGTERM):
             assert any(end_at_once(first, second) for _ in range(5)), f"{second} after {first} changed nothing"
+
+
+def test_signals_close_together_are_one():
+    write("sweep.yaml", "data: {limit_train: 300, limit_test: 10}\ntraining: {epochs: 99, batch: 300}\n"
+          "run: {isa: generic, threads: 1}\nseeds: [1]\n")
+    for second in (signal.SIGINT, signal.SIGTERM):
+        assert not all(end_at_once(signal.SIGTERM, second, 0.01) for _ in range(5)), f"{second} ended it"
+    assert read_json("runs/seed=1/result.json")["interrupted"]
 
 
 def test_trainings_end_with_their_parent():

@@ -131,6 +131,8 @@ int progress_report(const struct rpu_progress *p, void *user);
 /** Takes the rewritten line away. */
 void progress_clear(struct progress *progress);
 
+/** Signals so close together are one interrupt: some programs send theirs to a process and to its group. */
+#define INTERRUPT_SECONDS 0.25
 /** SIGINT and SIGTERM ask for a stop; a second one ends the program, a second of its kind a rank of a job. With
  * SA_RESTART in `flags` system calls go on: a stream would lose what it could not write. */
 void interrupts_catch(int flags);

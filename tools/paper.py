@@ -21,11 +21,13 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(TOOLS, "paper")
 EPOCHS = 30
 INTERRUPTED = 130
+ONE_INTERRUPT = 0.25 # seconds: signals so close together are one
 PR_SET_PDEATHSIG = 1
 # Of --quick: the better, the worse, and how many times as large the error of the worse is at least. Errors are means over
 # the epochs and the seeds. Over 20 seeds (1 to 20) the least factor of a single seed is 3.7 in the first two rows, which ask
@@ -87,12 +89,17 @@ class Commands:
         self.at_work = None
         self.pending = []
         self.interrupted = False
+        self.first = 0.0 # when the first signal came
 
     def hear(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self.on_signal)
 
     def on_signal(self, number, _):
+        now = time.monotonic()
+        if self.interrupted and now - self.first < ONE_INTERRUPT:
+            return
+        self.first = now if not self.interrupted else self.first
         self.interrupted = True
         self.pending.append(number if number == signal.SIGINT else signal.SIGTERM)
         self.pass_on()

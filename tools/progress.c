@@ -10,23 +10,26 @@
 /* Time between two lines on a terminal. */
 #define PROGRESS_SECONDS 0.1
 
-/* The only things that a signal handler knows: it sets the one, and ends the process that the other names. */
+/* What the signal handler shares with the rest: it sets the one, and ends the process that the other names. */
 static volatile sig_atomic_t stop_asked, passed_on_to;
+/* What it has for itself: when the first signal came, of either kind, or of each. */
+static double first_came[2];
+static int kind_by_kind;
 
 static void on_signal(int number) {
     const int before = errno;
-    (void)number;
-    stop_asked = 1;
-    if (passed_on_to > 0)
-        kill((pid_t)passed_on_to, SIGTERM);
+    const double now = rpu_now();
+    double *const first = &first_came[kind_by_kind && number == SIGINT];
+    if (*first == 0.0) {
+        *first = now;
+        stop_asked = 1;
+        if (passed_on_to > 0)
+            kill((pid_t)passed_on_to, SIGTERM);
+    } else if (now - *first > INTERRUPT_SECONDS) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     errno = before;
-}
-
-/* The next one ends the program, whichever of the two it is. */
-static void on_only_signal(int number) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    on_signal(number);
 }
 
 /* A launcher that is interrupted may send its ranks the one kind at once and the other to end them: that is a single
@@ -34,8 +37,9 @@ static void on_only_signal(int number) {
 void interrupts_catch(int flags) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = rpu_dist_launched() ? on_signal : on_only_signal;
-    action.sa_flags = (int)SA_RESETHAND | flags;
+    kind_by_kind = rpu_dist_launched();
+    action.sa_handler = on_signal;
+    action.sa_flags = flags;
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGINT); /* else the other kind, in the middle of the handler, were a first one too */
     sigaddset(&action.sa_mask, SIGTERM);

@@ -30,6 +30,7 @@ struct jobs {
     int bind;               /* 0: the cores are not known */
     sigset_t heard, before; /* signals that are waited for, and the mask to give back */
     sigset_t came;          /* interrupts that did */
+    double first_came;      /* when the first did */
 };
 
 /* ---- cores ---- */
@@ -156,7 +157,7 @@ static void collect_ended(struct jobs *j) {
 static void on_interrupt(struct jobs *j, int number) {
     const int again = sigismember(&j->came, number);
     sigaddset(&j->came, number);
-    if (j->work->stop && !again && rpu_dist_launched())
+    if (j->work->stop && ((!again && rpu_dist_launched()) || rpu_now() - j->first_came < INTERRUPT_SECONDS))
         return;
     if (j->work->stop) {
         sweep_progress_clear(j->work);
@@ -165,6 +166,7 @@ static void on_interrupt(struct jobs *j, int number) {
         raise(number);
     }
     j->work->stop = 1;
+    j->first_came = rpu_now();
     for (size_t p = 0; p < j->n; p++)
         if (j->places[p].child)
             kill(j->places[p].child, number);
