@@ -34,6 +34,29 @@ static double real_of(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
+/* Whether two sources are the same images: by name, or as one folder under two. Generated ones have no folder. */
+static int same_source(const char *a, const char *b) {
+    char *paths[2];
+    int same = strcmp(a, b) == 0;
+    if (same || strcmp(a, "digits") == 0 || strcmp(b, "digits") == 0)
+        return same;
+    paths[0] = realpath(a, NULL);
+    paths[1] = realpath(b, NULL);
+    same = paths[0] && paths[1] && strcmp(paths[0], paths[1]) == 0;
+    free(paths[0]);
+    free(paths[1]);
+    return same;
+}
+
+/* Where the images are the same, the other configuration's name of them. */
+static void rename_source(json_t *config, const json_t *other) {
+    json_t *data = json_object_get(config, "data");
+    const char *ours = json_string_value(json_object_get(data, "source"));
+    json_t *theirs = json_object_get(json_object_get(other, "data"), "source");
+    if (ours && json_is_string(theirs) && same_source(ours, json_string_value(theirs)))
+        json_object_set(data, "source", theirs);
+}
+
 /* Whether the document's configuration is this one; the preset's name says nothing that the rest does not. */
 static enum rpu_status check_config(const json_t *root, const struct rpu_config *config, const char *path,
                                     struct rpu_error *err) {
@@ -43,6 +66,7 @@ static enum rpu_status check_config(const json_t *root, const struct rpu_config 
         return rpu_fail_at(err, RPU_ERR_NOMEM, path, 0, NULL, "out of memory");
     json_object_del(ours, "preset");
     json_object_del(theirs, "preset");
+    rename_source(ours, theirs);
     same = json_equal(ours, theirs);
     json_decref(ours);
     return same ? RPU_OK : rpu_fail_at(err, RPU_ERR_FORMAT, path, 0, NULL, "is of another configuration");

@@ -94,8 +94,11 @@ def test_all_experiments():
     assert read_json("new/d-devices/case=k2-13,seed=1/result.json")["weights_digest"] == digest
     assert read_json("kept/k2-4-seed1.json")["config"]["training"]["eta"] == 0.01
     os.rename("elsewhere/few", "few")
-    again = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d, f")
-    assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
+    # as do those of this folder, by whatever name the images go
+    for name in ("few", "few/", "./few", os.path.abspath("few")):
+        again = paper("--data", name, "--epochs", "1", "--out", "out", "--record", "again", "--only", "d, f")
+        assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
+        assert "again: 4 results" in again.stdout, again.stdout
 
 
 def test_what_is_recorded_stays():
@@ -221,6 +224,23 @@ def test_what_cases_set():
     assert sorted(cases for cases in by_digest.values() if len(cases) > 1) == ALIKE
 
 
+def test_what_is_recorded_with_the_project():
+    """Trainings of the experiments as they are, whole ones, on all of MNIST."""
+    folder, expected = os.path.join(e2e.ROOT, "results", "paper"), expected_cases()
+    documents = {name: read_json(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(".json")}
+    assert documents
+    common = documents["baseline-seed1.json"]["config"]
+    for name, document in documents.items():
+        case, seed = re.fullmatch(r"(.+)-seed(\d)\.json", name).groups()
+        config, data = document["config"], document["data"]
+        assert config["arrays"] == expected[case], f"{name} is of other arrays than its experiment"
+        assert config["training"] == {"epochs": 30, "batch": 1, "eta": 0.01, "seed": int(seed)}, name
+        assert {**config, "preset": "", "arrays": {}, "training": {}} == {**common, "preset": "", "arrays": {},
+                                                                          "training": {}}, name
+        assert len(document["epochs"]) == 30 and not document["interrupted"], name
+        assert (data["source"], data["train_images"], data["test_images"]) == ("mnist", 60000, 10000), name
+
+
 def test_what_is_refused():
     for args, says in ((["--only", "z", "--data", "x"], "allowed are letters from a, b, c, d, e, f, g, h, s"),
                        (["--only", "a", "--data", "digits", "--rpubench", "nowhere"], "no program"),
@@ -228,8 +248,31 @@ def test_what_is_refused():
         result = paper(*args)
         assert result.returncode == 2 and says in result.stderr, (args, result.stderr)
     result = paper("--only", "a", "--data", "nowhere")
-    assert result.returncode == 1 and "nowhere" in result.stderr, result.stderr
-    assert os.listdir(".") == ["paper-runs"]
+    assert result.returncode == 2 and "--data: found 'nowhere', allowed is a folder" in result.stderr, result.stderr
+    assert os.listdir(".") == ["paper-runs"] and os.listdir("paper-runs") == []
+    os.mkdir("empty")
+    result = paper("--only", "a", "--data", "empty")
+    assert result.returncode == 1 and "empty" in result.stderr, result.stderr
+
+
+def test_damaged_documents():
+    """A word on the file, and no training before it."""
+    tiny_images("few")
+    assert paper("--data", "few", "--epochs", "1", "--out", "out", "--record", "kept", "--only", "d").returncode == 0
+    with open("kept/k2-4-seed1.json", encoding="utf-8") as file:
+        whole = file.read()
+    for text in (whole[:2000], "{}", "[]", whole.replace('"test_error"', '"error"')):
+        with open("kept/k2-4-seed1.json", "w", encoding="utf-8") as file:
+            file.write(text)
+        result = paper("--data", "few", "--epochs", "1", "--out", "other", "--record", "kept", "--only", "d")
+        assert result.returncode == 2 and result.stderr.startswith("paper.py: kept/k2-4-seed1.json: is n"), result.stderr
+        assert result.stdout == "" and result.stderr.count("\n") == 1, result.stdout + result.stderr
+    with open("out/d-devices/sweep.json", "w", encoding="utf-8") as file:
+        file.write('{"runs": [{"values": {}}]}')
+    result = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b")
+    assert result.returncode == 2 and "paper.py: out/d-devices/sweep.json: is no such document" in result.stderr, result
+    result = paper("--data", "few", "--epochs", "1", "--out", "new", "--record", "few/t10k-labels-idx1-ubyte", "--only", "d")
+    assert result.returncode == 1 and "t10k-labels-idx1-ubyte: File exists" in result.stderr and result.stdout == "", result
 
 
 def stops(pid):

@@ -10,6 +10,7 @@ python3-jinja2). --record keeps results, and goes on from those that are kept, o
 All of it takes tens of core hours. --quick takes minutes: a short version of (a), (b) and (e) on generated digits; its exit
 code is 1 where the models are not in the expected order."""
 import argparse
+import contextlib
 import ctypes
 import glob
 import importlib.util
@@ -65,6 +66,8 @@ def chosen(only):
 def data_of(args):
     if not args.data:
         raise Fault("no images: --data DIR names the folder of MNIST's four files, --data digits takes generated digits")
+    if args.data != "digits" and not os.path.isdir(args.data):
+        raise Fault(f"--data: found '{args.data}', allowed is a folder, or digits")
     return args.data
 
 
@@ -131,17 +134,45 @@ def sweep(args, path, out, more):
 
 def read_json(path):
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        try:
+            return json.load(file)
+        except ValueError as error:
+            raise Fault(f"{path}: is not JSON: {error}") from error
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Within it, what a document lacks is a fault of the document."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise Fault(f"{path}: is no such document as rpubench writes ({error!r})") from error
+
+
+def read_result(path):
+    """A results document, of which what is used here is there."""
+    document = read_json(path)
+    with reading(path):
+        config, data = document["config"], document["data"]
+        _ = (config["data"]["source"] + data["source"], config["training"]["epochs"], data["train_images"],
+             [100.0 * epoch["test_error"] for epoch in document["epochs"]])
+    return document
 
 
 def finished(folder):
     """(case, seed, path) of each run that the table of a sweep says has ended."""
-    try:
-        runs = read_json(os.path.join(folder, "sweep.json"))["runs"]
-    except OSError:
+    path = os.path.join(folder, "sweep.json")
+    if not os.path.exists(path):
         return []
-    return [(r["values"]["case"], int(r["values"]["training.seed"]), os.path.join(folder, r["run"], "result.json"))
-            for r in runs if r["state"] in ("done", "kept")]
+    document = read_json(path)
+    with reading(path):
+        return [(r["values"]["case"], int(r["values"]["training.seed"]), os.path.join(folder, r["run"], "result.json"))
+                for r in document["runs"] if r["state"] in ("done", "kept")]
+
+
+def same_images(one, other):
+    """Whether two sources are one, under whatever names."""
+    return one == other or ("digits" not in (one, other) and os.path.realpath(one) == os.path.realpath(other))
 
 
 def results(out, paths):
@@ -151,8 +182,8 @@ def results(out, paths):
 def results_of(out, paths, data, epochs):
     """Those of trainings on these images for so many epochs; OUT may hold others, of other calls."""
     def asked_for(path):
-        config = read_json(path)["config"]
-        return (config["data"]["source"], config["training"]["epochs"]) == (data, epochs)
+        config = read_result(path)["config"]
+        return same_images(config["data"]["source"], data) and config["training"]["epochs"] == epochs
     return [found for found in results(out, paths) if asked_for(found[2])]
 
 
@@ -203,12 +234,11 @@ def contents(document):
 def record(folder, there):
     """Copies of the results documents under short names, without folders of this machine; whether all were copied. A result
     that is recorded gives way only to one on the same images with at least as many epochs."""
-    os.makedirs(folder, exist_ok=True)
     good = True
     for case, seed, path in there:
-        document, target = read_json(path), os.path.join(folder, f"{case}-seed{seed}.json")
+        document, target = read_result(path), os.path.join(folder, f"{case}-seed{seed}.json")
         set_source(document, last_part(document["data"]["source"]))
-        old = read_json(target) if os.path.exists(target) else document
+        old = read_result(target) if os.path.exists(target) else document
         if old["data"] == document["data"] and len(old["epochs"]) <= len(document["epochs"]):
             write_json(target, document)
         else:
@@ -234,7 +264,7 @@ def restore(folder, out, paths, data):
         letter = "s" if seed > 1 else letters.get(case)
         for name in (name_of(sweep_file) for sweep_file in paths if name_of(sweep_file)[0] == letter):
             target = os.path.join(out, name, f"case={case},seed={seed}", "result.json")
-            document = read_json(path)
+            document = read_result(path)
             if not os.path.exists(target) and document["data"]["source"] == last_part(data):
                 set_source(document, data)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -245,7 +275,7 @@ def mean_errors(there):
     """Of each case the mean test error over epochs and seeds, in per cent."""
     errors = {}
     for case, _, path in there:
-        errors.setdefault(case, []).extend(100.0 * e["test_error"] for e in read_json(path)["epochs"])
+        errors.setdefault(case, []).extend(100.0 * e["test_error"] for e in read_result(path)["epochs"])
     return {case: statistics.fmean(values) for case, values in errors.items()}
 
 
@@ -276,6 +306,7 @@ def full(args):
     os.makedirs(out, exist_ok=True)
     epochs = EPOCHS if args.epochs is None else args.epochs
     if args.record:
+        os.makedirs(args.record, exist_ok=True)
         restore(args.record, out, paths, data)
     code = 0
     for path in paths:
@@ -284,7 +315,7 @@ def full(args):
         if ended in (2, INTERRUPTED):
             break
     if not args.record:
-        return reported(code, out, out, results(out, list(experiments().values())))
+        return reported(code, out, out, results_of(out, list(experiments().values()), data, epochs))
     if not record(args.record, results_of(out, paths, data, epochs)):
         code = code or 1
     there = recorded(args.record)
