@@ -24,9 +24,9 @@ struct sweep_work {
     size_t next;  /**< first run that may be waiting */
     size_t waiting, active, kept, done, failed, interrupted;
     size_t threads, least_threads; /**< most and fewest that a run uses */
-    const char *every; /**< the value of --checkpoint-every, or null */
-    int stop;          /**< 1: a signal came; nothing new is begun */
-    double start;      /**< seconds of the monotonic clock */
+    const char *every;             /**< the value of --checkpoint-every, or null */
+    int stop;                      /**< 1: a signal came; nothing new is begun */
+    double start;                  /**< seconds of the monotonic clock */
 };
 
 /** Path of a file of a run, or of its folder (""). 0 when it is too long. */
