@@ -28,6 +28,10 @@ static json_t *grid(struct rpu_document *doc, uint32_t rows, uint32_t cols) {
     return object;
 }
 
+static json_t *known(uint64_t count) {
+    return count ? rpu_doc_count(count) : json_null();
+}
+
 static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_array *a) {
     json_t *object = json_object(), *tile = grid(doc, a->tile.rows, a->tile.cols);
     rpu_doc_put(doc, tile, "t_meas_ns", rpu_doc_number(a->tile.t_meas));
@@ -46,6 +50,8 @@ static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_ar
     rpu_doc_put(doc, object, "forward", cycle(doc, a, RPU_CYCLE_FORWARD));
     rpu_doc_put(doc, object, "backward", cycle(doc, a, RPU_CYCLE_BACKWARD));
     rpu_doc_put(doc, object, "update", cycle(doc, a, RPU_CYCLE_UPDATE));
+    rpu_doc_put(doc, object, "reread_tiles", known(a->reread_tiles));
+    rpu_doc_put(doc, object, "reread_copies", known(a->reread_copies));
     rpu_doc_put(doc, object, "training_ns_per_image", rpu_doc_number(rpu_mapped_ns(a, RPU_USE_TRAINING)));
     return object;
 }
@@ -139,7 +145,13 @@ static uint64_t devices_of(const json_t *shape) {
     return json_object_get(shape, "devices") ? whole(shape, "devices") : 1;
 }
 
-static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_t *root, const char *path,
+/* Copies of an array; the same. */
+static uint64_t copies_of(const json_t *shape) {
+    return json_object_get(shape, "copies") ? whole(shape, "copies") : 1;
+}
+
+/* Whether the array of the results is this one; notes how it was divided. */
+static enum rpu_status check_shape(struct rpu_mapped_array *a, const json_t *root, const char *path,
                                    struct rpu_error *err) {
     const json_t *shape = shape_of(root, a->name);
     const unsigned long long found[3] = {whole(shape, "outputs"), whole(shape, "inputs"),
@@ -154,6 +166,8 @@ static enum rpu_status check_shape(const struct rpu_mapped_array *a, const json_
         return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
                            "%s has %llu devices for a weight; the network's has %u", a->name,
                            (unsigned long long)devices_of(shape), a->devices);
+    a->reread_tiles = whole(shape, "tiles");
+    a->reread_copies = copies_of(shape);
     return RPU_OK;
 }
 

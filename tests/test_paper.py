@@ -396,7 +396,7 @@ def test_means_and_spreads():
     assert one["spread of epochs"] == "0.55" and one["spread of seeds"] == "0.71", one  # sqrt(0.3), sqrt(0.5)
     assert (one["least"], one["most"], one["goal"]) == ("2.40", "3.40", "2 to 3: met"), one
     assert (one["reported"], one["confidence"], one["images/s"]) == ("approximately 2 %", "A", "1500"), one
-    assert one["hours"] == "3.50", one
+    assert (one["hours"], one["processor"]) == ("3.50", "A CPU"), one
     two = dict(zip(rows[0], rows[3]))
     assert (two["test error, %"], two["spread of seeds"], two["goal"], two["reported"]) == ("5.00", "-", "-", "-"), two
     with open("page.html", encoding="utf-8") as file:
@@ -427,6 +427,10 @@ def test_orderings():
         assert tables()["Orderings"][2][-2:] == [f"within {within} points", expected], (row, tables()["Orderings"])
     assert page(reported(orderings=[{"better": "one", "worse": ["three", "two"]}]), *runs).returncode == 0
     assert [(r[2], r[-1]) for r in tables()["Orderings"][2:]] == [("model three", "within the spread"), ("model two", "yes")]
+    # a model of one seed may differ from others of its own as much as those of the others do
+    runs[-1:] = [training("three-seed1.json", 1, [5] * 5), training("three-seed2.json", 2, [5.4] * 5)]
+    assert page(reported(orderings=[{"better": "one", "worse": case} for case in ("two", "three")]), *runs).returncode == 0
+    assert [r[-1] for r in tables()["Orderings"][2:]] == ["within the spread", "yes"]
     training("two-seed1.json", 1, [6, 6, 6, 6, 6.1])
     assert page(reported(orderings=[{"better": "one", "worse": "two", "by": "far"}]), *runs).returncode == 0
     assert tables()["Orderings"][2][-1] == "yes"

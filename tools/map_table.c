@@ -80,6 +80,14 @@ static void print_rereads(FILE *out, const struct rpu_mapping_report *r) {
             fprintf(out, "/%.3g", a->rereads[1]);
     }
     fprintf(out, " of a vector (forward/backward), as in %s\n", r->rereads_of);
+    for (uint32_t i = 0; i < r->mapping->n_arrays; i++) {
+        const struct rpu_mapped_array *a = &r->mapping->arrays[i];
+        if (a->reread_tiles && (a->reread_tiles != a->tiles || a->reread_copies != a->copies))
+            fprintf(out,
+                    "%-11s %s had %" PRIu64 " tiles in %" PRIu64 " copies there, here %" PRIu64 " in %" PRIu32
+                    ": how often one is read again depends on what it sums\n",
+                    "", a->name, a->reread_tiles, a->reread_copies, a->tiles, a->copies);
+    }
 }
 
 /* "K1=12,K2=5", padded to the width; a dash where each array has one copy. */

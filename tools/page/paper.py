@@ -141,6 +141,11 @@ def results_of(document, trainings):
 
 # ---- tables ----
 
+def cpus(results):
+    """The processors that trained."""
+    return sorted({str(d.data.get("cpu", "unknown")) for r in results for d in r.documents})
+
+
 def goal_text(result):
     goal = result.row.goal
     if not goal:
@@ -151,7 +156,7 @@ def goal_text(result):
 
 def error_table(results):
     head = ["model", "case", "reported", "confidence", "seeds", "epochs", "test error, %", "spread of epochs",
-            "spread of seeds", "least", "most", "goal", "images/s", "hours"]
+            "spread of seeds", "least", "most", "goal", "images/s", "hours", "processor"]
     rows = []
     for case, r in results.items():
         counts = sorted({len(epochs(d)) for d in r.documents})
@@ -159,16 +164,22 @@ def error_table(results):
                      ", ".join(sorted(str(d.data.get("seed")) for d in r.documents)), ", ".join(map(str, counts)),
                      number(r.error, ".2f"), number(r.of_epochs, ".2f"), number(r.of_seeds, ".2f"),
                      number(r.least, ".2f"), number(r.most, ".2f"), goal_text(r), number(r.images_per_second, ".0f"),
-                     number(r.hours, ".2f")])
+                     number(r.hours, ".2f"), "; ".join(cpus([r]))])
     return head, rows
 
 
-def verdict(better, worse, by, within):
+def usual_of_seeds(results):
+    """By how much the seeds of a model usually differ: what a model of one seed is taken to have."""
+    return statistics.median([r.of_seeds for r in results.values() if r.of_seeds is not None] or [0.0])
+
+
+def verdict(better, worse, ordering, usual):
     """Whether an ordering holds, judged by the spread over the last epochs and over the seeds."""
-    spread = math.sqrt(sum(s * s for r in (better, worse) for s in (r.of_epochs, r.of_seeds) if s is not None))
-    difference = worse.error - better.error
-    if within is not None:
-        return "yes" if abs(difference) <= within else "no"
+    spreads = [s for r in (better, worse) for s in (r.of_epochs, usual if r.of_seeds is None else r.of_seeds)]
+    spread = math.sqrt(sum(s * s for s in spreads if s is not None))
+    difference, by = worse.error - better.error, ordering.by
+    if ordering.within is not None:
+        return "yes" if abs(difference) <= ordering.within else "no"
     if by == "far":
         return "yes" if worse.error >= FAR * better.error else "no"
     if abs(difference) <= spread:
@@ -185,11 +196,11 @@ def expected_text(ordering):
 def ordering_table(document, results):
     """Of the orderings whose both sides there are."""
     head = ["better", "error, %", "worse", "error, % ", "expected", "holds"]
-    rows = []
+    rows, usual = [], usual_of_seeds(results)
     for o in orderings_of(document):
         for b, w in ((results[o.better], results[case]) for case in o.worse if o.better in results and case in results):
             rows.append([b.row.model, number(b.error, ".2f"), w.row.model, number(w.error, ".2f"), expected_text(o),
-                         verdict(b, w, o.by, o.within)])
+                         verdict(b, w, o, usual)])
     return head, rows
 
 
@@ -265,7 +276,8 @@ def notes_of(document):
     return [f"Reported: {document.data.get('source', 'unknown')}. Figures are reported ones, approximately, and are judged "
             f"by orderings and ranges.", confidence_notes(document),
             f"Errors are means over the last {LAST} epochs, and over the seeds where there are several; spreads are standard "
-            f"deviations. An ordering is within the spread where the errors are no further apart than that of both. Images a second "
+            f"deviations. An ordering is within the spread where the errors are no further apart than that of both, of epochs and "
+            f"seeds; a model of one seed is taken to have the median of the spreads of those that have several. Images a second "
             f"and hours go by the median epoch."]
 
 
@@ -302,14 +314,14 @@ def reported_table(document, results):
 
 def judged_table(document, results):
     """Of all orderings; of several worse models the error of the one that errs least, and the worst verdict."""
-    models = {row.case: row.model for row in rows_of(document)}
+    models, usual = {row.case: row.model for row in rows_of(document)}, usual_of_seeds(results)
     head, rows = ["better", "error, %", "worse", "error, % ", "expected", "holds"], []
     for o in orderings_of(document):
         there = [results[case] for case in o.worse if case in results]
         least = min(there, key=lambda r: r.error, default=None)
         better = results.get(o.better)
         if better and len(there) == len(o.worse):
-            holds = min((verdict(better, w, o.by, o.within) for w in there), key=VERDICTS.index)
+            holds = min((verdict(better, w, o, usual) for w in there), key=VERDICTS.index)
         else:
             holds = "not run yet"
         several = f"each of {', '.join(o.worse)}" if len(o.worse) > 1 else models[o.worse[0]]
@@ -323,7 +335,7 @@ def for_readme(document, trainings, folder):
     results = results_of(document, trainings)
     ident, _, there = next(pictures_of(document, results), ("", "", []))
     times = [r.hours for r in results.values()]
-    machines = sorted({str(d.data.get("cpu", "unknown")) for r in results.values() for d in r.documents})
+    machines = cpus(results.values())
     count = sum(len(r.documents) for r in results.values())
     took = "" if None in times else f", which took {sum(times):.1f} hours by their median epochs, tests included"
     words = (f"{count} trainings are recorded{took} ({'; '.join(machines)}). Errors are means over the last {LAST} epochs and "
