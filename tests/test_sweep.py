@@ -216,6 +216,18 @@ def test_each_run_has_cores_of_its_own():
             assert len(set.union(*cores)) == threads * len(cores), f"shared cores: {cores}"
 
 
+def test_what_several_at_a_time_gain():
+    """tools/sweep_scaling.sh prints a line for each number of trainings at a time."""
+    script = os.path.join(e2e.ROOT, "tools", "sweep_scaling.sh")
+    result = subprocess.run([script, "--images", "60", "--repeats", "1", e2e.PROGRAM], capture_output=True, text=True,
+                            env=e2e.environment(), check=False)
+    assert result.returncode == 0, result.stderr
+    assert "2 trainings of 60 digits" in result.stdout
+    assert re.search(r"^\| 1 \| [\d.]+ \([\d.]+\) \| 1\.00x \(1\.00x\) \|\n\| 2 \| ", result.stdout, re.M), result.stdout
+    for options in (["--jobs", "2 3"], ["--images"], ["--what"]):
+        assert subprocess.run([script, *options], capture_output=True, check=False).returncode == 2, options
+
+
 def test_runs_with_different_threads():
     write("sweep.yaml", GRID + "list:\n  run.threads: [1, 2]\n")
     out = succeed("sweep", "sweep.yaml", "--out", "runs", "--jobs", "1").stdout
