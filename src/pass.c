@@ -326,8 +326,14 @@ static void do_steps(const struct rpu_entry *e, struct job *j, uint32_t first, u
     }
 }
 
+/* Of an image that is not trained on. */
+static const char *test_name(enum rpu_step_kind kind) {
+    return kind == RPU_STEP_LOSS ? "test, loss" : "test";
+}
+
 /* The steps of whole images know of no parts. */
-static void do_whole(const struct rpu_entry *e, struct job *j, uint32_t first, uint32_t last) {
+static void do_whole(const struct rpu_entry *e, struct job *j, uint32_t first, uint32_t last,
+                     const char *(*name)(enum rpu_step_kind)) {
     const struct rpu_plan *plan = &e->network->plan;
     struct rpu_sched *sched = e->network->engine->sched;
     for (uint32_t i = first; i < last; i++) {
@@ -341,7 +347,7 @@ static void do_whole(const struct rpu_entry *e, struct job *j, uint32_t first, u
                                                   : kind;
         j->segment = step->segment;
         do_step(kind, j);
-        rpu_sched_end(sched, j->thread, step_name(kind), name_of(e->network, step->segment), j->image, begin);
+        rpu_sched_end(sched, j->thread, name(kind), name_of(e->network, step->segment), j->image, begin);
     }
 }
 
@@ -350,7 +356,7 @@ static void whole_item(void *context, size_t item, int thread) {
     const size_t image = e->network->pass.begin + item;
     struct job j = {e->network, &e->network->pass, NULL, image, image, 0, 1, thread, 1};
     rpu_pass_load(e->network, image, image);
-    do_whole(e, &j, e->first, e->last);
+    do_whole(e, &j, e->first, e->last, step_name);
 }
 
 /* Any image in the thread's own buffers. */
@@ -359,7 +365,7 @@ static void evaluate_item(void *context, size_t item, int thread) {
     const size_t image = e->network->pass.begin + item;
     struct job j = {e->network, &e->network->pass, NULL, (size_t)thread, image, 0, 1, thread, 1};
     rpu_pass_load(e->network, (size_t)thread, image);
-    do_whole(e, &j, 0, e->network->plan.n_forward);
+    do_whole(e, &j, 0, e->network->plan.n_forward, test_name);
 }
 
 static void shared_item(void *context, size_t item, int thread) {

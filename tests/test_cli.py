@@ -311,6 +311,8 @@ def test_trace():
         for cycle in ("forward", "update"):
             for array in ("K1", "K2", "W3", "W4"):
                 assert any(e["name"].startswith(cycle) and e["name"].endswith(" " + array) for e in work), (cycle, array)
+        for array in ("K1", "K2", "W3", "W4"):
+            assert sum(e["name"] == "test " + array for e in work) == 20, "images of the test have a name of their own"
         assert {e["tid"] for e in work} <= set(range(int(threads)))
         for thread in range(int(threads)):  # one thing at a time
             mine = sorted((e["ts"], e["ts"] + e["dur"]) for e in work if e["tid"] == thread)
