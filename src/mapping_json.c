@@ -3,6 +3,7 @@
 #include "config_json.h"
 #include "document.h"
 #include "error.h"
+#include "range.h"
 #include "result_read.h"
 
 #include <string.h>
@@ -28,10 +29,6 @@ static json_t *grid(struct rpu_document *doc, uint32_t rows, uint32_t cols) {
     return object;
 }
 
-static json_t *known(uint64_t count) {
-    return count ? rpu_doc_count(count) : json_null();
-}
-
 static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_array *a) {
     json_t *object = json_object(), *tile = grid(doc, a->tile.rows, a->tile.cols);
     rpu_doc_put(doc, tile, "t_meas_ns", rpu_doc_number(a->tile.t_meas));
@@ -50,8 +47,8 @@ static json_t *array_record(struct rpu_document *doc, const struct rpu_mapped_ar
     rpu_doc_put(doc, object, "forward", cycle(doc, a, RPU_CYCLE_FORWARD));
     rpu_doc_put(doc, object, "backward", cycle(doc, a, RPU_CYCLE_BACKWARD));
     rpu_doc_put(doc, object, "update", cycle(doc, a, RPU_CYCLE_UPDATE));
-    rpu_doc_put(doc, object, "reread_tiles", known(a->reread_tiles));
-    rpu_doc_put(doc, object, "reread_copies", known(a->reread_copies));
+    rpu_doc_put(doc, object, "reread_grid", a->reread_copies ? grid(doc, a->reread_rows, a->reread_cols) : json_null());
+    rpu_doc_put(doc, object, "reread_copies", a->reread_copies ? rpu_doc_count(a->reread_copies) : json_null());
     rpu_doc_put(doc, object, "training_ns_per_image", rpu_doc_number(rpu_mapped_ns(a, RPU_USE_TRAINING)));
     return object;
 }
@@ -145,9 +142,19 @@ static uint64_t devices_of(const json_t *shape) {
     return json_object_get(shape, "devices") ? whole(shape, "devices") : 1;
 }
 
-/* Copies of an array; the same. */
-static uint64_t copies_of(const json_t *shape) {
-    return json_object_get(shape, "copies") ? whole(shape, "copies") : 1;
+/* How the training divided the array; not known where the results are from before they said so. `params`: its part of
+ * the configuration. */
+static void note_division(struct rpu_mapped_array *a, const json_t *params, const json_t *shape) {
+    const char *device = json_string_value(json_object_get(params, "device"));
+    const int whole_one = device && strcmp(device, "perfect") == 0;
+    const uint64_t copies = whole(shape, "copies"), lines = whole(params, "max_cols");
+    a->reread_rows = a->reread_cols = a->reread_copies = 0;
+    if (!whole_one && (!json_object_get(params, "max_rows") || !json_object_get(params, "max_cols")))
+        return;
+    a->reread_copies = copies > 0 && copies <= UINT32_MAX ? (uint32_t)copies : 1;
+    a->reread_rows = whole_one ? 1 : rpu_pieces(a->outputs, (uint32_t)whole(params, "max_rows"));
+    a->reread_cols =
+        whole_one ? 1 : rpu_pieces(a->inputs, (uint32_t)(lines >= a->devices ? lines / a->devices : lines));
 }
 
 /* Whether the array of the results is this one; notes how it was divided. */
@@ -166,8 +173,7 @@ static enum rpu_status check_shape(struct rpu_mapped_array *a, const json_t *roo
         return rpu_fail_at(err, RPU_ERR_SHAPE, path, 0, "arrays",
                            "%s has %llu devices for a weight; the network's has %u", a->name,
                            (unsigned long long)devices_of(shape), a->devices);
-    a->reread_tiles = whole(shape, "tiles");
-    a->reread_copies = copies_of(shape);
+    note_division(a, json_object_get(json_object_get(json_object_get(root, "config"), "arrays"), a->name), shape);
     return RPU_OK;
 }
 

@@ -34,18 +34,29 @@ static double real_of(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-/* Whether two sources are the same images: by name, or as one folder under two. Generated ones have no folder. */
+/* The next part of a path and its length, 0 at the end; parts that change nothing are passed over. */
+static const char *next_part(const char *path, size_t *length) {
+    for (;; path += *length) {
+        path += strspn(path, "/");
+        *length = strcspn(path, "/");
+        if (*length != 1 || *path != '.')
+            return path;
+    }
+}
+
+/* Whether two sources are one name, slashes and "." aside. A relative one is of the folder of its call, which nobody
+ * has written down; generated images have no folder. */
 static int same_source(const char *a, const char *b) {
-    char *paths[2];
-    int same = strcmp(a, b) == 0;
-    if (same || strcmp(a, "digits") == 0 || strcmp(b, "digits") == 0)
-        return same;
-    paths[0] = realpath(a, NULL);
-    paths[1] = realpath(b, NULL);
-    same = paths[0] && paths[1] && strcmp(paths[0], paths[1]) == 0;
-    free(paths[0]);
-    free(paths[1]);
-    return same;
+    size_t n = 0, m = 0;
+    if (strcmp(a, "digits") == 0 || strcmp(b, "digits") == 0 || (*a == '/') != (*b == '/'))
+        return strcmp(a, b) == 0;
+    do {
+        a = next_part(a + n, &n);
+        b = next_part(b + m, &m);
+        if (n != m || memcmp(a, b, n) != 0)
+            return 0;
+    } while (n > 0);
+    return 1;
 }
 
 /* Where the images are the same, the other configuration's name of them. */

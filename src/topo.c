@@ -68,11 +68,14 @@ static double limit_below(const char *root, const char *hierarchy, const char *g
     char folder[FOLDER];
     const int base = snprintf(folder, sizeof folder, "%s%s", root, hierarchy);
     double least = 0.0;
-    if (base < 0 || snprintf(folder, sizeof folder, "%s%s%s", root, hierarchy, group) >= (int)sizeof folder)
+    int cut;
+    if (base < 0 || base >= (int)sizeof folder)
         return 0.0;
+    cut = snprintf(folder, sizeof folder, "%s%s%s", root, hierarchy, group) >= (int)sizeof folder;
     for (;;) {
         char *slash = strrchr(folder + base, '/');
-        least = lesser(least, quota_at(folder));
+        least = cut ? least : lesser(least, quota_at(folder)); /* what was cut off is not the group's folder */
+        cut = 0;
         if (!slash)
             return least;
         *slash = '\0';
@@ -103,7 +106,7 @@ static double limit_of_line(char *line, const char *root) {
 }
 
 double rpu_topo_time_limit(const char *groups, const char *root) {
-    char line[FOLDER];
+    char line[4 * FOLDER];
     double least = 0.0;
     FILE *file = fopen(groups, "r");
     while (file && fgets(line, sizeof line, file))

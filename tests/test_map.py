@@ -187,13 +187,19 @@ def test_rereads_of_a_training():
     assert document["rereads_of"] == "run/result.json" and plain["rereads_of"] is None
     text = succeed("map", "--rereads", "run/result.json").stdout
     assert re.search(r"^rereads +K1 [\d.e-]+, K2 [\d.e-]+/[\d.e-]+, .*run/result\.json$", text, re.M), text
-    assert "tiles in" not in text and all((a["reread_tiles"], a["reread_copies"]) == (1, 1) for a in document["arrays"])
-    assert all(a["reread_tiles"] is None and a["reread_copies"] is None for a in plain["arrays"])
+    whole = {"rows": 1, "cols": 1}
+    assert "divided" not in text and all((a["reread_grid"], a["reread_copies"]) == (whole, 1) for a in document["arrays"])
+    assert all(a["reread_grid"] is None and a["reread_copies"] is None for a in plain["arrays"])
     # what was divided otherwise is taken, and said
-    for more, says in ((["--array", "512x256=10"], r"^ +K2 had 1 tiles in 1 copies there, here 2 in 1: "),
-                       (["--replicas", "K1=4"], r"^ +K1 had 1 tiles in 1 copies there, here 4 in 4: ")):
-        text = succeed("map", "--rereads", "run/result.json", *more).stdout
-        assert re.search(says, text, re.M) and (text.count("tiles in") == 1 or "--array" in more), text
+    succeed("train", "--quiet", *SMALL, *options, "--set", "arrays.W3.max_rows=64", "--set", "arrays.K1.copies=9", "--out", "two")
+    for path, more, says in (("run", ["--array", "512x401=10"], ["W3 was divided 1x1 (copies: 1) there, 1x2 (1) here"]),
+                             ("run", ["--replicas", "K1=4"], ["K1 was divided 1x1 (copies: 1) there, 1x1 (4) here"]),
+                             ("two", ["--array", "256x512", "--replicas", "K1=9"],
+                              ["W3 was divided 2x1 (copies: 1) there, 1x2 (1) here"])):
+        text = succeed("map", "--rereads", path + "/result.json", *more).stdout
+        assert re.findall(r"^ +(\w+ was divided .*): how often", text, re.M) == says, text
+    same = ["--set", "arrays.W3.max_rows=64", "--set", "arrays.K1.copies=9"]
+    assert "divided" not in succeed("map", "--rereads", "two/result.json", *same).stdout
 
 
 def test_results_that_do_not_fit():

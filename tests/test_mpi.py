@@ -148,6 +148,10 @@ def test_ranks_of_one_machine_are_not_bound_to_the_same_places():
         result = mpirun(ranks, *made_up, *more)
         assert result.returncode == 0, result.stdout + result.stderr
         assert json.loads(result.stdout)["bind"] == bind, (ranks, more, result.stdout)
+    write("sweep.yaml", "data: {limit_train: 40, limit_test: 20}\nrun: {threads: 2}\nseeds: [1, 2]\n")
+    result = mpirun(2, *made_up[:2], e2e.PROGRAM, "sweep", "sweep.yaml", "--epochs", "1", "--out", "runs")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [read_json(f"runs/seed={seed}/result.json")["bind"] for seed in (1, 2)] == ["none", "none"]
 
 
 def test_fewer_images_than_ranks_is_warned_of():

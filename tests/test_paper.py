@@ -95,10 +95,13 @@ def test_all_experiments():
     assert read_json("kept/k2-4-seed1.json")["config"]["training"]["eta"] == 0.01
     os.rename("elsewhere/few", "few")
     # as do those of this folder, by whatever name the images go
-    for name in ("few", "few/", "./few", os.path.abspath("few")):
+    for name in ("few", "few/", ".//few/."):
         again = paper("--data", name, "--epochs", "1", "--out", "out", "--record", "again", "--only", "d, f")
         assert again.returncode == 0 and again.stdout.count("2 kept") == 2, again.stdout + again.stderr
         assert "again: 4 results" in again.stdout, again.stdout
+    tiny_images("few/few")
+    other = paper("--data", "few/few", "--epochs", "1", "--out", "out", "--only", "d")
+    assert other.returncode == 0 and "2 runs, 0 kept" in other.stdout, other.stdout + other.stderr
 
 
 def test_what_is_recorded_stays():
@@ -271,6 +274,7 @@ def test_damaged_documents():
         file.write('{"runs": [{"values": {}}]}')
     result = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b")
     assert result.returncode == 2 and "paper.py: out/d-devices/sweep.json: is no such document" in result.stderr, result
+    assert result.stdout == "", result.stdout
     result = paper("--data", "few", "--epochs", "1", "--out", "new", "--record", "few/t10k-labels-idx1-ubyte", "--only", "d")
     assert result.returncode == 1 and "t10k-labels-idx1-ubyte: File exists" in result.stderr and result.stdout == "", result
 

@@ -193,24 +193,32 @@ static void slow_item(void *context, size_t item, int thread) {
         rest();
 }
 
+struct waits {
+    struct rpu_sched *sched;
+    double spent[2];
+};
+
 static enum rpu_status wait_long(void *context) {
+    struct waits *w = context;
     atomic_int there = 0;
-    double before = processor_time();
+    const double start = processor_time();
     rest(); /* the others wait for a list */
-    assert_true(processor_time() - before < 0.3 * 1e-9 * LONG);
-    before = processor_time();
-    rpu_sched_for(context, 2, slow_item, &there); /* thread 0 waits for the other */
-    assert_true(processor_time() - before < 0.3 * 1e-9 * LONG);
+    w->spent[0] = processor_time() - start;
+    rpu_sched_for(w->sched, 2, slow_item, &there); /* thread 0 waits for the other */
+    w->spent[1] = processor_time() - start - w->spent[0];
     return RPU_OK;
 }
 
+/* The first test: what some OpenMP runtimes keep of larger teams from before spins for a while. */
 static void who_waits_sleeps(void **state) {
-    struct rpu_sched *two = make(2, 2), *crowd = make(7, 2);
     (void)state;
-    assert_int_equal(rpu_sched_team(two, wait_long, two), RPU_OK);
-    assert_int_equal(rpu_sched_team(crowd, wait_long, crowd), RPU_OK);
-    rpu_sched_destroy(two);
-    rpu_sched_destroy(crowd);
+    for (int threads = 2; threads <= 7; threads += 5) {
+        struct waits w = {.sched = make(threads, 2)};
+        assert_int_equal(rpu_sched_team(w.sched, wait_long, &w), RPU_OK);
+        rpu_sched_destroy(w.sched);
+        assert_true(w.spent[0] < 0.3 * 1e-9 * LONG);
+        assert_true(w.spent[1] < 0.3 * 1e-9 * LONG);
+    }
 }
 
 /* With fewer seats than threads no more than the seats (and thread 0, which has its own) work at a time. */
@@ -319,12 +327,12 @@ static void the_record_has_every_item(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_waits_sleeps),
         cmocka_unit_test(every_item_once_and_after_its_predecessors),
         cmocka_unit_test(lists_outside_of_a_team),
         cmocka_unit_test(a_team_works_again_after_an_error),
         cmocka_unit_test(a_team_within_a_team_is_the_same),
         cmocka_unit_test(all_threads_take_part_and_wake_up),
-        cmocka_unit_test(who_waits_sleeps),
         cmocka_unit_test(no_more_awake_than_seats),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(numbers_of_threads),

@@ -156,6 +156,7 @@ static int without_it(void **state) {
 }
 
 static void limits_of_version_2(void **state) {
+    char deep[900] = "";
     (void)state;
     put("v2/cpu.max", "max 100000\n");
     put("v2/a/cpu.max", "250000 100000\n");
@@ -169,6 +170,11 @@ static void limits_of_version_2(void **state) {
     put("v2/cpu.max", "50000 100000\n");
     check_limit("0::/\n", "v2", 0.5);
     check_limit("0::/a/c\n", "v2", 0.5);
+    put("v2/cpu.max", "max 100000\n");
+    memset(deep, 'x', sizeof deep - 1); /* a path too long for a file's name */
+    memcpy(deep, "0::/a/c/", 8);
+    deep[200] = deep[400] = '/';
+    check_limit(deep, "v2", 1.5);
 }
 
 static void limits_of_version_1(void **state) {

@@ -191,9 +191,9 @@ static const struct cli_option map_options[] = {
      "Copies of arrays, as in K1=4,K2=2; they share the vectors of an image, each on tiles of its own."},
     {"rereads", 0, "RESULT.json", CLI_ASSIGN_NONE, NULL,
      "Take the rereads by bound management from the results of a training of this network (train --json, or "
-     "DIR/result.json): their mean over all epochs, for each array and cycle. Each takes the time of a read. Without "
-     "it "
-     "there are none."},
+     "DIR/result.json): their mean over all epochs, for each array and cycle. Each takes the time of a read. Where the "
+     "training divided an "
+     "array otherwise, a line says so. Without it there are none."},
     {"for", 0, "training|inference", CLI_ASSIGN_NONE, NULL,
      "Look for copies that balance the pipeline of all three cycles, the default, or of the forward cycle alone."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,

@@ -82,11 +82,13 @@ static void print_rereads(FILE *out, const struct rpu_mapping_report *r) {
     fprintf(out, " of a vector (forward/backward), as in %s\n", r->rereads_of);
     for (uint32_t i = 0; i < r->mapping->n_arrays; i++) {
         const struct rpu_mapped_array *a = &r->mapping->arrays[i];
-        if (a->reread_tiles && (a->reread_tiles != a->tiles || a->reread_copies != a->copies))
+        if (a->reread_copies &&
+            (a->reread_rows != a->grid_rows || a->reread_cols != a->grid_cols || a->reread_copies != a->copies))
             fprintf(out,
-                    "%-11s %s had %" PRIu64 " tiles in %" PRIu64 " copies there, here %" PRIu64 " in %" PRIu32
-                    ": how often one is read again depends on what it sums\n",
-                    "", a->name, a->reread_tiles, a->reread_copies, a->tiles, a->copies);
+                    "%-11s %s was divided %" PRIu32 "x%" PRIu32 " (copies: %" PRIu32 ") there, %" PRIu32 "x%" PRIu32
+                    " (%" PRIu32 ") here: how often a tile is read again depends on what it sums\n",
+                    "", a->name, a->reread_rows, a->reread_cols, a->reread_copies, a->grid_rows, a->grid_cols,
+                    a->copies);
     }
 }
 

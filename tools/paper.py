@@ -4,7 +4,7 @@
 
 Each experiment is a sweep: `rpubench sweep` runs it, as many trainings at a time as there are cores, and when it is started
 again goes on where it stopped. OUT/EXPERIMENT/ holds the runs of one, OUT/report.html, OUT/table.md and OUT/*.svg the page,
-the table and the pictures that tools/report.py makes of all that are there (with Debian's python3-matplotlib and
+the table and the pictures that tools/report.py makes of all that are there, of these images and as many epochs (with Debian's python3-matplotlib and
 python3-jinja2). --record keeps results, and goes on from those that are kept, on another machine as well.
 
 All of it takes tens of core hours. --quick takes minutes: a short version of (a), (b) and (e) on generated digits; its exit
@@ -171,8 +171,10 @@ def finished(folder):
 
 
 def same_images(one, other):
-    """Whether two sources are one, under whatever names."""
-    return one == other or ("digits" not in (one, other) and os.path.realpath(one) == os.path.realpath(other))
+    """Whether two sources are one name, slashes and "." aside, as `rpubench sweep` has it."""
+    def parts(source):
+        return [part for part in source.split("/") if part not in ("", ".")], source.startswith("/")
+    return one == other or ("digits" not in (one, other) and parts(one) == parts(other))
 
 
 def results(out, paths):
@@ -218,7 +220,7 @@ def write_json(path, document):
 
 def last_part(source):
     """The name of images without the folders of this machine."""
-    return os.path.basename(source.rstrip("/"))
+    return source if source == "digits" else os.path.basename(os.path.abspath(source))
 
 
 def set_source(document, source):
@@ -305,6 +307,8 @@ def full(args):
     out, paths, data = args.out or "paper-runs", chosen(args.only), data_of(args)
     os.makedirs(out, exist_ok=True)
     epochs = EPOCHS if args.epochs is None else args.epochs
+    everything = list(experiments().values())
+    results_of(out, everything, data, epochs) # a damaged one is to be known of now
     if args.record:
         os.makedirs(args.record, exist_ok=True)
         restore(args.record, out, paths, data)
@@ -315,7 +319,7 @@ def full(args):
         if ended in (2, INTERRUPTED):
             break
     if not args.record:
-        return reported(code, out, out, results_of(out, list(experiments().values()), data, epochs))
+        return reported(code, out, out, results_of(out, everything, data, epochs))
     if not record(args.record, results_of(out, paths, data, epochs)):
         code = code or 1
     there = recorded(args.record)

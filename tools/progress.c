@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,20 +14,20 @@
 
 /* What the signal handler shares with the rest: it sets the one, and ends the process that the other names. */
 static volatile sig_atomic_t stop_asked, passed_on_to;
-/* What it has for itself: when the first signal came, of either kind, or of each. */
-static double first_came[2];
-static int kind_by_kind;
+/* Nanoseconds of when the first signal came, of either kind, or of each; 0: not yet. Any thread may handle one. */
+static _Atomic int64_t first_came[2];
+static volatile sig_atomic_t kind_by_kind;
 
 static void on_signal(int number) {
     const int before = errno;
-    const double now = rpu_now();
-    double *const first = &first_came[kind_by_kind && number == SIGINT];
-    if (*first == 0.0) {
-        *first = now;
+    const int64_t now = (int64_t)(1e9 * rpu_now()) + 1;
+    _Atomic int64_t *const first = &first_came[kind_by_kind && number == SIGINT];
+    int64_t before_this = 0;
+    if (atomic_compare_exchange_strong(first, &before_this, now)) {
         stop_asked = 1;
         if (passed_on_to > 0)
             kill((pid_t)passed_on_to, SIGTERM);
-    } else if (now - *first > INTERRUPT_SECONDS) {
+    } else if ((double)(now - before_this) > 1e9 * INTERRUPT_SECONDS) {
         signal(number, SIG_DFL);
         raise(number);
     }

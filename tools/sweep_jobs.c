@@ -30,7 +30,7 @@ struct jobs {
     int bind;               /* 0: the cores are not known */
     sigset_t heard, before; /* signals that are waited for, and the mask to give back */
     sigset_t came;          /* interrupts that did */
-    double first_came;      /* when the first did */
+    double stopped;         /* when the first had been dealt with */
 };
 
 /* ---- cores ---- */
@@ -157,7 +157,7 @@ static void collect_ended(struct jobs *j) {
 static void on_interrupt(struct jobs *j, int number) {
     const int again = sigismember(&j->came, number);
     sigaddset(&j->came, number);
-    if (j->work->stop && ((!again && rpu_dist_launched()) || rpu_now() - j->first_came < INTERRUPT_SECONDS))
+    if (j->work->stop && ((!again && rpu_dist_launched()) || rpu_now() - j->stopped < INTERRUPT_SECONDS))
         return;
     if (j->work->stop) {
         sweep_progress_clear(j->work);
@@ -166,7 +166,6 @@ static void on_interrupt(struct jobs *j, int number) {
         raise(number);
     }
     j->work->stop = 1;
-    j->first_came = rpu_now();
     for (size_t p = 0; p < j->n; p++)
         if (j->places[p].child)
             kill(j->places[p].child, number);
@@ -198,12 +197,15 @@ int sweep_run_jobs(struct sweep_work *work, size_t jobs) {
     snprintf(how, sizeof how, "%zu at a time", j.n);
     sweep_announce(work, how);
     for (fill_places(&j); work->active; fill_places(&j)) {
+        const int stopped = work->stop;
         int number;
         sweep_progress(work);
         number = sigtimedwait(&j.heard, NULL, &tick);
         if (number == SIGINT || number == SIGTERM)
             on_interrupt(&j, number);
         collect_ended(&j);
+        if (work->stop && !stopped)
+            j.stopped = rpu_now(); /* what came while tables were written, came with the first */
     }
     /* One that came when nothing was left to stop does not keep the table from being written. */
     while (sigtimedwait(&j.heard, NULL, &none) > 0)

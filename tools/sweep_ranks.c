@@ -33,6 +33,12 @@ static void pause_shortly(void) {
     nanosleep(&moment, NULL);
 }
 
+static int shares_machine; /* some ranks do */
+
+void sweep_meet_ranks(const struct rpu_dist *dist) {
+    shares_machine = dist->size > rpu_dist_hosts(dist);
+}
+
 /* ---- one training, in this process ---- */
 
 /* The train command on a run's folder. */
@@ -44,7 +50,7 @@ static int train_in(const char *folder, const char *every) {
     sweep_words(&words, folder, every);
     code = cli_parse(&args, words.argc, words.argv, message, sizeof message);
     if (!code)
-        code = train_alone(&args);
+        code = train_alone(&args, shares_machine);
     cli_free(&args);
     return code;
 }

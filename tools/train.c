@@ -24,6 +24,7 @@ struct outputs {
 struct session {
     const struct rpu_dist *dist;
     int hosts;
+    int shares_machine; /* with other processes of a job */
     struct rpu_config config;
     struct rpu_engine *engine;
     struct rpu_dataset data;
@@ -177,10 +178,10 @@ static int write_outputs(struct session *s) {
 
 /* ---- the training ---- */
 
-/* How threads are bound. A rank that shares its machine with another does not have it for itself, and each would take
- * the same places. */
+/* How threads are bound. A process that shares its machine with others of the job does not have it for itself, and each
+ * would take the same places. */
 static enum rpu_bind choose_bind(const struct session *s) {
-    return s->config.bind == RPU_BIND_AUTO && s->dist->size > s->hosts ? RPU_BIND_NONE : s->config.bind;
+    return s->config.bind == RPU_BIND_AUTO && s->shares_machine ? RPU_BIND_NONE : s->config.bind;
 }
 
 /* An assignment or a file may have replaced what --isa or RPU_ISA asked for. */
@@ -370,7 +371,7 @@ static int run_session(struct session *s, const struct cli_args *args) {
     return code ? code : s->interrupted ? CLI_EXIT_INTERRUPTED : CLI_EXIT_OK;
 }
 
-static int train_with(const struct cli_args *args, const struct rpu_dist *dist) {
+static int train_with(const struct cli_args *args, const struct rpu_dist *dist, int shares_machine) {
     struct session *s = calloc(1, sizeof *s);
     int code;
     if (!s) {
@@ -380,6 +381,7 @@ static int train_with(const struct cli_args *args, const struct rpu_dist *dist) 
     }
     s->dist = dist;
     s->hosts = rpu_dist_hosts(dist);
+    s->shares_machine = shares_machine || dist->size > s->hosts; /* some process does, so none is bound */
     s->lock = -1;
     code = run_session(s, args);
     rpu_outfile_abandon(s->outputs.json);
@@ -395,17 +397,17 @@ static int train_with(const struct cli_args *args, const struct rpu_dist *dist) 
     return code;
 }
 
-int train_alone(const struct cli_args *args) {
+int train_alone(const struct cli_args *args, int shares_machine) {
     struct rpu_dist alone;
     rpu_dist_alone(&alone);
-    return train_with(args, &alone);
+    return train_with(args, &alone, shares_machine);
 }
 
 int command_train(const struct cli_args *args) {
     struct rpu_dist dist;
     int code = join_job("train", &dist);
     if (code == CLI_EXIT_OK)
-        code = train_with(args, &dist);
+        code = train_with(args, &dist, 0);
     fflush(stdout);
     rpu_dist_close();
     return code;

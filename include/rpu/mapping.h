@@ -63,7 +63,8 @@ struct rpu_mapped_array {
     uint32_t kind;     /**< k: on tiles of kinds[k - 1]; 0: on the fastest kind that holds the array on one tile, where
                             none does on the largest */
     double rereads[2]; /**< mean rereads of a vector, forward and backward, 0..30 */
-    uint64_t reread_tiles, reread_copies; /**< of the training that they were counted in; 0: not known */
+    uint32_t reread_rows, reread_cols, reread_copies; /**< grid_rows, grid_cols and copies of the training that they
+                                                           were counted in; 0: not known */
     /* made of these: rpu_mapping_compute */
     struct rpu_tile_kind tile;     /**< it is on */
     uint32_t grid_rows, grid_cols; /**< tiles of a copy */
