@@ -411,16 +411,22 @@ static void test_tables(void **state) {
     rpu_sweep_free(s);
 }
 
+/* The results document of a training of one epoch. */
+static json_t *result_of(const struct rpu_config *config) {
+    json_t *root = json_pack("{s:{s:s}, s:b, s:[{s:f}], s:f, s:s, s:o}", "schema", "name", "rpubench-result",
+                             "interrupted", 0, "epochs", "train_loss", 0.5, "test_error", 0.25, "weights_digest",
+                             "0123456789abcdef", "config", rpu_config_to_json(config));
+    assert_non_null(root);
+    return root;
+}
+
 /* A results document counts for its own configuration alone, and only when the training ended. */
 static void test_results_of_another_configuration(void **state) {
     struct rpu_sweep *s = sweep_of("training: {epochs: 1}\ngrid: {arrays.K2.forward.noise: [0.06, 0.05]}\n");
     struct rpu_config *config = config_of(s, 0);
     struct rpu_summary summary;
-    json_t *root = json_pack("{s:{s:s}, s:b, s:[{s:f}], s:f, s:s, s:o}", "schema", "name", "rpubench-result",
-                             "interrupted", 0, "epochs", "train_loss", 0.5, "test_error", 0.25, "weights_digest",
-                             "0123456789abcdef", "config", rpu_config_to_json(config));
+    json_t *root = result_of(config);
     (void)state;
-    assert_non_null(root);
     assert_int_equal(json_dump_file(root, "result.json", JSON_REAL_PRECISION(15)), 0);
     assert_int_equal(rpu_summary_read(&summary, "result.json", config, NULL), RPU_OK);
     assert_true(summary.epochs == 1 && summary.train_loss == 0.5 && summary.test_error == 0.25);
@@ -436,6 +442,40 @@ static void test_results_of_another_configuration(void **state) {
     write_text("result.json", "{\"schema\": ");
     assert_int_equal(rpu_summary_read(&summary, "result.json", config_of(s, 0), NULL), RPU_ERR_FORMAT);
     json_decref(root);
+    rpu_sweep_free(s);
+}
+
+/* Slashes and "." make no other name of images; anything else does, and a folder is not what is generated. */
+static void test_names_of_the_same_images(void **state) {
+    static const struct {
+        const char *trained, *asked;
+        enum rpu_status status;
+    } cases[] = {{"few", "few", RPU_OK},
+                 {"few", "few/", RPU_OK},
+                 {"few", ".//few/.", RPU_OK},
+                 {"./a//b", "a/./b/", RPU_OK},
+                 {"/a/b", "//a/b/", RPU_OK},
+                 {"few", "few/few", RPU_ERR_FORMAT},
+                 {"few/x", "few", RPU_ERR_FORMAT},
+                 {"few", "fewer", RPU_ERR_FORMAT},
+                 {"few", "/few", RPU_ERR_FORMAT},
+                 {"a/b", "a/../b", RPU_ERR_FORMAT},
+                 {"few", "..few", RPU_ERR_FORMAT},
+                 {"digits", "./digits", RPU_ERR_FORMAT},
+                 {"digits/", "digits", RPU_ERR_FORMAT}};
+    struct rpu_sweep *s = sweep_of("training: {epochs: 1}\ngrid: {arrays.K2.forward.noise: [0.06]}\n");
+    struct rpu_config *config = config_of(s, 0);
+    struct rpu_summary summary;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *root;
+        strcpy(config->data, cases[i].trained);
+        root = result_of(config);
+        assert_int_equal(json_dump_file(root, "result.json", JSON_REAL_PRECISION(15)), 0);
+        strcpy(config->data, cases[i].asked);
+        assert_int_equal(rpu_summary_read(&summary, "result.json", config, NULL), cases[i].status);
+        json_decref(root);
+    }
     rpu_sweep_free(s);
 }
 
@@ -460,6 +500,7 @@ int main(void) {
         cmocka_unit_test(test_spread_over_the_seeds),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_results_of_another_configuration),
+        cmocka_unit_test(test_names_of_the_same_images),
     };
     char folder[] = "/tmp/rpu-sweep-XXXXXX", remove[64];
     int failed;
