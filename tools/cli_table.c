@@ -31,7 +31,9 @@ static const struct cli_option train_options[] = {
      "not depend on it."},
     {"bind", 0, "HOW", CLI_ASSIGN_PLAIN, "run.bind",
      "Give each thread a processor: compact (core by core), spread (cores of all NUMA nodes in turn), none, or auto: "
-     "spread on several NUMA nodes that the process has for itself, else none. SMT siblings come last."},
+     "spread on several NUMA nodes that the process has for itself (ranks of a job on one machine do not), else none. "
+     "SMT "
+     "siblings come last."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
