@@ -18,11 +18,6 @@ enum { LEAST_WORK = 24576, OUTPUT_GRAIN = 16, BACKWARD_GRAIN = 128, PAGE = 1024 
 
 /* ---- construction ---- */
 
-/* Inputs that a tile may have; 0: no limit. Of several devices each has a line. Parameters are checked later. */
-static uint32_t widest(const struct rpu_tile_params *p) {
-    return p->devices > 1 && p->max_cols >= p->devices ? p->max_cols / p->devices : p->max_cols;
-}
-
 static size_t row_of(const struct rpu_array *a, size_t r) {
     return rpu_range(a->m, a->rows, r);
 }
@@ -63,7 +58,7 @@ enum rpu_status rpu_array_create(struct rpu_array **array, const struct rpu_engi
     *a = (struct rpu_array){.m = outputs,
                             .n = inputs,
                             .rows = whole ? 1 : rpu_pieces(outputs, params->max_rows),
-                            .cols = whole ? 1 : rpu_pieces(inputs, widest(params))};
+                            .cols = whole ? 1 : rpu_pieces(inputs, rpu_inputs_most(params->max_cols, params->devices))};
     if ((uint64_t)a->rows * a->cols > RPU_COUNTER_MAX_SPLITS) {
         status = rpu_fail_at(
             err, RPU_ERR_SHAPE, NULL, 0, "max_rows, max_cols",

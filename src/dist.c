@@ -35,6 +35,7 @@ static void single_abort(int code) {
 
 static const struct rpu_dist single = {.rank = 0,
                                        .size = 1,
+                                       .hosts = 1,
                                        .allgather = single_allgather,
                                        .send = single_send,
                                        .poll = single_poll,
@@ -130,22 +131,6 @@ enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, si
     return status;
 }
 
-int rpu_dist_hosts(const struct rpu_dist *dist) {
-    char mine[NAME_SIZE] = "";
-    const char *all;
-    struct rpu_error err;
-    int hosts = 0;
-    gethostname(mine, sizeof mine - 1);
-    all = gather(dist, mine, sizeof mine, &err);
-    for (size_t r = 0; all && r < (size_t)dist->size; r++) {
-        size_t first = 0;
-        while (strcmp(all + first * NAME_SIZE, all + r * NAME_SIZE) != 0)
-            first++;
-        hosts += first == r;
-    }
-    return hosts;
-}
-
 /* ---- joining, with MPI and without ---- */
 
 #ifdef RPU_WITH_MPI
@@ -163,6 +148,21 @@ static enum rpu_status same_build(const struct rpu_dist *dist, struct rpu_error 
             status = rpu_fail(err, RPU_ERR_UNSUPPORTED, "rank 0 runs version %s, rank %d runs %s; allowed is one build",
                               all, r, all + (size_t)r * BUILD_SIZE);
     return status;
+}
+
+static enum rpu_status count_hosts(struct rpu_dist *dist, struct rpu_error *err) {
+    char mine[NAME_SIZE] = "";
+    const char *all;
+    gethostname(mine, sizeof mine - 1);
+    all = gather(dist, mine, sizeof mine, err);
+    dist->hosts = 0;
+    for (size_t r = 0; all && r < (size_t)dist->size; r++) {
+        size_t first = 0;
+        while (strcmp(all + first * NAME_SIZE, all + r * NAME_SIZE) != 0)
+            first++;
+        dist->hosts += first == r;
+    }
+    return all ? RPU_OK : err->status;
 }
 
 static enum rpu_status make_room(const struct rpu_dist *dist, struct rpu_error *err) {
@@ -186,7 +186,9 @@ enum rpu_status rpu_dist_open(struct rpu_dist *dist, struct rpu_error *err) {
                         launched_size());
     if (status == RPU_OK)
         status = make_room(dist, err);
-    return status == RPU_OK ? same_build(dist, err) : status;
+    if (status == RPU_OK)
+        status = same_build(dist, err);
+    return status == RPU_OK ? count_hosts(dist, err) : status;
 }
 
 void rpu_dist_close(void) {

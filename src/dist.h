@@ -15,8 +15,9 @@
 
 /** One job as one of its processes sees it. */
 struct rpu_dist {
-    int rank; /**< of this process, 0 <= rank < size */
-    int size; /**< processes */
+    int rank;  /**< of this process, 0 <= rank < size */
+    int size;  /**< processes */
+    int hosts; /**< machines that they run on, by their names */
 
     /** Every process gives `bytes` bytes; all get those of rank 0, 1, ... one after the other, size * bytes in all.
      *  Collective. `mine` may lie at its place within `all`. RPU_ERR_RANGE when that is more than 2^31 - 1 bytes. */
@@ -57,9 +58,6 @@ enum rpu_status rpu_dist_agree(const struct rpu_dist *dist, enum rpu_status stat
 /** RPU_ERR_ARG on all processes where these bytes are not the same on all; `what` says what they are. Collective. */
 enum rpu_status rpu_dist_same(const struct rpu_dist *dist, const void *bytes, size_t size, const char *what,
                               struct rpu_error *err);
-
-/** Machines that the processes run on, by their names. Collective. */
-int rpu_dist_hosts(const struct rpu_dist *dist);
 
 /** Takes away what tells programs that this process starts that a launcher started it. */
 void rpu_dist_forget(void);

@@ -147,14 +147,14 @@ static uint64_t devices_of(const json_t *shape) {
 static void note_division(struct rpu_mapped_array *a, const json_t *params, const json_t *shape) {
     const char *device = json_string_value(json_object_get(params, "device"));
     const int whole_one = device && strcmp(device, "perfect") == 0;
-    const uint64_t copies = whole(shape, "copies"), lines = whole(params, "max_cols");
+    const uint64_t copies = whole(shape, "copies");
     a->reread_rows = a->reread_cols = a->reread_copies = 0;
     if (!whole_one && (!json_object_get(params, "max_rows") || !json_object_get(params, "max_cols")))
         return;
     a->reread_copies = copies > 0 && copies <= UINT32_MAX ? (uint32_t)copies : 1;
     a->reread_rows = whole_one ? 1 : rpu_pieces(a->outputs, (uint32_t)whole(params, "max_rows"));
     a->reread_cols =
-        whole_one ? 1 : rpu_pieces(a->inputs, (uint32_t)(lines >= a->devices ? lines / a->devices : lines));
+        whole_one ? 1 : rpu_pieces(a->inputs, rpu_inputs_most((uint32_t)whole(params, "max_cols"), a->devices));
 }
 
 /* Whether the array of the results is this one; notes how it was divided. */

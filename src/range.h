@@ -25,6 +25,12 @@ size_t rpu_range(size_t n, size_t parts, size_t part);
  */
 uint32_t rpu_pieces(uint32_t n, uint32_t most);
 
+/** Inputs that a tile of max_cols lines holds, where each has `devices` of them; 0: no limit. Fewer lines than devices
+ *  hold none, which is refused elsewhere. */
+static inline uint32_t rpu_inputs_most(uint32_t max_cols, uint32_t devices) {
+    return devices > 1 && max_cols >= devices ? max_cols / devices : max_cols;
+}
+
 /** How many parts to make of n things, each of which is `work` units of work, so that no part has less than `least`
  *  units or less than `grain` things (where there are as many), and there are at most `most` (>= 1) parts. At least 1.
  *

@@ -83,6 +83,7 @@ int main(int argc, char **argv) {
     rank = dist.rank;
     expect(dist.size == expected, "as many ranks as were started");
     expect(rank >= 0 && rank < dist.size, "a rank below their number");
+    expect(dist.hosts == 1, "one machine");
     expect(rpu_dist_launched() == (getenv("OMPI_COMM_WORLD_SIZE") != NULL), "the launcher is known");
     check_allgather(&dist);
     check_messages(&dist);

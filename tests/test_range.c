@@ -57,6 +57,10 @@ static void fewest_pieces(void **state) {
     assert_int_equal(rpu_pieces(0, 5), 1);
     assert_int_equal(rpu_pieces(UINT32_MAX, 1), UINT32_MAX);
     assert_int_equal(rpu_pieces(UINT32_MAX, 2), 0x80000000u);
+    assert_int_equal(rpu_inputs_most(100, 1), 100);
+    assert_int_equal(rpu_inputs_most(100, 3), 33);
+    assert_int_equal(rpu_inputs_most(3, 3), 1);
+    assert_int_equal(rpu_inputs_most(0, 4), 0);
 }
 
 static void parts_of_the_table(void **state) {

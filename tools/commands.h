@@ -19,8 +19,8 @@ struct rpu_dist;
 
 /* Each command returns an exit code; messages of errors have been printed by then. */
 int command_train(const struct cli_args *args);
-/** The train command in this process alone, whatever launched it; `shares_machine`: others of the job are on this
- *  machine. */
+/** The train command in this process alone, whatever launched it; `shares_machine`: some processes of its job
+ *  do. */
 int train_alone(const struct cli_args *args, int shares_machine);
 int command_eval(const struct cli_args *args);
 int command_inspect(const struct cli_args *args);

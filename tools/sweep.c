@@ -547,10 +547,8 @@ static int lead(const struct cli_args *args, const struct rpu_dist *dist) {
 int command_sweep(const struct cli_args *args) {
     struct rpu_dist dist;
     int code = join_job("sweep", &dist);
-    if (code == CLI_EXIT_OK) {
-        sweep_meet_ranks(&dist);
+    if (code == CLI_EXIT_OK)
         code = dist.rank == 0 ? lead(args, &dist) : sweep_serve_rank(&dist, cli_value(args, "checkpoint-every"));
-    }
     rpu_dist_close();
     return code;
 }

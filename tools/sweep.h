@@ -74,8 +74,6 @@ int sweep_run_jobs(struct sweep_work *work, size_t jobs);
 int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist);
 /** The others: train what rank 0 hands out, until it has no more. */
 int sweep_serve_rank(const struct rpu_dist *dist, const char *every);
-/** What all ranks call before either: asks whether some of them share a machine. Collective. */
-void sweep_meet_ranks(const struct rpu_dist *dist);
 
 /* ---- sweep_table.c ---- */
 

@@ -33,16 +33,10 @@ static void pause_shortly(void) {
     nanosleep(&moment, NULL);
 }
 
-static int shares_machine; /* some ranks do */
-
-void sweep_meet_ranks(const struct rpu_dist *dist) {
-    shares_machine = dist->size > rpu_dist_hosts(dist);
-}
-
 /* ---- one training, in this process ---- */
 
 /* The train command on a run's folder. */
-static int train_in(const char *folder, const char *every) {
+static int train_in(const char *folder, const char *every, const struct rpu_dist *dist) {
     char message[640];
     struct sweep_words words;
     struct cli_args args;
@@ -50,17 +44,17 @@ static int train_in(const char *folder, const char *every) {
     sweep_words(&words, folder, every);
     code = cli_parse(&args, words.argc, words.argv, message, sizeof message);
     if (!code)
-        code = train_alone(&args, shares_machine);
+        code = train_alone(&args, dist->size > dist->hosts);
     cli_free(&args);
     return code;
 }
 
 /* The same with standard error in the run's log; `errors` is where it goes otherwise. */
-static int train_logged(const char *folder, const char *every, FILE *errors) {
+static int train_logged(const char *folder, const char *every, const struct rpu_dist *dist, FILE *errors) {
     const int log = sweep_open_log(folder, errors), before = log < 0 ? -1 : dup(STDERR_FILENO);
     int code = CLI_EXIT_FAILURE;
     if (log >= 0 && before >= 0 && dup2(log, STDERR_FILENO) >= 0) {
-        code = train_in(folder, every);
+        code = train_in(folder, every, dist);
         dup2(before, STDERR_FILENO);
     }
     if (before >= 0)
@@ -92,7 +86,7 @@ int sweep_serve_rank(const struct rpu_dist *dist, const char *every) {
         if (in.reply.run < 0)
             return CLI_EXIT_OK;
         request.run = in.reply.run;
-        request.code = train_logged(in.reply.folder, every, stderr);
+        request.code = train_logged(in.reply.folder, every, dist, stderr);
     }
 }
 
@@ -107,12 +101,13 @@ struct own {
     int code;
     char folder[RPU_PATH_MAX];
     const char *every;
+    const struct rpu_dist *dist;
     FILE *errors;
 };
 
 static void *own_thread(void *user) {
     struct own *own = user;
-    own->code = train_logged(own->folder, own->every, own->errors);
+    own->code = train_logged(own->folder, own->every, own->dist, own->errors);
     atomic_store(&own->ended, 1);
     return NULL;
 }
@@ -205,6 +200,7 @@ int sweep_lead_ranks(struct sweep_work *work, const struct rpu_dist *dist) {
     interrupts_catch(SA_RESTART);
     work->errors = own->errors = errors;
     own->every = work->every;
+    own->dist = dist;
     snprintf(how, sizeof how, "%d ranks", dist->size);
     sweep_announce(work, how);
     lead(work, dist, own);

@@ -23,8 +23,7 @@ struct outputs {
 /* Everything one training holds. Errors of its preparation are kept until all ranks know of them. */
 struct session {
     const struct rpu_dist *dist;
-    int hosts;
-    int shares_machine; /* with other processes of a job */
+    int shares_machine; /* some processes of the job do, so that none is bound */
     struct rpu_config config;
     struct rpu_engine *engine;
     struct rpu_dataset data;
@@ -156,8 +155,8 @@ static int write_trace(struct session *s) {
 
 /* Writes everything that was asked for; a failure of one does not keep the others from being written. */
 static int write_outputs(struct session *s) {
-    const struct rpu_results results = {&s->config,     s->engine,   &s->data,      s->run,  s->date,
-                                        s->interrupted, s->diverged, s->dist->size, s->hosts};
+    const struct rpu_results results = {&s->config,     s->engine,   &s->data,      s->run,        s->date,
+                                        s->interrupted, s->diverged, s->dist->size, s->dist->hosts};
     struct rpu_error err;
     char *text = NULL;
     int code = write_config(s), failed = write_trace(s);
@@ -269,7 +268,8 @@ static void print_start(const struct session *s) {
     fprintf(s->human, "kernels %s, %d thread%s", rpu_engine_isa(s->engine), rpu_engine_threads(s->engine),
             rpu_engine_threads(s->engine) == 1 ? "" : "s");
     if (s->dist->size > 1)
-        fprintf(s->human, " in each of %d ranks on %d host%s", s->dist->size, s->hosts, s->hosts == 1 ? "" : "s");
+        fprintf(s->human, " in each of %d ranks on %d host%s", s->dist->size, s->dist->hosts,
+                s->dist->hosts == 1 ? "" : "s");
     fputc('\n', s->human);
     if (rpu_training_resumed(s->run))
         fprintf(s->human, "resumed after %llu images, in epoch %zu\n", (unsigned long long)rpu_training_resumed(s->run),
@@ -380,8 +380,7 @@ static int train_with(const struct cli_args *args, const struct rpu_dist *dist, 
         return CLI_EXIT_FAILURE;
     }
     s->dist = dist;
-    s->hosts = rpu_dist_hosts(dist);
-    s->shares_machine = shares_machine || dist->size > s->hosts; /* some process does, so none is bound */
+    s->shares_machine = shares_machine;
     s->lock = -1;
     code = run_session(s, args);
     rpu_outfile_abandon(s->outputs.json);
@@ -407,7 +406,7 @@ int command_train(const struct cli_args *args) {
     struct rpu_dist dist;
     int code = join_job("train", &dist);
     if (code == CLI_EXIT_OK)
-        code = train_with(args, &dist, 0);
+        code = train_with(args, &dist, dist.size > dist.hosts);
     fflush(stdout);
     rpu_dist_close();
     return code;
