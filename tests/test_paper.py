@@ -270,6 +270,15 @@ def test_damaged_documents():
         result = paper("--data", "few", "--epochs", "1", "--out", "other", "--record", "kept", "--only", "d")
         assert result.returncode == 2 and result.stderr.startswith("paper.py: kept/k2-4-seed1.json: is n"), result.stderr
         assert result.stdout == "" and result.stderr.count("\n") == 1, result.stdout + result.stderr
+    # what a sweep writes again is no fault, damaged or thrown away
+    with open("out/d-devices/case=k2-4,seed=1/result.json", "w", encoding="utf-8") as file:
+        file.write(whole[:2000])
+    os.unlink("out/d-devices/case=k2-13,seed=1/result.json")
+    result = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "d")
+    assert result.returncode == 0 and "2 runs, 0 kept" in result.stdout, result.stdout + result.stderr
+    os.unlink("out/d-devices/case=k2-13,seed=1/result.json")
+    result = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b")
+    assert result.returncode == 0 and "3 runs, 0 kept" in result.stdout, result.stdout + result.stderr
     with open("out/d-devices/sweep.json", "w", encoding="utf-8") as file:
         file.write('{"runs": [{"values": {}}]}')
     result = paper("--data", "few", "--epochs", "1", "--out", "out", "--only", "b")

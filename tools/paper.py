@@ -4,8 +4,9 @@
 
 Each experiment is a sweep: `rpubench sweep` runs it, as many trainings at a time as there are cores, and when it is started
 again goes on where it stopped. OUT/EXPERIMENT/ holds the runs of one, OUT/report.html, OUT/table.md and OUT/*.svg the page,
-the table and the pictures that tools/report.py makes of all that are there, of these images and as many epochs (with Debian's python3-matplotlib and
-python3-jinja2). --record keeps results, and goes on from those that are kept, on another machine as well.
+the table and the pictures that tools/report.py makes of all that are there, of these images and as many epochs (with
+Debian's python3-matplotlib and python3-jinja2). --record keeps results, and goes on from those that are kept, on another
+machine as well.
 
 All of it takes tens of core hours. --quick takes minutes: a short version of (a), (b) and (e) on generated digits; its exit
 code is 1 where the models are not in the expected order."""
@@ -166,8 +167,9 @@ def finished(folder):
         return []
     document = read_json(path)
     with reading(path):
-        return [(r["values"]["case"], int(r["values"]["training.seed"]), os.path.join(folder, r["run"], "result.json"))
-                for r in document["runs"] if r["state"] in ("done", "kept")]
+        found = [(r["values"]["case"], int(r["values"]["training.seed"]), os.path.join(folder, r["run"], "result.json"))
+                 for r in document["runs"] if r["state"] in ("done", "kept")]
+    return [run for run in found if os.path.exists(run[2])] # somebody may have thrown it away since
 
 
 def same_images(one, other):
@@ -308,7 +310,8 @@ def full(args):
     os.makedirs(out, exist_ok=True)
     epochs = EPOCHS if args.epochs is None else args.epochs
     everything = list(experiments().values())
-    results_of(out, everything, data, epochs) # a damaged one is to be known of now
+    if not args.record: # what the sweeps do not write again is reported on: a damaged one is to be known of now
+        results_of(out, [path for path in everything if path not in paths], data, epochs)
     if args.record:
         os.makedirs(args.record, exist_ok=True)
         restore(args.record, out, paths, data)
