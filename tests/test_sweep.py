@@ -224,7 +224,7 @@ def test_what_several_at_a_time_gain():
     assert result.returncode == 0, result.stderr
     assert "2 trainings of 60 digits" in result.stdout
     assert re.search(r"^\| 1 \| [\d.]+ \([\d.]+\) \| 1\.00x \(1\.00x\) \|\n\| 2 \| ", result.stdout, re.M), result.stdout
-    for options in (["--jobs", "2 3"], ["--images"], ["--what"]):
+    for options in (["--jobs", "2 3"], ["--images"], ["--what"], ["--repeats", "0"]):
         assert subprocess.run([script, *options], capture_output=True, check=False).returncode == 2, options
 
 

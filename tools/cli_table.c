@@ -32,8 +32,7 @@ static const struct cli_option train_options[] = {
     {"bind", 0, "HOW", CLI_ASSIGN_PLAIN, "run.bind",
      "Give each thread a processor: compact (core by core), spread (cores of all NUMA nodes in turn), none, or auto: "
      "spread on several NUMA nodes that the process has for itself (ranks of a job on one machine do not), else none. "
-     "SMT "
-     "siblings come last."},
+     "SMT siblings come last."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
@@ -96,10 +95,8 @@ static const struct cli_option sweep_options[] = {
      "folder."},
     {"jobs", 'J', "J", CLI_ASSIGN_NONE, NULL,
      "Train J runs at a time. Default: as many as the cores that the process may use allow, where each gets as many as "
-     "the "
-     "run with the most threads takes. A run is bound to its cores, from the first on: of two sweeps on one machine "
-     "each "
-     "has to be given cores of its own (taskset)."},
+     "the run with the most threads takes. A run is bound to its cores, from the first on: of two sweeps on one "
+     "machine each has to be given cores of its own (taskset)."},
     {"checkpoint-every", 'c', "NUNIT", CLI_ASSIGN_NONE, NULL,
      "Keep a checkpoint of each run at work, as for train, so that one that is killed goes on from it; an interrupt "
      "leaves one in any case."},
@@ -194,8 +191,7 @@ static const struct cli_option map_options[] = {
     {"rereads", 0, "RESULT.json", CLI_ASSIGN_NONE, NULL,
      "Take the rereads by bound management from the results of a training of this network (train --json, or "
      "DIR/result.json): their mean over all epochs, for each array and cycle. Each takes the time of a read. Where the "
-     "training divided an "
-     "array otherwise, a line says so. Without it there are none."},
+     "training divided an array otherwise, a line says so. Without it there are none."},
     {"for", 0, "training|inference", CLI_ASSIGN_NONE, NULL,
      "Look for copies that balance the pipeline of all three cycles, the default, or of the forward cycle alone."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,

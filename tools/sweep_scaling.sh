@@ -35,6 +35,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 case " $jobs " in *' 1 '*) ;; *) echo "sweep_scaling.sh: --jobs: found '$jobs', which has to contain 1" >&2; exit 2 ;; esac
+[[ $repeats =~ ^[1-9][0-9]*$ ]] || { echo "sweep_scaling.sh: --repeats: found '$repeats', allowed is a whole number above 0" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -339,7 +339,7 @@ def for_readme(document, trainings, folder):
     count = sum(len(r.documents) for r in results.values())
     took = "" if None in times else f", which took {sum(times):.1f} hours by their median epochs, tests included"
     words = (f"{count} trainings are recorded{took} ({'; '.join(machines)}). Errors are means over the last {LAST} epochs and "
-             f"the seeds, +- the standard deviation of those epochs; orderings are judged by that and by what seeds differ by. Reported figures are approximate; A is surer than B, B "
-             f"than C.")
+             f"the seeds, +- the standard deviation of those epochs; orderings are judged by that and by what seeds differ by. "
+             f"Reported figures are approximate; A is surer than B, B than C.")
     return "\n".join([f"![{alt_of(there)}]({folder}/{ident}.svg)\n" if there else "", words + "\n",
                       markdown(*reported_table(document, results)), markdown(*judged_table(document, results))])
