@@ -306,12 +306,25 @@ void baseline_free(struct bench *b);
 /** What this program and this machine are, for the heads of the reports (context.c). */
 void context_describe(struct bench *b);
 
+/* ---- lines.c: cache lines that two cores use ---- */
+
+/** Seconds of a line. */
+struct lines {
+    double turn;  /**< that two threads change in turn, there and back */
+    double read;  /**< of many that are read one after the other, when another thread has written them */
+    double write; /**< of many that are written one after the other, when another thread has read them */
+};
+/** Between two threads of a team. */
+void lines_measure(struct bench *b, struct lines *lines);
+
 /* ---- sharing.c: threads that share each step of an image ---- */
 
 /** What such threads cannot do without, beside their shares of the work: seconds of an image. */
 struct sharing {
     double undivided; /**< cycles of passes that only one thread can do while no other has anything to do */
     double moved;     /**< a thread's part of the convolutions' weights that others have changed to come to its cache */
+    double image;     /**< an image while pieces of work are recorded, ... */
+    double pieces;    /**< ...of which a thread spends so much in them; the rest it waits or looks for work */
 };
 /** Measures a team's; 0 when there is no network. */
 int sharing_measure(struct bench *b, int team, struct sharing *s);

@@ -242,6 +242,8 @@ static void report_bound(struct gb_state *state, const struct entry *e, const st
     gb_counter(state, "moved_ns", 1e9 * s.moved, GB_PLAIN);
     gb_counter(state, "bound_speedup", one->seconds / least, GB_PLAIN);
     gb_counter(state, "of_bound", all->seconds / least, GB_PLAIN);
+    gb_counter(state, "pieces_ns", 1e9 * s.pieces, GB_PLAIN);
+    gb_counter(state, "percent_pieces", 100.0 * s.pieces / s.image, GB_PLAIN);
 }
 
 static void report(struct gb_state *state, const struct entry *e, const struct gain *gain) {
@@ -303,6 +305,13 @@ static void wait_row(struct gb_state *state, void *user) {
     c.state = state;
     rpu_sched_team(c.sched, run_chain, &c);
     gb_counter(state, "wait_ns", 1e9 * seconds_of_wait(e->bench, e->team), GB_PLAIN);
+    if (e->team == 2 && has_processors(e->bench, 2)) {
+        struct lines lines;
+        lines_measure(e->bench, &lines);
+        gb_counter(state, "line_turn_ns", 1e9 * lines.turn, GB_PLAIN);
+        gb_counter(state, "line_read_ns", 1e9 * lines.read, GB_PLAIN);
+        gb_counter(state, "line_write_ns", 1e9 * lines.write, GB_PLAIN);
+    }
     gb_label(state, "hot; a list of 16 entries, one after the other, whose items are busy for 2 us");
 }
 

@@ -135,13 +135,16 @@ static void add_event(struct group *groups, const struct rpu_sched_event *e) {
 struct recorded {
     struct training training;
     struct rpu_sched *sched;
+    double seconds; /* of all images */
 };
 
 static enum rpu_status run_recorded(void *context) {
     struct recorded *r = context;
     training_run(&r->training, WARM_UP);
     rpu_sched_record(r->sched, (size_t)EVENTS * RECORDED);
+    const double start = rpu_now();
     training_run(&r->training, RECORDED);
+    r->seconds = rpu_now() - start;
     return RPU_OK;
 }
 
@@ -164,6 +167,19 @@ static double seconds_undivided(const struct recorded *r) {
     return sum;
 }
 
+/* Seconds of an image that a thread works on pieces, on average. */
+static double seconds_in_pieces(const struct recorded *r) {
+    const int threads = rpu_sched_threads(r->sched);
+    double sum = 0.0;
+    for (int t = 0; t < threads; t++) {
+        const struct rpu_sched_event *events = NULL;
+        const size_t n = rpu_sched_events(r->sched, t, &events);
+        for (size_t k = 0; k < n; k++)
+            sum += events[k].end - events[k].start;
+    }
+    return sum / threads / RECORDED;
+}
+
 int sharing_measure(struct bench *b, int team, struct sharing *s) {
     const struct rpu_images *images = bench_images(b);
     struct training alone = {0};
@@ -177,6 +193,9 @@ int sharing_measure(struct bench *b, int team, struct sharing *s) {
         r.sched = engine->sched;
         good = rpu_sched_team(r.sched, run_recorded, &r) == RPU_OK;
         s->undivided = seconds_undivided(&r);
+        s->image = r.seconds / RECORDED;
+        s->pieces = seconds_in_pieces(&r);
+        good = good && rpu_sched_events_lost(r.sched) == 0;
     }
     training_free(&alone);
     training_free(&r.training);

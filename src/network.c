@@ -145,7 +145,7 @@ static enum rpu_status make_network(struct rpu_network *n, struct rpu_error *err
         return status;
     n->capacity = n->config.batch > n->n_workers ? n->config.batch : n->n_workers;
     results = n->capacity > RPU_EVALUATE_AT_ONCE ? n->capacity : RPU_EVALUATE_AT_ONCE;
-    n->image = rpu_buffer(n->capacity, rpu_shape_size(n->input), &n->image_stride);
+    n->image = rpu_buffer(n->capacity + n->n_workers, rpu_shape_size(n->input), &n->image_stride);
     n->loss = calloc(results, sizeof *n->loss);
     n->guess = calloc(results, sizeof *n->guess);
     if (!n->image || !n->loss || !n->guess)

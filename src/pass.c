@@ -45,12 +45,38 @@ static size_t row_size(struct rpu_shape s) {
 
 /* ---- parts of steps ---- */
 
-void rpu_pass_load(const struct rpu_network *n, size_t slot, size_t image) {
-    const size_t size = rpu_shape_size(n->input);
-    const uint8_t *pixels = n->pass.images->pixels + (size_t)rpu_pass_index(&n->pass, image) * size;
+static float *load_rows(const struct rpu_network *n, size_t slot, size_t image, struct rows r) {
+    const uint8_t *pixels = n->pass.images->pixels + (size_t)rpu_pass_index(&n->pass, image) * rpu_shape_size(n->input);
     float *x = n->image + slot * n->image_stride;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = r.first * row_size(n->input); i < r.end * row_size(n->input); i++)
         x[i] = (float)pixels[i] * (1.0f / 255.0f);
+    return x;
+}
+
+void rpu_pass_load(const struct rpu_network *n, size_t slot, size_t image) {
+    load_rows(n, slot, image, (struct rows){0, n->input.height});
+}
+
+/* Threads that share an image which goes into a convolution do so without its buffer. */
+static int loads_bands(const struct rpu_network *n) {
+    return n->layers[0].spec->kind == RPU_LAYER_CONV;
+}
+
+/* Row of an image, of one with its padding. */
+static size_t inner_row(const struct rpu_conv_shape *c, size_t row) {
+    const size_t inner = row < c->padding ? 0 : row - c->padding;
+    return inner < c->height ? inner : c->height;
+}
+
+/* Input of a convolution's rows. Each thread loads the rows of the image that its band needs by itself: that is shorter
+ * than to get them from another core. */
+static const float *conv_input(const struct job *j, const struct rpu_layer *l, struct rows out) {
+    const struct rpu_conv_shape *c = &l->conv;
+    if (l != j->n->layers || j->whole)
+        return l->x + j->slot * l->x_stride;
+    return load_rows(
+        j->n, j->n->capacity + (size_t)j->thread, j->image,
+        (struct rows){inner_row(c, out.first * c->stride), inner_row(c, (out.end - 1) * c->stride + c->kernel)});
 }
 
 static struct rpu_block block_of(const struct job *j, size_t column, size_t count) {
@@ -89,7 +115,8 @@ static void array_forward(const struct job *j) {
     const struct rpu_block where = block_of(j, c.first, c.end - c.first);
     float *x = l->vectors + j->slot * l->block + c.first * l->ld;
     if (l->spec->kind == RPU_LAYER_CONV)
-        j->n->k->im2col(&l->conv, l->x + j->slot * l->x_stride, c.first, c.end - c.first, x, l->ld);
+        j->n->k->im2col(&l->conv, conv_input(j, l, band_rows(j, j->segment->first)), c.first, c.end - c.first, x,
+                        l->ld);
     const double start = rpu_now();
     rpu_array_read(l->array, forward_of(j), &where, x, l->ld, l->y + j->slot * l->y_stride + c.first * l->array->m,
                    l->array->m, j->n->workers[j->thread].scratch, counts_of(j, 0));
@@ -584,7 +611,7 @@ static void count_passes(struct rpu_network *n) {
     for (uint32_t k = p->n_passes; k < p->n_list; k++)
         if (p->list[k].fn == draw_item)
             p->list[k].items = rest;
-    for (size_t i = pass->begin + pass->whole; i < pass->end; i++)
+    for (size_t i = pass->begin + pass->whole; i < pass->end && !loads_bands(n); i++)
         rpu_pass_load(n, i, i);
 }
 

@@ -114,7 +114,7 @@ struct rpu_network {
     uint32_t arrays[RPU_LAYERS_MAX]; /**< layer of each array */
     struct rpu_shape input;
     uint32_t classes;
-    float *image; /**< input activations */
+    float *image; /**< input activations: `capacity` buffers, then one for each worker */
     size_t image_stride;
     size_t capacity; /**< images that have buffers: a minibatch, and one for each thread */
     float *loss;     /**< of each image of a pass */

@@ -107,6 +107,8 @@ def test_counters():
         group, what = row["name"].split("/")[:2]
         for names in COUNTERS.get(f"{group}/{what}", COUNTERS[group]):
             assert any(row.get(name, -1) >= 0 for name in names.split("|")), (row["name"], names)
+        if re.fullmatch(r"scaling/wait/.*/team:2", plain(row)) and len(os.sched_getaffinity(0)) >= 2:
+            assert all(0 < row[f"line_{what}_ns"] < 1e5 for what in ("turn", "read", "write")), row
         if "percent_of_roof" in row and "roof_flops_per_second" in row:
             share = 100 * row["flops_per_second"] / row["roof_flops_per_second"]
             assert abs(share / row["percent_of_roof"] - 1) < 1e-3, row

@@ -47,7 +47,8 @@ static void stage_item(void *context, size_t item, int thread) {
     s->done[item]++;
 }
 
-/* A diamond with a tail, and an entry beside it; `shift` varies the numbers of items. */
+/* A diamond with a tail, and an entry beside it; `shift` varies the numbers of items, and whether the last are
+ * fillers. */
 static void make_list(struct stage stage[ENTRIES], struct rpu_work work[ENTRIES], size_t shift) {
     static const unsigned after[ENTRIES][RPU_WORK_AFTER] = {{0}, {0}, {0}, {1, 2}, {3}, {0, 3, 4}};
     static const unsigned n_after[ENTRIES] = {0, 1, 1, 2, 1, 3};
@@ -58,6 +59,7 @@ static void make_list(struct stage stage[ENTRIES], struct rpu_work work[ENTRIES]
         stage[k].items = items[(k + shift) % ENTRIES];
         work[k] =
             (struct rpu_work){.fn = stage_item, .context = &stage[k], .items = stage[k].items, .n_after = n_after[k]};
+        work[k].filler = shift % 4 == 3 && k >= 4;
         stage[k].n_before = n_after[k];
         for (unsigned i = 0; i < n_after[k]; i++) {
             work[k].after[i] = after[k][i];
@@ -66,8 +68,8 @@ static void make_list(struct stage stage[ENTRIES], struct rpu_work work[ENTRIES]
     }
 }
 
-static void check(const struct stage *stage, const struct stage *expected, int times) {
-    for (size_t k = 0; k < ENTRIES; k++)
+static void check(const struct stage *stage, const struct stage *expected, size_t entries, int times) {
+    for (size_t k = 0; k < entries; k++)
         for (size_t i = 0; i < stage[k].items; i++) {
             assert_int_equal(stage[k].done[i], times);
             assert_true(stage[k].value[i] == expected[k].value[i]);
@@ -86,11 +88,14 @@ static enum rpu_status run_rounds(void *context) {
     for (; r->made < r->rounds; r->made++) {
         struct stage stage[ENTRIES], expected[ENTRIES];
         struct rpu_work work[ENTRIES], again[ENTRIES];
+        const size_t entries = ENTRIES - 2 + r->made % 3;
         make_list(stage, work, r->made);
         make_list(expected, again, r->made);
-        rpu_sched_run(r->sched, work, ENTRIES);
-        rpu_sched_run(alone, again, ENTRIES);
-        check(stage, expected, 1);
+        rpu_sched_run(alone, again, entries);
+        for (int times = 1; times <= 3; times++) { /* the same list again is run in another way */
+            rpu_sched_run(r->sched, work, entries);
+            check(stage, expected, entries, times);
+        }
     }
     rpu_sched_destroy(alone);
     return r->answer;
