@@ -57,7 +57,7 @@ void rpu_pass_load(const struct rpu_network *n, size_t slot, size_t image) {
     load_rows(n, slot, image, (struct rows){0, n->input.height});
 }
 
-/* Threads that share an image which goes into a convolution do so without its buffer. */
+/* Whether threads that share an image load the rows that they need by themselves; its own buffer stays empty then. */
 static int loads_bands(const struct rpu_network *n) {
     return n->layers[0].spec->kind == RPU_LAYER_CONV;
 }

@@ -14,7 +14,8 @@
  * copy, changed when nobody is inside; to run the same list again takes a new number only.
  *
  * A thread that has done its share looks at the words of finished items first, and only after some fruitless looks at
- * what is left of the shares of others: they are about to be ready as well, and a look costs them a cache line.
+ * what is left of the shares of others: they are about to be ready as well, and a look costs them a cache line. It does
+ * so at once where some of them have no processor, and where nothing else waits for an entry but fillers.
  *
  * Waiting: a thread that found nothing looks again for some tens of microseconds, then sleeps. Having slept, it spins
  * only shortly for its next waits: on a machine that is busy with other work, what it waits for may need the very
@@ -55,7 +56,7 @@ struct seat {
     unsigned char *stages;                /* ...what it knows of its entries, ... */
     size_t undone;                        /* ...and the first that is not known to be done */
     int ended;                            /* all are */
-    int news;                             /* there are entries that it found done lately */
+    int news;                             /* it met the list, or found entries done, lately */
     unsigned short_waits;                 /* waits for which it is to spin shortly only */
     struct rpu_sched_event *events;
     size_t n_events, room_events;
@@ -75,8 +76,6 @@ struct rpu_sched {
     /* the list in work; changed by thread 0 while nobody is inside */
     struct rpu_work *list;
     size_t entries, fillers, room; /* fillers: index of the first */
-    size_t first_items;            /* items that wait for nothing */
-    uint64_t number;               /* of the last list */
     _Atomic uint64_t *claims;      /* of each entry, a line for each thread's share: items that are taken */
     size_t stride;
     _Atomic uint64_t *done; /* of each thread, a row with a word for each entry: items that it has finished */
@@ -87,9 +86,10 @@ struct rpu_sched {
     double recording;                         /* start of the record; 0: none */
     _Alignas(64) _Atomic int64_t record_left; /* pieces of work that it still takes; more came where it is below 0 */
     _Alignas(64) _Atomic uint64_t open;       /* number of the list in work or of the last one, 0: none */
+    uint64_t number;                          /* of the last one, for thread 0 */
     _Atomic uint32_t quit;
-    _Alignas(64) _Atomic uint32_t sleepers;
-    pthread_mutex_t lock;
+    _Alignas(64) _Atomic uint32_t sleepers; /* threads that sleep or are about to, thread 0 as well */
+    _Alignas(64) pthread_mutex_t lock;
     pthread_cond_t wake_others, wake_first; /* of the others; of thread 0 */
     /* under the lock: threads that have a seat, sleep without one, and are about to get one; times that some were woken
      */
@@ -284,7 +284,7 @@ static void leave(struct seat *seat) {
     atomic_store_explicit(&seat->inside, 0, memory_order_release);
 }
 
-/* Whether there is a list with something left to do. It does not change before the thread leaves. */
+/* Whether there is a list with something left to do. No other list takes its place before the thread leaves. */
 static int enter(struct rpu_sched *s, struct seat *seat) {
     const int inside = (int)atomic_load_explicit(&seat->inside, memory_order_relaxed);
     uint64_t number = atomic_load_explicit(&s->open, memory_order_acquire);
@@ -307,12 +307,18 @@ static int enter(struct rpu_sched *s, struct seat *seat) {
     return 1;
 }
 
-/* Whether the words of all threads add up to an entry's items. */
-static int is_finished(const struct rpu_sched *s, size_t k, uint64_t number) {
+static uint64_t finished_items(const struct rpu_sched *s, size_t k, uint64_t number, memory_order order) {
     uint64_t items = 0;
     for (size_t t = 0; t < (size_t)s->team; t++)
-        items += count_of(atomic_load_explicit(&s->done[t * s->row + k], memory_order_acquire), number);
-    return items == s->list[k].items;
+        items += count_of(atomic_load_explicit(&s->done[t * s->row + k], order), number);
+    return items;
+}
+
+/* Whether the words of all threads add up to an entry's items. Loads that are not ordered can be under way together. */
+static int is_finished(const struct rpu_sched *s, size_t k, uint64_t number) {
+    const uint64_t items = s->list[k].items;
+    return finished_items(s, k, number, memory_order_relaxed) == items &&
+           finished_items(s, k, number, memory_order_acquire) == items;
 }
 
 static int is_ready(const struct rpu_sched *s, const struct seat *seat, size_t k) {
@@ -354,7 +360,7 @@ static int claim_others(struct rpu_sched *s, uint64_t number, size_t k, int me, 
  * and fillers while other work may come up. */
 static int find(struct rpu_sched *s, int me, int eager, struct claim *c) {
     struct seat *seat = &s->seats[me];
-    const int others = eager || atomic_load_explicit(&s->sleepers, memory_order_relaxed) > 0;
+    const int others = eager || s->at_once < s->team;
     int gone = 1; /* of the entries so far */
     for (size_t k = seat->undone; k < s->entries; k++) {
         unsigned char *stage = &seat->stages[k];
@@ -503,6 +509,8 @@ static void wait_for(struct rpu_sched *s, int me) {
     struct seat *seat = &s->seats[me];
     const unsigned spin = seat->short_waits > 0 ? SPIN_LEAST : SPIN_MOST;
     for (unsigned i = 0; i < spin; i++) {
+        if (me > 0 && i >= PATIENCE)
+            leave(seat); /* who is interrupted here holds up nobody */
         relax();
         if (atomic_load_explicit(&s->quit, memory_order_relaxed))
             return;
@@ -539,7 +547,7 @@ static void clear_words(struct rpu_sched *s) {
 /* Room for a list and its state. */
 static int reserve(struct rpu_sched *s, size_t entries) {
     const size_t threads = (size_t)s->threads, stages = rpu_lines(entries);
-    struct rpu_sched new = *s;
+    struct rpu_sched new = {0};
     if (entries <= s->room)
         return 1;
     new.row = rpu_lines(entries * sizeof *s->done) / sizeof *s->done;
@@ -597,13 +605,11 @@ static int publish(struct rpu_sched *s, const struct rpu_work *list, size_t entr
         close_list(s);
         if (!reserve(s, entries))
             return 0;
-        memcpy(s->list, list, entries * sizeof *list);
+        if (entries > 0)
+            memcpy(s->list, list, entries * sizeof *list);
         s->entries = s->fillers = entries;
-        s->first_items = 0;
-        for (size_t k = entries; k-- > 0;) {
+        for (size_t k = entries; k-- > 0;)
             s->fillers = list[k].filler ? k : s->fillers;
-            s->first_items += list[k].n_after ? 0 : list[k].items;
-        }
     }
     if ((uint32_t)++s->number == 0) { /* words of long ago would be newer than those to come */
         close_list(s);
@@ -615,6 +621,14 @@ static int publish(struct rpu_sched *s, const struct rpu_work *list, size_t entr
     return 1;
 }
 
+/* Items that wait for nothing. */
+static size_t first_items(const struct rpu_sched *s, const struct seat *seat) {
+    size_t items = 0;
+    for (size_t k = 0; k < s->entries; k++)
+        items += is_ready(s, seat, k) ? s->list[k].items : 0;
+    return items;
+}
+
 static void run_in_team(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
     const struct seat *seat = &s->seats[0];
     if (!publish(s, list, entries)) {
@@ -623,7 +637,7 @@ static void run_in_team(struct rpu_sched *s, const struct rpu_work *list, size_t
     }
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&s->sleepers) > 0)
-        wake(s, s->first_items);
+        wake(s, first_items(s, seat));
     while (seat->undone < entries)
         if (!take_part(s, 0, 0) && seat->undone < entries)
             wait_for(s, 0);

@@ -7,9 +7,9 @@
  *  depend on it; a thread takes items of its own contiguous share of an entry first, so that it tends to meet the same
  *  weights again, and then helps others. Entries that come first are preferred.
  *
- *  A team lives as long as the function given to rpu_sched_team. In it a work list costs a few cache line transfers and
- *  no call of the operating system; threads without work spin briefly, then sleep. No more threads are awake at a time
- *  than there are processors for them, whatever number was asked for. */
+ *  A team lives as long as the function given to rpu_sched_team. In it a work list costs a few cache line transfers
+ * and, while nobody sleeps, no call of the operating system; threads without work spin briefly, then sleep. No more
+ * threads are awake at a time than there are processors for them, whatever number was asked for. */
 #ifndef RPU_SRC_SCHEDULER_H
 #define RPU_SRC_SCHEDULER_H
 

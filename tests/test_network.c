@@ -249,6 +249,30 @@ static void same_bits_for_threads_and_variants(void **state) {
     rpu_dataset_free(&data);
 }
 
+/* Threads that share an image load the rows of their bands by themselves: four bands of three rows, with rows of the
+ * padding at both ends. */
+static void same_bits_for_bands_with_padding_and_stride(void **state) {
+    static const int threads[] = {2, 3, 7};
+    struct rpu_layer_spec layers[] = {array(RPU_LAYER_CONV, 24, 5, 2, 2, 1), plain(RPU_LAYER_TANH),
+                                      array(RPU_LAYER_FC, 3, 0, 0, 0, 1), plain(RPU_LAYER_SOFTMAX)};
+    struct rpu_dataset data = {make_images(12345, IMAGES, 24, 20, 2, CLASSES),
+                               make_images(12345, IMAGES, 24, 20, 2, CLASSES)};
+    double loss, first_loss;
+    (void)state;
+    for (size_t i = 0; i < 4; i += 2)
+        layers[i].tile.device.kind = RPU_DEVICE_CONSTANT_STEP;
+    struct rpu_config c = configure(layers, 4);
+    c.batch = c.epochs = 1;
+    const uint64_t first = train_digest(&c, &data, "generic", 1, &first_loss);
+    for (size_t i = 0; i < rpu_isa_count(); i++)
+        for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+            const uint64_t digest = train_digest(&c, &data, rpu_isa_name(i), threads[t], &loss);
+            if (digest != first || memcmp(&loss, &first_loss, sizeof loss) != 0)
+                fail_msg("%s, %d threads", rpu_isa_name(i), threads[t]);
+        }
+    rpu_dataset_free(&data);
+}
+
 static void a_minibatch_sees_the_weights_of_its_start(void **state) {
     /* two images in one minibatch of a perfect network move the weights by the sum of what each moves alone */
     struct rpu_images im = make_images(12345, IMAGES, 10, 9, 2, CLASSES);
@@ -410,6 +434,7 @@ int main(void) {
         cmocka_unit_test(gradients_with_relu),
         cmocka_unit_test(gradients_through_two_activations),
         cmocka_unit_test(same_bits_for_threads_and_variants),
+        cmocka_unit_test(same_bits_for_bands_with_padding_and_stride),
         cmocka_unit_test(a_minibatch_sees_the_weights_of_its_start),
         cmocka_unit_test(evaluation_changes_no_training_number),
         cmocka_unit_test(cleared_statistics_are_zero),
