@@ -38,7 +38,7 @@
 
 enum { LINE_WORDS = 64 / sizeof(uint64_t) }; /* a cache line for each thread's share */
 enum { LEAST_EVENTS = 64 };
-enum { THREADS_MAX = 1024, PATIENCE = 24, SPIN_MOST = 1024, SPIN_LEAST = 32, LEAST_WAITS = 16 };
+enum { THREADS_MAX = 1024, PATIENCE = 24, SPIN_MOST = 400, SPIN_LEAST = 32, LEAST_WAITS = 16 };
 
 /* What a thread knows of an entry. */
 enum stage {
