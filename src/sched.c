@@ -17,7 +17,7 @@
  * what is left of the shares of others: they are about to be ready as well, and a look costs them a cache line. It does
  * so at once where some of them have no processor, and where nothing else waits for an entry but fillers.
  *
- * Waiting: a thread that found nothing looks again for some tens of microseconds, then sleeps. Having slept, it spins
+ * Waiting: a thread that found nothing looks again, SPIN_MOST times, then sleeps. Having slept, it spins
  * only shortly for its next waits: on a machine that is busy with other work, what it waits for may need the very
  * processor that it spins on. Lost wake-ups cannot happen: a thread first announces that it sleeps and then looks
  * once more, whoever learns that an entry is finished looks for sleepers after that, and an entry's last thread learns
