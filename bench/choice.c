@@ -36,6 +36,7 @@ const char *bench_best(const struct bench *b) {
 
 const struct rpu_engine *bench_engine(struct bench *b, const char *isa, int team) {
     struct bench_team *t = b->engines;
+    const struct rpu_engine_options options = {.isa = isa, .threads = team, .share = RPU_SHARE_ALWAYS};
     struct rpu_error err;
     while (t && (t->team != team || strcmp(t->isa, isa) != 0))
         t = t->next;
@@ -43,7 +44,7 @@ const struct rpu_engine *bench_engine(struct bench *b, const char *isa, int team
         return t->engine;
     t = room(sizeof *t);
     *t = (struct bench_team){b->engines, isa, team, NULL};
-    if (rpu_engine_create(&t->engine, isa, team, &err) != RPU_OK) {
+    if (rpu_engine_create_with(&t->engine, &options, &err) != RPU_OK) {
         fprintf(stderr, "rpubench-bench: %s\n", err.message);
         exit(1);
     }

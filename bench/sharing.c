@@ -182,10 +182,11 @@ static double seconds_in_pieces(const struct recorded *r) {
 
 int sharing_measure(struct bench *b, int team, struct sharing *s) {
     const struct rpu_images *images = bench_images(b);
+    const struct rpu_engine_options options = {.isa = bench_best(b), .threads = team, .share = RPU_SHARE_ALWAYS};
     struct training alone = {0};
     struct recorded r = {0};
     struct rpu_engine *engine = NULL; /* of its own: a record goes on to its end */
-    int good = rpu_engine_create(&engine, bench_best(b), team, NULL) == RPU_OK &&
+    int good = rpu_engine_create_with(&engine, &options, NULL) == RPU_OK &&
                training_make(&alone, b->engine, images, "lenet-rpu", 1) &&
                training_make(&r.training, engine, images, "lenet-rpu", 1);
     if (good) {

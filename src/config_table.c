@@ -13,6 +13,7 @@ const char *const rpu_layer_kinds[] = {"conv", "fc", "maxpool", "tanh", "relu", 
 static const char *const device_kinds[] = {"perfect", "constant-step", NULL};
 static const char *const nm_kinds[] = {"none", "abs-max", NULL};
 static const char *const bind_kinds[] = {"auto", "none", "compact", "spread", NULL};
+static const char *const share_kinds[] = {"auto", "always", NULL};
 static const char *const bm_kinds[] = {"none", "iterative", NULL};
 static const char *const division_kinds[] = {"blocks", "random", "redrawn", NULL};
 
@@ -148,6 +149,8 @@ static const struct rpu_key keys[] = {
      .help = "0: as many as the process may use"},
     {TOP(bind, "run.bind"), CHOICE(bind_kinds), .fallback = "auto",
      .help = "places of the threads: auto binds where it pays"},
+    {TOP(share, "run.share"), CHOICE(share_kinds), .fallback = "auto",
+     .help = "threads share minibatches: auto where that is faster than one thread alone"},
     {TOP(isa, "run.isa"), TEXT(0, 15), .fallback = "",
      .help = "highest kernel variant to use; empty: the best there is"},
 };

@@ -14,6 +14,10 @@ static enum rpu_status make_threads(struct rpu_engine *e, const struct rpu_engin
     if (!rpu_bind_name(o->bind))
         return rpu_fail(err, RPU_ERR_RANGE, "bind is %d; allowed is %d (auto) to %d (spread)", (int)o->bind,
                         RPU_BIND_AUTO, RPU_BIND_SPREAD);
+    if (o->share != RPU_SHARE_AUTO && o->share != RPU_SHARE_ALWAYS)
+        return rpu_fail(err, RPU_ERR_RANGE, "share is %d; allowed is %d (auto) or %d (always)", (int)o->share,
+                        RPU_SHARE_AUTO, RPU_SHARE_ALWAYS);
+    e->share = o->share;
     if (s.threads == 0)
         s.threads = rpu_sched_environment();
     if (s.threads == 0)

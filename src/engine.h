@@ -18,6 +18,7 @@ struct rpu_engine {
     struct rpu_table table;
     struct rpu_topo *topo;
     struct rpu_sched *sched;
+    enum rpu_share share;
 };
 
 static inline int rpu_is_engine(const struct rpu_engine *e) {

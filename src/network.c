@@ -405,6 +405,10 @@ struct rpu_array *rpu_network_array(const struct rpu_network *network, size_t in
     return l ? l->array : NULL;
 }
 
+uint64_t rpu_network_alone(const struct rpu_network *network) {
+    return network->images_alone;
+}
+
 int rpu_network_is_finite(const struct rpu_network *network) {
     for (size_t a = 0; a < network->n_arrays; a++)
         if (!rpu_array_is_finite(array_at(network, a)->array))

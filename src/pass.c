@@ -90,10 +90,15 @@ static struct rpu_read_counts *counts_of(const struct job *j, int backward) {
     return j->pass->evaluate ? &w->ignored : backward ? &s->backward : &s->forward;
 }
 
+/* Time since `start`, as all threads together spend it: while one does everything, the others have nothing to do. */
+static double spent_since(const struct rpu_network *n, double start) {
+    return (rpu_now() - start) * (n->pass.alone ? rpu_sched_at_once(n->engine->sched) : 1);
+}
+
 /* Adds the time since `start` to a cycle of the segment's array. */
 static void spend(const struct job *j, enum rpu_cycle cycle, double start) {
     if (!j->pass->evaluate)
-        j->n->workers[j->thread].stats[j->segment->array].seconds[cycle] += rpu_now() - start;
+        j->n->workers[j->thread].stats[j->segment->array].seconds[cycle] += spent_since(j->n, start);
 }
 
 static enum rpu_array_read forward_of(const struct job *j) {
@@ -423,7 +428,7 @@ static void update_item(void *context, size_t item, int thread) {
                              n->config.eta, l->trains ? l->trains + i * l->train_words : NULL, e->parts, item,
                              n->workers[thread].scratch, &stats->update);
     }
-    spent = rpu_now() - start;
+    spent = spent_since(n, start);
     stats->seconds[RPU_CYCLE_UPDATE] += spent;
     stats->apply_seconds += spent;
 }
@@ -603,7 +608,7 @@ void rpu_plan_make(struct rpu_network *n) {
 static void count_passes(struct rpu_network *n) {
     struct rpu_plan *p = &n->plan;
     struct rpu_pass *pass = &n->pass;
-    const size_t own = pass->end - pass->begin, rest = own % n->n_workers;
+    const size_t own = pass->end - pass->begin, rest = pass->alone ? 0 : own % n->n_workers;
     pass->whole = own - rest;
     p->list[0].items = pass->whole;
     for (uint32_t k = 1; k < p->n_passes; k++)
@@ -616,8 +621,19 @@ static void count_passes(struct rpu_network *n) {
 }
 
 void rpu_plan_train(struct rpu_network *n) {
+    struct rpu_sched *sched = n->engine->sched;
+    const int choice = n->n_workers > 1 && n->engine->share == RPU_SHARE_AUTO;
+    const double start = choice ? rpu_now() : 0.0;
+    n->pass.alone = choice && rpu_alone_next(&n->alone);
     count_passes(n);
-    rpu_sched_run(n->engine->sched, n->plan.list, n->plan.n_list);
+    if (n->pass.alone) {
+        rpu_sched_run_alone(sched, n->plan.list, n->plan.n_list);
+        n->images_alone += n->pass.count;
+    } else {
+        rpu_sched_run(sched, n->plan.list, n->plan.n_list);
+    }
+    if (choice)
+        rpu_alone_took(&n->alone, n->pass.count, rpu_now() - start);
 }
 
 void rpu_plan_passes(struct rpu_network *n) {

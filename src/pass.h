@@ -29,6 +29,7 @@
 #ifndef RPU_SRC_PASS_H
 #define RPU_SRC_PASS_H
 
+#include "alone.h"
 #include "layer.h"
 #include "scheduler.h"
 
@@ -101,6 +102,7 @@ struct rpu_pass {
     size_t whole;      /**< the first of them, not shared by several threads */
     uint64_t step;
     int evaluate;
+    int alone; /**< one thread does all */
 };
 
 struct rpu_network {
@@ -124,6 +126,8 @@ struct rpu_network {
     struct rpu_array_stats carried[RPU_LAYERS_MAX]; /**< statistics from before a checkpoint */
     struct rpu_plan plan;
     struct rpu_pass pass;
+    struct rpu_alone alone;
+    uint64_t images_alone;         /**< trained by one thread while there were others */
     struct rpu_exchange *exchange; /**< with other processes; null: alone */
 };
 

@@ -593,7 +593,7 @@ static int is_open(const struct rpu_sched *s, const struct rpu_work *list, size_
 }
 
 /* Entries in order, items in order, on the calling thread. */
-static void run_alone(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
+void rpu_sched_run_alone(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
     for (size_t k = 0; k < entries; k++)
         for (size_t i = 0; i < list[k].items; i++)
             do_item(s, &list[k], i, 0);
@@ -632,7 +632,7 @@ static size_t first_items(const struct rpu_sched *s, const struct seat *seat) {
 static void run_in_team(struct rpu_sched *s, const struct rpu_work *list, size_t entries) {
     const struct seat *seat = &s->seats[0];
     if (!publish(s, list, entries)) {
-        run_alone(s, list, entries);
+        rpu_sched_run_alone(s, list, entries);
         return;
     }
     atomic_thread_fence(memory_order_seq_cst);
@@ -710,7 +710,7 @@ void rpu_sched_run(struct rpu_sched *sched, const struct rpu_work *list, size_t 
     struct job job = {sched, list, entries};
     /* alone: with one thread, or where the system gave no more */
     if (sched->threads == 1 || sched->team == 1)
-        run_alone(sched, list, entries);
+        rpu_sched_run_alone(sched, list, entries);
     else if (sched->team)
         run_in_team(sched, list, entries);
     else

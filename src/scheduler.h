@@ -73,7 +73,10 @@ enum rpu_status rpu_sched_team(struct rpu_sched *sched, rpu_team_fn *fn, void *c
  *  loop over the entries in order. Not to be called from an item. */
 void rpu_sched_run(struct rpu_sched *sched, const struct rpu_work *list, size_t entries);
 
-/** The same for a single entry. */
+/** The same on the calling thread, whatever the others do. */
+void rpu_sched_run_alone(struct rpu_sched *sched, const struct rpu_work *list, size_t entries);
+
+/** The same as rpu_sched_run for a single entry. */
 void rpu_sched_for(struct rpu_sched *sched, size_t items, rpu_item_fn *fn, void *context);
 
 /** One piece of work of a recorded run. */

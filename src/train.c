@@ -363,3 +363,7 @@ double rpu_training_seconds(const struct rpu_training *run) {
 uint64_t rpu_training_resumed(const struct rpu_training *run) {
     return rpu_is_training(run) ? run->resumed : 0;
 }
+
+uint64_t rpu_training_alone(const struct rpu_training *run) {
+    return rpu_is_training(run) ? rpu_network_alone(run->network) : 0;
+}

@@ -365,7 +365,7 @@ static void test_layers(void **state) {
     rpu_engine_destroy(engine);
 }
 
-static void test_places_of_threads(void **state) {
+static void test_places_and_sharing_of_threads(void **state) {
     struct rpu_engine_options options = {.threads = 1};
     struct rpu_engine *engine;
     struct rpu_error err;
@@ -378,6 +378,15 @@ static void test_places_of_threads(void **state) {
         rpu_engine_destroy(engine);
     }
     assert_string_equal(err.message, "bind is 4; allowed is 0 (auto) to 3 (spread)");
+    options.bind = RPU_BIND_NONE;
+    for (int share = -1; share <= RPU_SHARE_ALWAYS + 1; share++) {
+        const int good = share >= 0 && share <= RPU_SHARE_ALWAYS;
+        options.share = (enum rpu_share)share;
+        assert_int_equal(rpu_engine_create_with(&engine, &options, &err), good ? RPU_OK : RPU_ERR_RANGE);
+        assert_true(good == (engine != NULL));
+        rpu_engine_destroy(engine);
+    }
+    assert_string_equal(err.message, "share is 2; allowed is 0 (auto) or 1 (always)");
 }
 
 /* Images and numbers that do not fit the network change nothing. */
@@ -521,7 +530,7 @@ int main(void) {
         cmocka_unit_test(test_null_arguments),
         cmocka_unit_test(test_data_sets),
         cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_places_of_threads),
+        cmocka_unit_test(test_places_and_sharing_of_threads),
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_handle_goes_from_thread_to_thread),
         cmocka_unit_test(test_distinct_handles_at_once),

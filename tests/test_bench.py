@@ -406,6 +406,18 @@ ROW = ('{"run_name": "kernel/tanh/avx2/1x8/cols:1/team:1/hot/real_time", "name":
        '"repetitions": 1, %s}')
 
 
+def test_interleave():
+    env = pretend("echo \"$*\" >options\necho '{\"context\": {}, \"benchmarks\": []}' >$OUT\n")
+    for more, given in (([], False), (["--interleave"], True)):
+        succeed("bench", *more, env=env)
+        with open("options", encoding="utf-8") as file:
+            assert ("--benchmark_enable_random_interleaving=true" in file.read().split()) is given
+    rows = parse(succeed("bench", "--json", "-", "--filter", "^kernel/(tanh|relu)/.*1x129/", "--interleave",
+                         "--repetitions=3", "--min-time=0.0001").stdout)["benchmarks"]
+    names = [row["run_name"] for row in rows if row["run_type"] == "iteration"]
+    assert len(set(names)) > 3 and all(names.count(name) == 3 for name in names)
+
+
 def test_a_wrong_result():
     row = ROW % '"error_occurred": true, "error_message": "the result differs"'
     env = pretend(f"echo '{{\"context\": {{}}, \"benchmarks\": [{row}]}}' >$OUT\n"

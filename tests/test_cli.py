@@ -16,7 +16,7 @@ from e2e import SMALL, fails, run, succeed
 
 COMMANDS = ["train", "eval", "inspect", "sweep", "bench", "compare", "map", "presets", "info", "help"]
 TRAIN_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "json",
-                 "trace", "bind", "checkpoint-every", "resume", "quiet", "help", "version"]
+                 "trace", "bind", "share", "checkpoint-every", "resume", "quiet", "help", "version"]
 SWEEP_OPTIONS = ["data", "epochs", "batch", "seed", "threads", "isa", "limit-train", "limit-test", "set", "out", "jobs",
                  "quiet", "help", "version"]
 MAP_OPTIONS = ["net", "input", "set", "array", "place", "t-meas", "t-slot", "replicas", "rereads", "for", "json", "help",
@@ -230,6 +230,7 @@ def test_info():
         fails(2, "info", f"--threads={value}", says=["--threads"])
     fails(2, "info", "--bind=wide", says=["--bind", "wide", "compact"])
     fails(2, "train", "--bind=wide", says=["--bind", "wide", "compact"])
+    fails(2, "train", "--share=never", says=["--share", "never", "always"])
 
 
 # A machine of two packages of two NUMA nodes of two cores of two processors, as hwloc makes it up.

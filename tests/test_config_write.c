@@ -212,7 +212,7 @@ static void test_walk(void **state) {
         "copies=1 division='blocks' "
         "max_rows=4096 max_cols=4096 } } {training "
         "epochs=30 batch=1 eta=0.01 seed=1 } {data source='digits' limit_train=0 limit_test=0 } {run threads=0 "
-        "bind='auto' isa='' "
+        "bind='auto' share='auto' isa='' "
         "} } ";
     struct rpu_config config;
     struct trace whole = {.text = ""};

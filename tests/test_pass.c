@@ -171,6 +171,88 @@ static void a_run_keeps_the_order(void **state) {
     }
 }
 
+/* Trains the images, minibatch after minibatch. `chosen`: by one thread; 2: every other one. */
+static uint64_t train_all(struct rpu_network *n, uint32_t batch, int chosen) {
+    static const uint32_t order[12] = {3, 1, 4, 0, 5, 9, 2, 6, 8, 7, 11, 10};
+    uint64_t digest;
+    for (uint32_t i = 0, k = 0; i < 12; i += batch, k++) {
+        const uint32_t count = 12 - i < batch ? 12 - i : batch;
+        n->alone.chosen = chosen == 2 ? (int)k % 2 : chosen;
+        assert_int_equal(rpu_network_train(n, &data.train, order + i, count, i, NULL), RPU_OK);
+    }
+    assert_int_equal(rpu_network_digest(n, &digest), RPU_OK);
+    return digest;
+}
+
+static void one_thread_gives_the_same_bits(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++)
+        for (uint32_t batch = 1; batch <= 5; batch += 4) {
+            uint64_t digests[3], alone = 0;
+            for (int chosen = 0; chosen < 3; chosen++) {
+                struct rpu_engine *engine;
+                struct rpu_network *n = make(&engine, threads, batch);
+                digests[chosen] = train_all(n, batch, chosen);
+                alone += n->images_alone;
+                rpu_network_destroy(n);
+                rpu_engine_destroy(engine);
+            }
+            assert_true(digests[0] == digests[1] && digests[1] == digests[2]);
+            assert_int_equal(alone, threads == 1 ? 0 : batch == 1 ? 12 + 6 : 12 + 5);
+        }
+}
+
+/* Seconds of the recorded work, and whether another thread than the first did any. */
+static double recorded(const struct rpu_engine *engine, int *others) {
+    double seconds = 0.0;
+    *others = 0;
+    for (int t = 0; t < rpu_engine_threads(engine); t++)
+        for (size_t i = 0; i < rpu_engine_trace_count(engine, t); i++) {
+            struct rpu_trace_event e;
+            assert_int_equal(rpu_engine_trace_event(engine, t, i, &e), RPU_OK);
+            seconds += e.end - e.start;
+            *others |= t > 0;
+        }
+    return seconds;
+}
+
+static void one_thread_does_it_all(void **state) {
+    struct rpu_engine *engine;
+    struct rpu_network *n = make(&engine, 3, 5);
+    double seconds = 0.0, all;
+    int others;
+    (void)state;
+    assert_int_equal(rpu_engine_trace(engine, 10000, NULL), RPU_OK);
+    train_all(n, 5, 1);
+    all = recorded(engine, &others);
+    assert_int_equal(others, 0);
+    assert_int_equal(n->plan.list[0].items, 2);
+    assert_int_equal(n->plan.list[1].items, 0);
+    /* its time is that of the cycles, though the others could have worked meanwhile */
+    for (size_t a = 0; a < 4; a++) {
+        struct rpu_array_stats s;
+        assert_int_equal(rpu_network_array_stats(n, a, &s), RPU_OK);
+        seconds += s.seconds[0] + s.seconds[1] + s.seconds[2];
+    }
+    assert_true(seconds <= all && seconds > 0.6 * all);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+}
+
+static void always_means_always(void **state) {
+    const struct rpu_engine_options options = {.threads = 2, .share = RPU_SHARE_ALWAYS};
+    struct rpu_engine *engine;
+    struct rpu_network *n;
+    (void)state;
+    config.batch = 1;
+    assert_int_equal(rpu_engine_create_with(&engine, &options, NULL), RPU_OK);
+    assert_int_equal(rpu_network_create(&n, engine, &config, 28, 28, 1, 10, NULL), RPU_OK);
+    train_all(n, 1, 1);
+    assert_int_equal(n->images_alone, 0);
+    rpu_network_destroy(n);
+    rpu_engine_destroy(engine);
+}
+
 static void times_go_by_the_threads_that_work_at_a_time(void **state) {
     struct rpu_engine *engine;
     struct rpu_network *n = make(&engine, 7, 1);
@@ -192,6 +274,9 @@ int main(void) {
         cmocka_unit_test(updates_wait_for_their_own_array_alone),
         cmocka_unit_test(images_are_whole_or_shared),
         cmocka_unit_test(a_run_keeps_the_order),
+        cmocka_unit_test(one_thread_gives_the_same_bits),
+        cmocka_unit_test(one_thread_does_it_all),
+        cmocka_unit_test(always_means_always),
         cmocka_unit_test(times_go_by_the_threads_that_work_at_a_time),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -119,6 +119,8 @@ static int choose_effort(struct session *s, const struct cli_args *args) {
         return CLI_EXIT_USAGE;
     }
     code = add_option(s, "--benchmark_repetitions=", repetitions);
+    if (!code && cli_value(args, "interleave"))
+        code = add_option(s, "--benchmark_enable_random_interleaving=", "true");
     return code ? code : add_option(s, "--benchmark_min_time=", seconds);
 }
 

@@ -33,6 +33,9 @@ static const struct cli_option train_options[] = {
      "Give each thread a processor: compact (core by core), spread (cores of all NUMA nodes in turn), none, or auto: "
      "spread on several NUMA nodes that the process has for itself (ranks of a job on one machine do not), else none. "
      "SMT siblings come last."},
+    {"share", 0, "HOW", CLI_ASSIGN_PLAIN, "run.share",
+     "Whether threads share a minibatch's work: always, or auto: while that is faster than to leave it to one of them, "
+     "which is tried from time to time. Results do not depend on it."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
@@ -135,6 +138,9 @@ static const struct cli_option bench_options[] = {
      "error, and whether the weights are the right ones."},
     {"repetitions", 'r', "N", CLI_ASSIGN_NONE, NULL,
      "Measure everything N times; default: 5, with --quick 3. Comparisons of documents rest on them."},
+    {"interleave", 0, NULL, CLI_ASSIGN_NONE, NULL,
+     "Take the repetitions of all benchmarks in a random order, not those of one after the other, so that what goes on "
+     "on the machine for a while meets all of them."},
     {"min-time", 0, "SECONDS", CLI_ASSIGN_NONE, NULL,
      "Measure for at least so long each time; default: 0.05, with --quick 0.005."},
     {"data", 'd', "DIR|digits", CLI_ASSIGN_NONE, NULL,

@@ -45,7 +45,7 @@ int option_engine(struct rpu_engine **engine, const struct cli_args *args) {
     const int bind = threads < 0 ? -1 : option_bind(args);
     if (bind < 0)
         return CLI_EXIT_USAGE;
-    const struct rpu_engine_options options = {isa, (int)threads, (enum rpu_bind)bind};
+    const struct rpu_engine_options options = {.isa = isa, .threads = (int)threads, .bind = (enum rpu_bind)bind};
     if (rpu_engine_create_with(engine, &options, &err) != RPU_OK)
         return report_engine_error(args->command->name, origin, &err);
     return CLI_EXIT_OK;

@@ -187,7 +187,7 @@ static enum rpu_bind choose_bind(const struct session *s) {
 static enum rpu_status create_engine(struct session *s, const struct cli_args *args) {
     const char *isa = s->config.isa[0] ? s->config.isa : NULL;
     const char *origin, *chosen = chosen_isa(args, &origin);
-    const struct rpu_engine_options options = {isa, (int)s->config.threads, choose_bind(s)};
+    const struct rpu_engine_options options = {isa, (int)s->config.threads, choose_bind(s), s->config.share};
     const enum rpu_status status = rpu_engine_create_with(&s->engine, &options, &s->error);
     if (status != RPU_OK)
         name_isa_origin(isa && chosen && strcmp(isa, chosen) == 0 ? origin : "run.isa", &s->error);
@@ -208,7 +208,7 @@ static enum rpu_status gather(void *context, size_t bytes, void *all, struct rpu
     return dist->allgather((const char *)all + (size_t)dist->rank * bytes, bytes, all, err);
 }
 
-/* Whether all ranks train the same; where and with how many threads is a rank's own matter. */
+/* Whether all ranks train the same; where, and how many threads share what, is a rank's own matter. */
 static enum rpu_status compare_ranks(struct session *s) {
     struct rpu_config *c = malloc(sizeof *c);
     const struct rpu_images *images[2] = {&s->data.train, &s->data.test};
@@ -219,6 +219,7 @@ static enum rpu_status compare_ranks(struct session *s) {
         c->isa[0] = '\0';
         c->threads = 0;
         c->bind = RPU_BIND_AUTO;
+        c->share = RPU_SHARE_AUTO;
         status = rpu_config_yaml(c, &yaml, &s->error);
     }
     free(c);

@@ -58,9 +58,10 @@ struct rpu_config {
     uint32_t limit_train;    /**< 0 = all */
     uint32_t limit_test;     /**< 0 = all */
     /* run */
-    uint32_t threads;   /**< 0 = as many as the process may use */
-    enum rpu_bind bind; /**< places of the threads */
-    char isa[16];       /**< "" = best available */
+    uint32_t threads;     /**< 0 = as many as the process may use */
+    enum rpu_bind bind;   /**< places of the threads */
+    enum rpu_share share; /**< whether they share a minibatch's work */
+    char isa[16];         /**< "" = best available */
 };
 
 /** One `--set key=value`. */

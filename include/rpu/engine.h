@@ -33,14 +33,22 @@ enum rpu_bind {
     RPU_BIND_SPREAD   /**< cores of all NUMA nodes in turn */
 };
 
+/** Whether threads share a minibatch's work. */
+enum rpu_share {
+    RPU_SHARE_AUTO, /**< while that is faster than to leave it to one of them, which is tried from time to time */
+    RPU_SHARE_ALWAYS
+};
+
 /** What to build an engine from; zeros are the defaults. */
 struct rpu_engine_options {
     const char *isa;    /**< as for rpu_engine_create */
     int threads;        /**< as for rpu_engine_create */
     enum rpu_bind bind; /**< more threads than processors are not bound */
+    enum rpu_share share;
 };
 
-/** Builds an engine, as rpu_engine_create does and with its errors; RPU_ERR_RANGE also for an unknown `bind`. */
+/** Builds an engine, as rpu_engine_create does and with its errors; RPU_ERR_RANGE also for an unknown `bind` or
+ *  `share`. */
 RPU_API enum rpu_status rpu_engine_create_with(struct rpu_engine **engine, const struct rpu_engine_options *options,
                                                struct rpu_error *err);
 
