@@ -105,7 +105,7 @@ static void follows_what_changes(void **state) {
     steps(&c, 8192 + 256 + 28);
     assert_int_equal(c.alone.chosen, 0);
     steps(&c, 50000);
-    while (c.alone.trial || c.alone.since != 256) /* a window after a trial */
+    for (int k = 0; k < 10000 && (c.alone.trial || c.alone.since != 256); k++) /* to a window after a trial */
         step(&c);
     c.shared = 70e-6; /* somewhat slower: no reason to ask */
     c.trials = 0;
