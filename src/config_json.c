@@ -197,8 +197,8 @@ enum rpu_status rpu_config_same(const struct rpu_config *then, const struct rpu_
         status = rpu_fail(err, RPU_ERR_NOMEM, "out of memory");
     else if (d.found)
         status = rpu_fail_at(err, RPU_ERR_CONFIG, file, 0, NULL,
-                             "of another configuration: %s%s. Allowed to change are epochs, threads, places, kernel "
-                             "variant and paths",
+                             "of another configuration: %s%s. Allowed to change are epochs, threads, sharing, places, "
+                             "kernel variant and paths",
                              d.list.bytes, more);
     free(d.list.bytes);
     json_decref(a);

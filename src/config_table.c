@@ -150,7 +150,7 @@ static const struct rpu_key keys[] = {
     {TOP(bind, "run.bind"), CHOICE(bind_kinds), .fallback = "auto",
      .help = "places of the threads: auto binds where it pays"},
     {TOP(share, "run.share"), CHOICE(share_kinds), .fallback = "auto",
-     .help = "threads share minibatches: auto where that is faster than one thread alone"},
+     .help = "threads share minibatches: auto unless one thread is faster alone"},
     {TOP(isa, "run.isa"), TEXT(0, 15), .fallback = "",
      .help = "highest kernel variant to use; empty: the best there is"},
 };

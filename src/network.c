@@ -405,7 +405,7 @@ struct rpu_array *rpu_network_array(const struct rpu_network *network, size_t in
     return l ? l->array : NULL;
 }
 
-uint64_t rpu_network_alone(const struct rpu_network *network) {
+uint64_t rpu_network_images_alone(const struct rpu_network *network) {
     return network->images_alone;
 }
 

@@ -26,8 +26,8 @@ struct rpu_array *rpu_network_array(const struct rpu_network *network, size_t in
 /** Sets what the statistics of an array count from: those of a training that this network goes on with. */
 void rpu_network_carry_stats(struct rpu_network *network, size_t index, const struct rpu_array_stats *stats);
 
-/** Images that one thread has trained while there were others. */
-uint64_t rpu_network_alone(const struct rpu_network *network);
+/** Images that one thread of several has trained alone. */
+uint64_t rpu_network_images_alone(const struct rpu_network *network);
 
 /** Whether all weights are finite numbers. */
 int rpu_network_is_finite(const struct rpu_network *network);

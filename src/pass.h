@@ -21,6 +21,8 @@
  *  Pulses are drawn where inputs and errors still are in a thread's cache: in the array's step on the way back. Only
  *  those of single vectors of shared images are an entry of their own, so that nobody waits for them on the way back.
  *
+ *  Where one thread does a minibatch alone (alone.h), all its images are whole ones.
+ *
  *  Steps that are not divided are one entry with their neighbours. So the update of an array overlaps the backward
  *  passes of the layers below it. An evaluation is a list of one entry: whole images.
  *
@@ -127,7 +129,7 @@ struct rpu_network {
     struct rpu_plan plan;
     struct rpu_pass pass;
     struct rpu_alone alone;
-    uint64_t images_alone;         /**< trained by one thread while there were others */
+    uint64_t images_alone;         /**< trained by one thread of several */
     struct rpu_exchange *exchange; /**< with other processes; null: alone */
 };
 

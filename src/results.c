@@ -135,7 +135,7 @@ static void put_totals(struct rpu_document *doc, const struct rpu_results *r) {
     const double images = (double)rpu_training_images(r->run), seconds = rpu_training_seconds(r->run);
     rpu_doc_put(doc, doc->root, "images_trained", rpu_doc_count(rpu_training_images(r->run)));
     rpu_doc_put(doc, doc->root, "images_resumed", rpu_doc_count(rpu_training_resumed(r->run)));
-    rpu_doc_put(doc, doc->root, "images_alone", rpu_doc_count(rpu_training_alone(r->run)));
+    rpu_doc_put(doc, doc->root, "images_alone", rpu_doc_count(rpu_training_images_alone(r->run)));
     rpu_doc_put(doc, doc->root, "images_per_second", rpu_doc_ratio(images, seconds));
     rpu_doc_put(doc, doc->root, "train_seconds", rpu_doc_number(seconds));
 }

@@ -364,6 +364,6 @@ uint64_t rpu_training_resumed(const struct rpu_training *run) {
     return rpu_is_training(run) ? run->resumed : 0;
 }
 
-uint64_t rpu_training_alone(const struct rpu_training *run) {
-    return rpu_is_training(run) ? rpu_network_alone(run->network) : 0;
+uint64_t rpu_training_images_alone(const struct rpu_training *run) {
+    return rpu_is_training(run) ? rpu_network_images_alone(run->network) : 0;
 }

@@ -123,8 +123,16 @@ def test_trainings_give_the_same_on_any_number_of_ranks():
         assert alone["ranks"] == 1 and alone["hosts"] == 1
         for ranks in (1, 2, 3):
             shared = train(ranks, *args, "--threads", str(threads))
+            assert shared["images_alone"] == 0
             assert shared["ranks"] == ranks and shared["hosts"] == 1 and shared["threads"] == threads
             assert outcome(shared) == outcome(alone), f"{preset}, batch {batch}, {ranks} ranks"
+
+
+def test_ranks_that_differ_in_threads():
+    words = [e2e.PROGRAM, "train", "lenet-fp", *FEW, "--batch", "3", "--quiet", "--json", "-", "--threads"]
+    result = mpirun(1, *words, "1", ":", "-n", "1", *words, "2", "--share", "always", "--bind", "compact")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["weights_digest"] == e2e.train("lenet-fp", *FEW, "--batch", "3")["weights_digest"]
 
 
 def test_one_rank_speaks_and_writes():

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine.h"
 #include "pass.h"
 
 #include <rpu/network.h>
@@ -171,38 +172,70 @@ static void a_run_keeps_the_order(void **state) {
     }
 }
 
-/* Trains the images, minibatch after minibatch. `chosen`: by one thread; 2: every other one. */
-static uint64_t train_all(struct rpu_network *n, uint32_t batch, int chosen) {
-    static const uint32_t order[12] = {3, 1, 4, 0, 5, 9, 2, 6, 8, 7, 11, 10};
+/* A training of all images, and what came of it. */
+struct course {
+    struct rpu_network *n;
+    uint32_t batch;
+    int chosen; /* by one thread; 2: every other minibatch */
     uint64_t digest;
-    for (uint32_t i = 0, k = 0; i < 12; i += batch, k++) {
-        const uint32_t count = 12 - i < batch ? 12 - i : batch;
-        n->alone.chosen = chosen == 2 ? (int)k % 2 : chosen;
-        assert_int_equal(rpu_network_train(n, &data.train, order + i, count, i, NULL), RPU_OK);
+    struct rpu_array_stats counts[4]; /* without times */
+};
+
+static enum rpu_status train_all(void *context) {
+    static const uint32_t order[12] = {3, 1, 4, 0, 5, 9, 2, 6, 8, 7, 11, 10};
+    struct course *c = context;
+    for (uint32_t i = 0, k = 0; i < 12; i += c->batch, k++) {
+        const uint32_t count = 12 - i < c->batch ? 12 - i : c->batch;
+        c->n->alone.chosen = c->chosen == 2 ? (int)k % 2 : c->chosen;
+        assert_int_equal(rpu_network_train(c->n, &data.train, order + i, count, i, NULL), RPU_OK);
+        if (k == 1)
+            assert_int_equal(rpu_network_evaluate(c->n, &data.test, 0, 4, 0, NULL, NULL), RPU_OK);
     }
-    assert_int_equal(rpu_network_digest(n, &digest), RPU_OK);
-    return digest;
+    assert_int_equal(rpu_network_digest(c->n, &c->digest), RPU_OK);
+    for (size_t a = 0; a < rpu_network_array_count(c->n); a++) {
+        assert_int_equal(rpu_network_array_stats(c->n, a, &c->counts[a]), RPU_OK);
+        memset(c->counts[a].seconds, 0, sizeof c->counts[a].seconds);
+        c->counts[a].apply_seconds = 0.0;
+    }
+    return RPU_OK;
 }
 
+/* In one team, whose threads may still look for what the last minibatch left when one of them does the next. */
 static void one_thread_gives_the_same_bits(void **state) {
+    static const struct rpu_assignment several[] = {{"arrays.K1.copies=4", "test"}, {"arrays.K2.devices=3", "test"}};
+    static const struct rpu_assignment divided[] = {{"arrays.default.max_rows=20", "test"},
+                                                    {"arrays.default.max_cols=200", "test"}};
+    static const struct {
+        const char *preset;
+        const struct rpu_assignment *list;
+        size_t count;
+    } kinds[] = {
+        {"lenet-rpu", NULL, 0}, {"lenet-rpu", several, 2}, {"lenet-rpu-nm-bm", divided, 2}, {"lenet-fp", NULL, 0}};
     (void)state;
-    for (int threads = 1; threads <= 3; threads++)
-        for (uint32_t batch = 1; batch <= 5; batch += 4) {
-            uint64_t digests[3], alone = 0;
-            for (int chosen = 0; chosen < 3; chosen++) {
-                struct rpu_engine *engine;
-                struct rpu_network *n = make(&engine, threads, batch);
-                digests[chosen] = train_all(n, batch, chosen);
-                alone += n->images_alone;
-                rpu_network_destroy(n);
-                rpu_engine_destroy(engine);
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        for (int threads = 1; threads <= 3; threads++)
+            for (uint32_t batch = 1; batch <= 5; batch += 4) {
+                struct course courses[3] = {{0}};
+                uint64_t alone = 0;
+                assert_int_equal(rpu_config_load(&config, kinds[k].preset, kinds[k].list, kinds[k].count, NULL),
+                                 RPU_OK);
+                for (int chosen = 0; chosen < 3; chosen++) {
+                    struct rpu_engine *engine;
+                    struct course *c = &courses[chosen];
+                    *c = (struct course){.n = make(&engine, threads, batch), .batch = batch, .chosen = chosen};
+                    assert_int_equal(rpu_sched_team(engine->sched, train_all, c), RPU_OK);
+                    alone += c->n->images_alone;
+                    rpu_network_destroy(c->n);
+                    rpu_engine_destroy(engine);
+                    assert_true(c->digest == courses[0].digest);
+                    assert_memory_equal(c->counts, courses[0].counts, sizeof c->counts);
+                }
+                assert_int_equal(alone, threads == 1 ? 0 : batch == 1 ? 12 + 6 : 12 + 5);
             }
-            assert_true(digests[0] == digests[1] && digests[1] == digests[2]);
-            assert_int_equal(alone, threads == 1 ? 0 : batch == 1 ? 12 + 6 : 12 + 5);
-        }
+    assert_int_equal(rpu_config_load(&config, "lenet-rpu", NULL, 0, NULL), RPU_OK);
 }
 
-/* Seconds of the recorded work, and whether another thread than the first did any. */
+/* Seconds of the recorded training, and whether another thread than the first did any. */
 static double recorded(const struct rpu_engine *engine, int *others) {
     double seconds = 0.0;
     *others = 0;
@@ -210,6 +243,8 @@ static double recorded(const struct rpu_engine *engine, int *others) {
         for (size_t i = 0; i < rpu_engine_trace_count(engine, t); i++) {
             struct rpu_trace_event e;
             assert_int_equal(rpu_engine_trace_event(engine, t, i, &e), RPU_OK);
+            if (strncmp(e.name, "test", 4) == 0)
+                continue;
             seconds += e.end - e.start;
             *others |= t > 0;
         }
@@ -219,11 +254,12 @@ static double recorded(const struct rpu_engine *engine, int *others) {
 static void one_thread_does_it_all(void **state) {
     struct rpu_engine *engine;
     struct rpu_network *n = make(&engine, 3, 5);
+    struct course c = {.n = n, .batch = 5, .chosen = 1};
     double seconds = 0.0, all;
     int others;
     (void)state;
     assert_int_equal(rpu_engine_trace(engine, 10000, NULL), RPU_OK);
-    train_all(n, 5, 1);
+    train_all(&c);
     all = recorded(engine, &others);
     assert_int_equal(others, 0);
     assert_int_equal(n->plan.list[0].items, 2);
@@ -239,18 +275,32 @@ static void one_thread_does_it_all(void **state) {
     rpu_engine_destroy(engine);
 }
 
-static void always_means_always(void **state) {
-    const struct rpu_engine_options options = {.threads = 2, .share = RPU_SHARE_ALWAYS};
-    struct rpu_engine *engine;
-    struct rpu_network *n;
+/* Many small minibatches, as a training does them. */
+static enum rpu_status train_many(void *context) {
+    for (uint32_t i = 0; i < 300; i++) {
+        const uint32_t image = i % 12;
+        assert_int_equal(rpu_network_train(context, &data.train, &image, 1, i, NULL), RPU_OK);
+    }
+    return RPU_OK;
+}
+
+/* After a window of 256 minibatches the other way is tried, unless threads are to share always. */
+static void a_training_tries_both_ways(void **state) {
+    static const struct rpu_assignment small = {"network.layers=[{type: fc, outputs: 10}, {type: softmax}]", "test"};
     (void)state;
-    config.batch = 1;
-    assert_int_equal(rpu_engine_create_with(&engine, &options, NULL), RPU_OK);
-    assert_int_equal(rpu_network_create(&n, engine, &config, 28, 28, 1, 10, NULL), RPU_OK);
-    train_all(n, 1, 1);
-    assert_int_equal(n->images_alone, 0);
-    rpu_network_destroy(n);
-    rpu_engine_destroy(engine);
+    assert_int_equal(rpu_config_load(&config, "lenet-rpu", &small, 1, NULL), RPU_OK);
+    for (int share = RPU_SHARE_AUTO; share <= RPU_SHARE_ALWAYS; share++) {
+        const struct rpu_engine_options options = {.threads = 2, .share = (enum rpu_share)share};
+        struct rpu_engine *engine;
+        struct rpu_network *n;
+        assert_int_equal(rpu_engine_create_with(&engine, &options, NULL), RPU_OK);
+        assert_int_equal(rpu_network_create(&n, engine, &config, 28, 28, 1, 10, NULL), RPU_OK);
+        assert_int_equal(rpu_sched_team(engine->sched, train_many, n), RPU_OK);
+        assert_true(share == RPU_SHARE_AUTO ? n->images_alone > 0 && n->images_alone <= 44 : n->images_alone == 0);
+        rpu_network_destroy(n);
+        rpu_engine_destroy(engine);
+    }
+    assert_int_equal(rpu_config_load(&config, "lenet-rpu", NULL, 0, NULL), RPU_OK);
 }
 
 static void times_go_by_the_threads_that_work_at_a_time(void **state) {
@@ -276,7 +326,7 @@ int main(void) {
         cmocka_unit_test(a_run_keeps_the_order),
         cmocka_unit_test(one_thread_gives_the_same_bits),
         cmocka_unit_test(one_thread_does_it_all),
-        cmocka_unit_test(always_means_always),
+        cmocka_unit_test(a_training_tries_both_ways),
         cmocka_unit_test(times_go_by_the_threads_that_work_at_a_time),
     };
     return cmocka_run_group_tests(tests, load, unload);

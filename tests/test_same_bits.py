@@ -7,7 +7,7 @@ PRESETS = ["lenet-rpu", "lenet-rpu-baseline", "lenet-fp"]
 # 19 images: minibatches of 8 leave an incomplete one.
 SHORT = ["--limit-train", "19", "--limit-test", "10", "--epochs", "2"]
 VARYING = {"seconds", "train_seconds", "images_per_second", "cycles", "date", "threads", "places", "isa", "kernels", "run",
-           "config", "bind"}
+           "config", "bind", "images_alone"}
 
 
 def bits(value):
@@ -44,6 +44,17 @@ def test_any_number_of_threads():
                 for bind in ("none", "compact") if threads == "2" else ("none",):
                     again = bits(e2e.train(preset, *short, "--threads", threads, "--bind", bind))
                     assert again == first, f"{preset}, batch {batch}: {threads} threads, bind {bind} differ"
+
+
+def test_shared_or_not():
+    """So many minibatches that it is tried whether one thread alone is faster; interrupted by nothing else."""
+    long = ["--set", "network.layers=[{type: fc, outputs: 10}, {type: softmax}]", "--limit-train", "700", "--limit-test", "9",
+            "--epochs", "2"]
+    one, auto = (e2e.train("lenet-rpu", *long, "--threads", threads) for threads in ("1", "2"))
+    always = e2e.train("lenet-rpu", *long, "--threads", "2", "--share", "always")
+    assert bits(one) == bits(auto) == bits(always)
+    assert one["images_alone"] == always["images_alone"] == 0 < auto["images_alone"] < 1400
+    assert always["config"]["run"]["share"] == "always"
 
 
 def test_divided_arrays():

@@ -34,8 +34,11 @@ static const struct cli_option train_options[] = {
      "spread on several NUMA nodes that the process has for itself (ranks of a job on one machine do not), else none. "
      "SMT siblings come last."},
     {"share", 0, "HOW", CLI_ASSIGN_PLAIN, "run.share",
-     "Whether threads share a minibatch's work: always, or auto: while that is faster than to leave it to one of them, "
-     "which is tried from time to time. Results do not depend on it."},
+     "Whether threads share a minibatch's work: always, or auto: unless one of them is faster alone, which is tried "
+     "from "
+     "time to time with minibatches of less than 10 ms. Ranks that train together always share. Results do not depend "
+     "on "
+     "it."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",
@@ -55,7 +58,7 @@ static const struct cli_option train_options[] = {
     {"resume", 'R', NULL, CLI_ASSIGN_NONE, NULL,
      "Go on from DIR/checkpoint.safetensors, or begin where there is none; a checkpoint is written at the end. Weights "
      "and history become those of a training that was never interrupted. The configuration has to be the same but for "
-     "epochs, threads, places, kernel variant and paths, and so have the images. Needs --out."},
+     "epochs, threads, sharing, places, kernel variant and paths, and so have the images. Needs --out."},
     {"json", 'j', "FILE|-", CLI_ASSIGN_NONE, NULL,
      "Write the results as JSON to FILE, or to standard output (-), which then carries nothing else."},
     {"trace", 0, "FILE", CLI_ASSIGN_NONE, NULL,

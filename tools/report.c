@@ -45,7 +45,7 @@ static void print_arrays(FILE *out, const struct rpu_network *network) {
 void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset *data, const char *stopped) {
     const size_t epochs = rpu_training_epoch_count(run);
     const double seconds = rpu_training_seconds(run);
-    const uint64_t images = rpu_training_images(run), alone = rpu_training_alone(run);
+    const uint64_t images = rpu_training_images(run), alone = rpu_training_images_alone(run);
     uint64_t digest = 0;
     print_arrays(out, rpu_training_network(run));
     fputc('\n', out);
@@ -59,8 +59,7 @@ void print_report(FILE *out, struct rpu_training *run, const struct rpu_dataset 
         fprintf(out, "training        %.1f images/s (%" PRIu64 " images in %.2f s)\n", (double)images / seconds, images,
                 seconds);
     if (2 * alone > images - rpu_training_resumed(run))
-        fprintf(out, "by one thread   %" PRIu64 " of these images, which it trained faster than all threads together\n",
-                alone);
+        fprintf(out, "by one thread   %" PRIu64 " of these images, since that was faster\n", alone);
     if (rpu_network_digest(rpu_training_network(run), &digest) == RPU_OK)
         fprintf(out, "weights digest  %016" PRIx64 "\n", digest);
 }

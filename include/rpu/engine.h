@@ -33,18 +33,19 @@ enum rpu_bind {
     RPU_BIND_SPREAD   /**< cores of all NUMA nodes in turn */
 };
 
-/** Whether threads share a minibatch's work. */
+/** Whether threads share a minibatch's work. Processes that share a network (rpu_network_share) always do. */
 enum rpu_share {
-    RPU_SHARE_AUTO, /**< while that is faster than to leave it to one of them, which is tried from time to time */
-    RPU_SHARE_ALWAYS
+    RPU_SHARE_AUTO, /**< unless one of them is faster alone; tried from time to time with minibatches of less than 10 ms
+                     */
+    RPU_SHARE_ALWAYS /**< whatever it takes */
 };
 
 /** What to build an engine from; zeros are the defaults. */
 struct rpu_engine_options {
-    const char *isa;    /**< as for rpu_engine_create */
-    int threads;        /**< as for rpu_engine_create */
-    enum rpu_bind bind; /**< more threads than processors are not bound */
-    enum rpu_share share;
+    const char *isa;      /**< as for rpu_engine_create */
+    int threads;          /**< as for rpu_engine_create */
+    enum rpu_bind bind;   /**< more threads than processors are not bound */
+    enum rpu_share share; /**< a minibatch's work among the threads */
 };
 
 /** Builds an engine, as rpu_engine_create does and with its errors; RPU_ERR_RANGE also for an unknown `bind` or

@@ -99,9 +99,9 @@ RPU_API uint64_t rpu_training_images(const struct rpu_training *run);
 RPU_API double rpu_training_seconds(const struct rpu_training *run);
 /** Of those images the ones that were trained before the run went on from a checkpoint. */
 RPU_API uint64_t rpu_training_resumed(const struct rpu_training *run);
-/** Images that one thread has trained while others could have shared the work (RPU_SHARE_AUTO), since the run began or
- *  went on; 0 with one thread, or where several processes share the run. */
-RPU_API uint64_t rpu_training_alone(const struct rpu_training *run);
+/** Images that one of several threads has trained alone (RPU_SHARE_AUTO), trials included, since the run began or went
+ *  on; 0 with one thread, or where several processes share the run. */
+RPU_API uint64_t rpu_training_images_alone(const struct rpu_training *run);
 
 /** The order of epoch `epoch` (0-based): a permutation of 0..count-1 that depends on the seed and epoch only. `order`
  *  null: nothing. */
