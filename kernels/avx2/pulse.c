@@ -20,8 +20,9 @@ INLINE int is_narrow(const struct rpu_pulse_args *a) {
 
 /* ---- drawing ---- */
 
-/* Bytes of trains and thresholds of rows that are at work at a time, where a vector has no more. */
-enum { DRAW_BYTES = 1 << 14 };
+/* Bytes of trains and thresholds of rows that are at work at a time, where a vector has no more; of sixteen rows, a
+ * vector has four words and the thresholds at least. */
+enum { DRAW_BYTES = 1 << 14, LEAST_BYTES = 4 * sizeof(uint64_t) + 16 * sizeof(uint16_t) };
 
 INLINE void *take(unsigned char **at, size_t bytes) {
     void *p = *at;
@@ -93,6 +94,31 @@ INLINE void divide_rows(const struct rpu_pulse_args *a, const struct drawing *w,
                 to[i / 64] = first_bits(bits_at(plane, at + i), m - i);
 }
 
+/* The same of an array of sixteen rows: their bits are two bytes of the plane. Only those of vectors in which some row
+ * fires, since trains begin as zeros; and the units, as below. */
+static size_t divide_sixteen(const struct rpu_pulse_args *a, const struct drawing *w, uint32_t slot, size_t n) {
+    const struct lengths l = lengths_of(a);
+    const size_t columns = a->columns;
+    const unsigned char *rows = (const unsigned char *)w->plane + w->skip / 8;
+    uint64_t *to = rows_of(l, a->trains, slot);
+    struct unit *units = w->units + n;
+    uint32_t firing[DRAW_BYTES / LEAST_BYTES + 2 * VEC];
+    size_t count = 0;
+    for (size_t p = 0; p < columns; p += VEC) { /* the last of them may look at bits behind those of the vectors */
+        const __m128i eight = _mm_loadu_si128((const __m128i *)(const void *)(rows + 2 * p));
+        const __m128i silent = _mm_cmpeq_epi16(eight, _mm_setzero_si128());
+        const unsigned some = ~(unsigned)_mm_movemask_epi8(_mm_packs_epi16(silent, silent)) & 255u;
+        count = append_bits(firing, count, first_bits(some, columns - p), VEC, (uint32_t)p);
+    }
+    for (size_t k = 0; k < count; k++) {
+        uint16_t bits;
+        memcpy(&bits, rows + 2 * (size_t)firing[k], sizeof bits);
+        to[firing[k] * l.train] = bits;
+        units[k] = (struct unit){firing[k], slot};
+    }
+    return n + count;
+}
+
 /* The same of a narrow array, and the units in which some row fires, behind the `n` that are there. Which ones is too
  * random for branches. Returns how many there are then. */
 INLINE size_t divide_narrow(const struct rpu_pulse_args *a, const struct drawing *w, uint32_t slot, size_t n) {
@@ -131,7 +157,9 @@ static size_t draw_rows(const struct rpu_pulse_args *a, const struct drawing *w,
         const struct philox p = philox_begin(&bits);
         draw_plane(&p, &source, w->skip + flat, w->row_hi, w->plane);
         w->plane[w->words - 1] = 0; /* so that 64 bits can be read from anywhere below its end */
-        if (is_narrow(a))
+        if (is_narrow(a) && m == 16)
+            units = divide_sixteen(a, w, s, units);
+        else if (is_narrow(a))
             units = divide_narrow(a, w, s, units);
         else
             divide_rows(a, w, s);

@@ -155,22 +155,33 @@ void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct unit *units, si
 
 /* ---- applying: noise ---- */
 
+/* Pairs of numbers of blocks 0, 1, 4 and 5 or 2, 3, 6 and 7, block by block. */
+INLINE void store_four(__m256d first, __m256d second, __m256d third, float *out) {
+    double *low = (double *)(void *)out, *high = low + 2 * RPU_GAUSS_BLOCK;
+    const __m256d a = _mm256_unpacklo_pd(first, second), b = _mm256_shuffle_pd(third, first, 0xa),
+                  c = _mm256_unpackhi_pd(second, third);
+    _mm_storeu_pd(low, _mm256_castpd256_pd128(a));
+    _mm_storeu_pd(low + 2, _mm256_castpd256_pd128(b));
+    _mm_storeu_pd(low + 4, _mm256_castpd256_pd128(c));
+    _mm_storeu_pd(high, _mm256_extractf128_pd(a, 1));
+    _mm_storeu_pd(high + 2, _mm256_extractf128_pd(b, 1));
+    _mm_storeu_pd(high + 4, _mm256_extractf128_pd(c, 1));
+}
+
+INLINE __m256d pairs_low(struct pair p) {
+    return _mm256_castps_pd(_mm256_unpacklo_ps(p.first, p.second));
+}
+
+INLINE __m256d pairs_high(struct pair p) {
+    return _mm256_castps_pd(_mm256_unpackhi_ps(p.first, p.second));
+}
+
 /* The six Gaussians of each of eight blocks, block by block. */
 INLINE void store_blocks(const struct words *w, float *out) {
-    const struct pair p[3] = {gauss_pair(w->w0, angle_first(w)), gauss_pair(w->w1, angle_second(w)),
-                              gauss_pair(w->w2, angle_third(w))};
-    for (unsigned k = 0; k < 3; k++) {
-        /* two numbers a block, two blocks a part */
-        const __m256 low = _mm256_unpacklo_ps(p[k].first, p[k].second);
-        const __m256 high = _mm256_unpackhi_ps(p[k].first, p[k].second);
-        const __m128 part[4] = {_mm256_castps256_ps128(low), _mm256_castps256_ps128(high),
-                                _mm256_extractf128_ps(low, 1), _mm256_extractf128_ps(high, 1)};
-        for (unsigned b = 0; b < 4; b++) {
-            float *to = out + 2 * RPU_GAUSS_BLOCK * b + 2 * k;
-            _mm_storel_pi((__m64 *)(void *)to, part[b]);
-            _mm_storeh_pi((__m64 *)(void *)(to + RPU_GAUSS_BLOCK), part[b]);
-        }
-    }
+    const struct pair p0 = gauss_pair(w->w0, angle_first(w)), p1 = gauss_pair(w->w1, angle_second(w)),
+                      p2 = gauss_pair(w->w2, angle_third(w));
+    store_four(pairs_low(p0), pairs_low(p1), pairs_low(p2), out);
+    store_four(pairs_high(p0), pairs_high(p1), pairs_high(p2), out + 2 * RPU_GAUSS_BLOCK);
 }
 
 /* The Gaussians of blocks with counters c0 and c2, of which there are `lanes`; writes two vectors behind them. */
@@ -516,15 +527,15 @@ INLINE void end_noise(const struct rpu_pulse_args *a, struct pending *b, struct 
     f->lanes = end;
 }
 
-/* `hits` inputs of row i fire, whose numbers are in `list`. Sixteen are written whether there are as many or not: how
- * many there are cannot be foreseen, but they seldom are more. */
-INLINE void add_hits(struct pending *b, struct front *f, const uint32_t *list, uint32_t hits, size_t i, uint32_t down) {
-    const __m256i row = _mm256_set1_epi32((int)(RPU_NARROW_INPUTS * i)), downs = _mm256_set1_epi32((int)down);
+/* The `hits` inputs that fire in row i. They are listed anew for each row: a list that was just written in vectors that
+ * overlap cannot be read for a while. Sixteen of the rest are written whether there are as many or not: how many there
+ * are cannot be foreseen, but they seldom are more. */
+INLINE void add_hits(struct pending *b, struct front *f, uint32_t inputs, uint32_t hits, size_t i, uint32_t down) {
+    const __m256i downs = _mm256_set1_epi32((int)down);
     uint32_t k = 0;
+    append_bits(b->at, f->count, inputs, RPU_NARROW_INPUTS, RPU_NARROW_INPUTS * (uint32_t)i);
     do {
         const size_t to = f->count + k;
-        store_words(b->at + to, _mm256_add_epi32(load_words(list + k), row));
-        store_words(b->at + to + VEC, _mm256_add_epi32(load_words(list + k + VEC), row));
         store_words(b->down + to, downs);
         store_words(b->down + to + VEC, downs);
         store_words(b->number + to, eight_from(f->number + k));
@@ -540,8 +551,7 @@ INLINE void add_vector(const struct rpu_pulse_args *a, struct pending *b, struct
     const uint64_t *t = a->trains + p * rpu_train_words(a->m, a->n, 1), rows = rows_in(t, 0), signs_d = t[SIGNS_D];
     const uint32_t inputs = inputs_in(t, 0), signs_x = (uint32_t)t[SIGNS_X];
     const uint32_t before = (uint32_t)__builtin_popcountll(first_bits(rows, a->row0));
-    uint32_t list[RPU_NARROW_INPUTS + 2 * VEC]; /* inputs that fire, ascending */
-    const uint32_t hits = (uint32_t)append_bits(list, 0, inputs, RPU_NARROW_INPUTS, 0);
+    const uint32_t hits = (uint32_t)__builtin_popcount(inputs);
     f->block = before * hits / RPU_GAUSS_BLOCK;
     f->number = f->lanes * RPU_GAUSS_BLOCK + before * hits % RPU_GAUSS_BLOCK;
     for (uint64_t left = rows & mine; left; left &= left - 1) {
@@ -552,7 +562,7 @@ INLINE void add_vector(const struct rpu_pulse_args *a, struct pending *b, struct
             work_off_few(a, b, f->count, f->lanes);
             *f = (struct front){0, 0, drawn / RPU_GAUSS_BLOCK, drawn % RPU_GAUSS_BLOCK};
         }
-        add_hits(b, f, list, hits, i, signs_x ^ (0u - ((uint32_t)(signs_d >> i) & 1u)));
+        add_hits(b, f, inputs, hits, i, signs_x ^ (0u - ((uint32_t)(signs_d >> i) & 1u)));
     }
     end_noise(a, b, f, p);
 }
