@@ -217,6 +217,25 @@ def test_the_tables_of_this_tree():
             assert file.read() == tables(path + ".json", path + "-official.json"), name
 
 
+def texts(value, key=""):
+    """All texts of a document, each with its key."""
+    if isinstance(value, dict):
+        return [pair for k, v in value.items() for pair in texts(v, k)]
+    if isinstance(value, list):
+        return [pair for v in value for pair in texts(v, key)]
+    return [(key, value)] if isinstance(value, str) else []
+
+
+def test_the_documents_of_this_tree_name_no_host_and_no_folder():
+    documents = glob.glob(os.path.join(e2e.ROOT, "results", "**", "*.json"), recursive=True)
+    if not documents:
+        raise e2e.Skipped("no run is recorded in results")
+    for path in documents:
+        with open(path, encoding="utf-8") as file:
+            named = [(key, text) for key, text in texts(json.load(file)) if key == "host_name" or text.startswith("/")]
+        assert not named, (path, named)
+
+
 def test_the_papers_experiments_of_this_tree():
     """README, table and pictures are of the recorded trainings."""
     if not all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2")):
