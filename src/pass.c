@@ -415,6 +415,11 @@ static void draw_item(void *context, size_t item, int thread) {
     array_draw(&j);
 }
 
+/* Parts of an array's tiles. Each goes through all pulses, so that one thread alone takes whole tiles. */
+static size_t update_parts(const struct rpu_entry *e) {
+    return e->network->pass.alone ? 1 : e->parts;
+}
+
 static void update_item(void *context, size_t item, int thread) {
     const struct rpu_entry *e = context;
     struct rpu_network *n = e->network;
@@ -425,7 +430,7 @@ static void update_item(void *context, size_t item, int thread) {
     for (size_t i = 0; i < n->pass.count; i++) {
         const struct rpu_block where = {(uint32_t)(n->pass.step + i), 0, l->columns, 0};
         rpu_array_apply_part(l->array, &where, l->vectors + i * l->block, l->ld, l->dy + i * l->y_stride, l->array->m,
-                             n->config.eta, l->trains ? l->trains + i * l->train_words : NULL, e->parts, item,
+                             n->config.eta, l->trains ? l->trains + i * l->train_words : NULL, update_parts(e), item,
                              n->workers[thread].scratch, &stats->update);
     }
     spent = spent_since(n, start);
@@ -585,7 +590,6 @@ static void list_updates(struct rpu_network *n, const uint32_t last_of_array[RPU
         }
         entry.parts = parts;
         const uint32_t k = add_filler(n, update_item, &entry, "update");
-        p->list[k].items *= rpu_array_tiles(l->array);
         follow(p, k, 0);
         follow(p, k, last_of_array[a]);
         if (drawn)
@@ -604,7 +608,7 @@ void rpu_plan_make(struct rpu_network *n) {
     list_updates(n, last_of_array);
 }
 
-/* Sets how many items the passes of this process's images have. */
+/* Sets how many items the passes of this process's images have, and the updates. */
 static void count_passes(struct rpu_network *n) {
     struct rpu_plan *p = &n->plan;
     struct rpu_pass *pass = &n->pass;
@@ -613,9 +617,11 @@ static void count_passes(struct rpu_network *n) {
     p->list[0].items = pass->whole;
     for (uint32_t k = 1; k < p->n_passes; k++)
         p->list[k].items = rest * p->entries[k].parts;
-    for (uint32_t k = p->n_passes; k < p->n_list; k++)
-        if (p->list[k].fn == draw_item)
-            p->list[k].items = rest;
+    for (uint32_t k = p->n_passes; k < p->n_list; k++) {
+        const struct rpu_entry *e = &p->entries[k];
+        p->list[k].items =
+            p->list[k].fn == draw_item ? rest : update_parts(e) * rpu_array_tiles(n->layers[n->arrays[e->array]].array);
+    }
     for (size_t i = pass->begin + pass->whole; i < pass->end && !loads_bands(n); i++)
         rpu_pass_load(n, i, i);
 }

@@ -365,27 +365,26 @@ static void test_layers(void **state) {
     rpu_engine_destroy(engine);
 }
 
-static void test_places_and_sharing_of_threads(void **state) {
-    struct rpu_engine_options options = {.threads = 1};
+/* Whether there is an engine with these options; if not, they are out of range. */
+static int engine_with(int bind, int share, struct rpu_error *err) {
+    const struct rpu_engine_options options = {
+        .threads = 1, .bind = (enum rpu_bind)bind, .share = (enum rpu_share)share};
     struct rpu_engine *engine;
+    const enum rpu_status status = rpu_engine_create_with(&engine, &options, err);
+    const int made = engine != NULL;
+    assert_int_equal(status, made ? RPU_OK : RPU_ERR_RANGE);
+    rpu_engine_destroy(engine);
+    return made;
+}
+
+static void test_places_and_sharing_of_threads(void **state) {
     struct rpu_error err;
     (void)state;
-    for (int bind = -1; bind <= RPU_BIND_SPREAD + 1; bind++) {
-        const int good = bind >= 0 && bind <= RPU_BIND_SPREAD;
-        options.bind = (enum rpu_bind)bind;
-        assert_int_equal(rpu_engine_create_with(&engine, &options, &err), good ? RPU_OK : RPU_ERR_RANGE);
-        assert_true(good == (engine != NULL));
-        rpu_engine_destroy(engine);
-    }
+    for (int bind = -1; bind <= RPU_BIND_SPREAD + 1; bind++)
+        assert_int_equal(engine_with(bind, RPU_SHARE_AUTO, &err), bind >= 0 && bind <= RPU_BIND_SPREAD);
     assert_string_equal(err.message, "bind is 4; allowed is 0 (auto) to 3 (spread)");
-    options.bind = RPU_BIND_NONE;
-    for (int share = -1; share <= RPU_SHARE_ALWAYS + 1; share++) {
-        const int good = share >= 0 && share <= RPU_SHARE_ALWAYS;
-        options.share = (enum rpu_share)share;
-        assert_int_equal(rpu_engine_create_with(&engine, &options, &err), good ? RPU_OK : RPU_ERR_RANGE);
-        assert_true(good == (engine != NULL));
-        rpu_engine_destroy(engine);
-    }
+    for (int share = -1; share <= RPU_SHARE_ALWAYS + 1; share++)
+        assert_int_equal(engine_with(RPU_BIND_NONE, share, &err), share >= 0 && share <= RPU_SHARE_ALWAYS);
     assert_string_equal(err.message, "share is 2; allowed is 0 (auto) or 1 (always)");
 }
 

@@ -264,6 +264,8 @@ static void one_thread_does_it_all(void **state) {
     assert_int_equal(others, 0);
     assert_int_equal(n->plan.list[0].items, 2);
     assert_int_equal(n->plan.list[1].items, 0);
+    for (uint32_t k = n->plan.n_passes; k < n->plan.n_list; k++) /* pulses with the images, updates of whole tiles */
+        assert_int_equal(n->plan.list[k].items, strcmp(n->plan.list[k].name, "update") == 0);
     /* its time is that of the cycles, though the others could have worked meanwhile */
     for (size_t a = 0; a < 4; a++) {
         struct rpu_array_stats s;

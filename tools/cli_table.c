@@ -35,10 +35,8 @@ static const struct cli_option train_options[] = {
      "SMT siblings come last."},
     {"share", 0, "HOW", CLI_ASSIGN_PLAIN, "run.share",
      "Whether threads share a minibatch's work: always, or auto: unless one of them is faster alone, which is tried "
-     "from "
-     "time to time with minibatches of less than 10 ms. Ranks that train together always share. Results do not depend "
-     "on "
-     "it."},
+     "from time to time with minibatches of less than 10 ms. Ranks that train together always share. Results do not "
+     "depend on it."},
     {"isa", 'i', "NAME", CLI_ASSIGN_STRING, "run.isa",
      "Use no kernel variant above NAME (see info); overrides RPU_ISA. Results do not depend on it."},
     {"limit-train", 0, "N", CLI_ASSIGN_PLAIN, "data.limit_train",

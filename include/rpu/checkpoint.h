@@ -80,10 +80,9 @@ RPU_API enum rpu_status rpu_checkpoint_apply(const struct rpu_checkpoint *checkp
 
 /** Takes a run that has not begun to where the checkpoint stands; it then ends with the bits of one that was not
  *  interrupted. Where several processes share a run, all do this. RPU_ERR_CONFIG when the run's configuration is
- * another
- *  (`err` lists the differences; epochs, threads, sharing, places, kernel variant and the path of the data may differ)
- * or has fewer epochs than are trained; as rpu_config_yaml when that cannot write the run's; RPU_ERR_FORMAT when its
- * images are others; else as rpu_checkpoint_apply. After an error the run is of no further use. */
+ *  another (`err` lists the differences; epochs, threads, sharing, places, kernel variant and the path of the data may
+ *  differ) or has fewer epochs than are trained; as rpu_config_yaml when that cannot write the run's; RPU_ERR_FORMAT
+ *  when its images are others; else as rpu_checkpoint_apply. After an error the run is of no further use. */
 RPU_API enum rpu_status rpu_checkpoint_resume(const struct rpu_checkpoint *checkpoint, struct rpu_training *run,
                                               struct rpu_error *err);
 

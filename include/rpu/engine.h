@@ -35,8 +35,7 @@ enum rpu_bind {
 
 /** Whether threads share a minibatch's work. Processes that share a network (rpu_network_share) always do. */
 enum rpu_share {
-    RPU_SHARE_AUTO, /**< unless one of them is faster alone; tried from time to time with minibatches of less than 10 ms
-                     */
+    RPU_SHARE_AUTO,  /**< unless one of them is faster alone, which is tried with minibatches of less than 10 ms */
     RPU_SHARE_ALWAYS /**< whatever it takes */
 };
 
