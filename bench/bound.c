@@ -7,9 +7,10 @@
 #include <string.h>
 
 static const char *const kind_names[PART_KINDS] = {
-    [PART_PRODUCT] = "product",     [PART_NOISE] = "noise",     [PART_CONVERTERS] = "converters",
-    [PART_EXTREMES] = "extremes",   [PART_BITS] = "bits",       [PART_THRESHOLDS] = "thresholds",
-    [PART_POSITIONS] = "positions", [PART_WEIGHTS] = "weights", [PART_LAYERS] = "layers"};
+    [PART_PRODUCT] = "product",       [PART_NOISE] = "noise",         [PART_CONVERTERS] = "converters",
+    [PART_EXTREMES] = "extremes",     [PART_GAINS] = "gains",         [PART_BITS] = "bits",
+    [PART_THRESHOLDS] = "thresholds", [PART_POSITIONS] = "positions", [PART_WEIGHTS] = "weights",
+    [PART_LAYERS] = "layers"};
 
 int bound_add(struct bound *b, struct pairing *p, struct cycle *c, size_t pair) {
     const size_t k = b->cycles++;

@@ -12,7 +12,8 @@
  *  |            |                                              | words of which the contract uses only a part         |
  *  | converters | input converter over the inputs, output      | -                                                    |
  *  |            | stage without noise over the outputs         |                                                      |
- *  | extremes   | absmax of the inputs (noise management)      | absmax of x and d (gains)                            |
+ *  | extremes   | absmax of the inputs (noise management)      | absmax of x and d                                    |
+ *  | gains      | -                                            | of each vector from its maxima (update management)   |
  *  | bits       | -                                            | a bit for each row, vector and slot; one for each    |
  *  |            |                                              | input of each vector and slot in which a row fires   |
  *  | thresholds | -                                            | of d, and of x for the vectors in which a row fires  |
@@ -25,11 +26,11 @@
  *
  *  Product and weights are the cycle's own: its inputs, its array where that lies. Random numbers, bits, thresholds,
  *  converters and extremes are streams: kernels called for some thousand numbers in the first-level cache, of whose
- *  time a cycle's share is taken, so that a convolution's bound holds no cost of calls. An array of a single column is
- *  read and updated once in an image, and the next image waits for it: there is nothing to share a call with, and its
- *  parts (but for thresholds) are calls of its own size. A bound is as good as the kernels it is measured with
- *  (`threshold`, say, makes both parts of a threshold, where an update needs the lower one for ties alone); and where
- * an array comes from memory, an update that draws numbers meanwhile can beat the sum.
+ *  time a cycle's share is taken, so that a convolution's bound holds no cost of calls; gains are those of an image. An
+ *  array of a single column is read and updated once in an image, and the next image waits for it: there is nothing to
+ *  share a call with, and its parts (but for thresholds) are calls of its own size. A bound is as good as the kernels
+ *  it is measured with (`threshold`, say, makes both parts of a threshold, where an update needs the lower one for ties
+ *  alone); and where an array comes from memory, an update that draws numbers meanwhile can beat the sum.
  */
 #ifndef RPU_BENCH_BOUND_H
 #define RPU_BENCH_BOUND_H
@@ -109,6 +110,7 @@ enum part_kind {
     PART_NOISE,
     PART_CONVERTERS,
     PART_EXTREMES,
+    PART_GAINS,
     PART_BITS,
     PART_THRESHOLDS,
     PART_POSITIONS,
@@ -131,7 +133,7 @@ struct part {
     enum part_size size;
 };
 
-enum { PARTS_MAX = 10 };
+enum { PARTS_MAX = 11 };
 
 /** Vectors of n numbers, without gaps. */
 struct block {
@@ -158,7 +160,8 @@ struct parts {
     struct hits *hits; /* of each image */
     struct {
         double coincidences, column_pulses, blocks, vectors, units;
-    } mean; /* over the images */
+    } mean;                       /* over the images */
+    float *x_max, *d_max, *gains; /* of each vector; room for two gains of each */
     struct touch touch;
     touch_list_fn *touch_list;
     touch_row_fn *touch_row;

@@ -279,6 +279,23 @@ static int counts_agree(struct cycle *c, const struct hits *h, uint32_t image) {
     return good;
 }
 
+/* Of all vectors of an image. */
+static void run_gains(void *parts, uint64_t n) {
+    const struct parts *p = parts;
+    const size_t columns = p->c->in->columns;
+    for (uint64_t k = 0; k < n; k++)
+        p->k->gains(columns, 1.0f, 1, p->x_max, p->d_max, p->gains, p->gains + columns);
+}
+
+static void make_gains(struct parts *p) {
+    const struct inputs *in = p->c->in;
+    p->x_max = room(4 * (size_t)in->columns * sizeof *p->x_max);
+    p->d_max = p->x_max + in->columns;
+    p->gains = p->d_max + in->columns;
+    p->k->absmax(in->columns, in->n, in->x, in->ldx, p->x_max);
+    p->k->absmax(in->columns, in->m, in->d, in->ldd, p->d_max);
+}
+
 /* Thresholds of as many rows and inputs as a call takes, with the gains of their vectors. */
 static void make_bits(struct parts *p) {
     const struct cycle *c = p->c;
@@ -331,6 +348,8 @@ static void add_update_parts(struct parts *p) {
     const double columns = in->columns;
     add(p, PART_EXTREMES, run_in_extremes, columns / (double)p->in.vectors, FIXED);
     add(p, PART_EXTREMES, run_out_extremes, columns / (double)p->out.vectors, FIXED);
+    if (p->c->tile->params.update.um)
+        add(p, PART_GAINS, run_gains, 1.0, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, columns * in->m / BLOCK, FIXED);
     add(p, PART_THRESHOLDS, run_threshold, p->mean.vectors * in->n / BLOCK, BY_UNITS);
     const double rows = bits(p, (size_t)in->columns * in->m, &p->row_call), inputs = bits(p, in->n, &p->col_call);
@@ -393,6 +412,7 @@ static int make_update(struct parts *p, struct cycle *c) {
     count(p);
     make_block(&p->in, in->n, in->x, in->ldx, in->columns);
     make_block(&p->out, in->m, in->d, in->ldd, in->columns);
+    make_gains(p);
     make_bits(p);
     make_touch(p);
     good = make_positions(p) && good && passes_agree(p, c);
@@ -414,8 +434,9 @@ int parts_make(struct parts *p, struct cycle *c) {
 }
 
 void parts_free(struct parts *p) {
-    void *const all[] = {p->q,   p->y,      p->in.v,   p->out.v,  p->ones,   p->product, p->peaks, p->saturated,
-                         p->few, p->row_hi, p->row_lo, p->col_hi, p->col_lo, p->plane,   p->noise, p->list};
+    void *const all[] = {p->q,      p->y,         p->in.v,  p->out.v,  p->ones,   p->product,
+                         p->peaks,  p->saturated, p->few,   p->row_hi, p->row_lo, p->col_hi,
+                         p->col_lo, p->plane,     p->noise, p->list,   p->x_max};
     for (uint32_t k = 0; p->hits && k < p->c->in->images; k++)
         hits_free(&p->hits[k]);
     free(p->hits);

@@ -10,7 +10,7 @@ import e2e
 
 AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids")
 PARTS = {"forward": ["product", "noise", "converters"], "backward": ["product", "noise", "converters", "extremes"],
-         "update": ["extremes", "thresholds", "bits", "noise", "weights"]}
+         "update": ["extremes", "gains", "thresholds", "bits", "noise", "positions", "weights"]}
 NAME = "goal/forward/W3/128x513/cols:1"
 
 
