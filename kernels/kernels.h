@@ -218,11 +218,11 @@ typedef void rpu_pulse_draw_fn(const struct rpu_pulse_args *args, struct rpu_pul
 typedef void rpu_pulse_apply_fn(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts);
 
 /** Bytes of scratch for `pulse_draw` and `pulse_apply`: thresholds and planes of the block's rows, thresholds and hit
- *  lists of one vector's inputs, vectors and row pulses of a narrow array, noise. */
+ *  lists of one vector's inputs, units (vectors and slots), vectors and row pulses of a narrow array, noise. */
 static inline size_t rpu_pulse_scratch(size_t m, size_t n, size_t columns, uint32_t bl) {
     const size_t flat = columns * (m + 1) + 256, wide = n + 256;
-    const size_t draw = flat * 4 + (flat / 64 + 4) * 8 + wide * 4 + (columns * bl + 4) * 8;
-    const size_t apply = flat * 4 + (wide * 9 + 64) * bl + (wide + 4096) * 4;
+    const size_t draw = flat * 4 + (flat / 64 + 4) * 8 + wide * 4 + (columns * bl + 8) * 8;
+    const size_t apply = flat * 4 + (wide * 12 + 64) * bl + (wide + 4096) * 4;
     return (draw > apply ? draw : apply) + 1024;
 }
 

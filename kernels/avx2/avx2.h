@@ -52,6 +52,12 @@ INLINE __m256 load_upto(const float *p, size_t n) {
     return n >= VEC ? _mm256_loadu_ps(p) : load_part(p, n);
 }
 
+/* The same where the only one may have been stored by itself a moment ago: a masked load would wait until it is in the
+ * cache. */
+INLINE __m256 load_fresh(const float *p, size_t n) {
+    return n == 1 ? _mm256_zextps128_ps256(_mm_load_ss(p)) : load_upto(p, n);
+}
+
 INLINE void store_upto(float *p, __m256 v, size_t n) {
     if (n >= VEC)
         _mm256_storeu_ps(p, v);
@@ -146,7 +152,7 @@ INLINE __m256i constant32(uint32_t value) {
     return v;
 }
 
-/* Sets what depends on the counter, for a stream with the key of philox_begin. */
+/* Sets what depends on the counter, for a stream with the key of philox_key. */
 INLINE void philox_counter(struct philox *p, const struct rpu_stream *s) {
     const uint32_t k0 = s->key[0], k1 = s->key[1], step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const uint64_t a = (uint64_t)0xCD9E8D57u * s->ctr[2];
@@ -159,18 +165,22 @@ INLINE void philox_counter(struct philox *p, const struct rpu_stream *s) {
     p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
 }
 
-INLINE struct philox philox_begin(const struct rpu_stream *s) {
-    struct philox p;
+/* Sets what depends on the key, which is all that the rounds from the third on take. Not by value: gcc copies so much with an instruction of
+ * tens of cycles. */
+INLINE void philox_key(struct philox *p, const struct rpu_stream *s) {
     const uint32_t step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const __m256i more0 = constant32(2 * step0), more1 = constant32(2 * step1);
-    philox_counter(&p, s);
-    p.k0[0] = philox_keys(s->key[0] + 2 * step0, step0);
-    p.k1[0] = philox_keys(s->key[1] + 2 * step1, step1);
+    p->k0[0] = philox_keys(s->key[0] + 2 * step0, step0);
+    p->k1[0] = philox_keys(s->key[1] + 2 * step1, step1);
     for (int r = 1; r < PHILOX_PAIRS; r++) {
-        p.k0[r] = _mm256_add_epi32(p.k0[r - 1], more0);
-        p.k1[r] = _mm256_add_epi32(p.k1[r - 1], more1);
+        p->k0[r] = _mm256_add_epi32(p->k0[r - 1], more0);
+        p->k1[r] = _mm256_add_epi32(p->k1[r - 1], more1);
     }
-    return p;
+}
+
+INLINE void philox_begin(struct philox *p, const struct rpu_stream *s) {
+    philox_key(p, s);
+    philox_counter(p, s);
 }
 
 /* Rounds 1 and 2; c0: the counter's word 0. */
@@ -233,25 +243,29 @@ struct words2 {
     struct words a, b;
 };
 
-/* The eight blocks at `even` and the eight behind them. Eight alone are bound by latency. */
-INLINE struct words2 philox16(const struct philox *p, __m256i even) {
-    struct chains a = chains_open(p, even), b = chains_open(p, _mm256_add_epi64(even, _mm256_set1_epi64x(8)));
-    chains_first(p, &a, 0);
-    chains_first(p, &b, 0);
+/* Two times eight blocks from the third round on. Eight alone are bound by latency. */
+INLINE struct words2 chains16(const struct philox *p, struct chains *a, struct chains *b) {
+    chains_first(p, a, 0);
+    chains_first(p, b, 0);
     for (int pair = 1; pair < PHILOX_PAIRS; pair++) {
-        chains_second(&a);
-        chains_second(&b);
-        chains_first(p, &a, pair);
-        chains_first(p, &b, pair);
+        chains_second(a);
+        chains_second(b);
+        chains_first(p, a, pair);
+        chains_first(p, b, pair);
     }
-    struct words2 w = {chains_last(&a), chains_last(&b)};
+    struct words2 w = {chains_last(a), chains_last(b)};
     return w;
 }
 
-INLINE struct chains lanes_open(const struct rpu_stream *s, __m256i c0, __m256i c2) {
+/* The eight blocks at `even` and the eight behind them. */
+INLINE struct words2 philox16(const struct philox *p, __m256i even) {
+    struct chains a = chains_open(p, even), b = chains_open(p, _mm256_add_epi64(even, _mm256_set1_epi64x(8)));
+    return chains16(p, &a, &b);
+}
+
+INLINE struct chains lanes_open(const struct rpu_stream *s, __m256i even, __m256i odd) {
     const __m256i c1 = _mm256_set1_epi32((int)s->ctr[1]), c3 = _mm256_set1_epi32((int)s->ctr[3]);
-    struct chains c = {{_mm256_unpacklo_epi32(c0, c0), c1, _mm256_unpacklo_epi32(c2, c2), c3},
-                       {_mm256_unpackhi_epi32(c0, c0), c1, _mm256_unpackhi_epi32(c2, c2), c3}};
+    struct chains c = {{even, c1, high(even), c3}, {odd, c1, high(odd), c3}};
     return c;
 }
 
@@ -275,10 +289,12 @@ INLINE void lanes_first(struct keys *k, struct chains *a, struct chains *b) {
     k->k1 = _mm256_add_epi32(k->k1, _mm256_set1_epi32((int)(2 * 0xBB67AE85u)));
 }
 
-/* Sixteen blocks whose words 0 and 2 differ: eight with a0 and a2, eight with b0 and b2, each in order. */
-INLINE struct words2 philox_lanes16(const struct rpu_stream *s, __m256i a0, __m256i a2, __m256i b0, __m256i b2) {
+/* Sixteen blocks whose words 0 and 2 differ, these in the lower and upper halves of 64-bit lanes. The words of those of
+ * `even` come to stand in lanes 0, 1, 4, 5. */
+INLINE struct words2 philox_lanes16(const struct rpu_stream *s, __m256i a_even, __m256i a_odd, __m256i b_even,
+                                    __m256i b_odd) {
     struct keys k = lanes_keys(s);
-    struct chains a = lanes_open(s, a0, a2), b = lanes_open(s, b0, b2);
+    struct chains a = lanes_open(s, a_even, a_odd), b = lanes_open(s, b_even, b_odd);
     lanes_first(&k, &a, &b);
     for (int pair = 1; pair < 5; pair++) {
         chains_second(&a);
@@ -394,18 +410,6 @@ INLINE struct words gauss_but_last(const struct philox *p, uint32_t group, size_
         gauss_ahead(p, at, &w, out);
     }
     return w;
-}
-
-/* All 48 Gaussians of each of `groups` groups, at least one. */
-INLINE void gauss_groups(const struct philox *p, uint32_t group, size_t groups, float *out) {
-    const struct words w = gauss_but_last(p, group, groups, out);
-    gauss_words(&w, out + (groups - 1) * RPU_GAUSS_GROUP);
-}
-
-/* As many pairs of group `group` as the elements below `end` need. */
-INLINE void gauss_group_upto(const struct philox *p, uint32_t group, size_t end, float *out) {
-    const struct words w = philox8(p, group * 8);
-    gauss_words_upto(&w, end, out);
 }
 
 /* Elements first .. first + count - 1 of the stream, at `out - first % 48` and on, so that element first is at out[0]

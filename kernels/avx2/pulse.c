@@ -54,18 +54,20 @@ static struct drawing draw_scratch(const struct rpu_pulse_args *a) {
     w.row_hi = take(&at, (w.skip + flat + 128) * sizeof *w.row_hi);
     w.plane = take(&at, w.words * sizeof *w.plane);
     w.col_hi = take(&at, (a->n + 128) * sizeof *w.col_hi);
-    w.units = take(&at, is_narrow(a) ? (a->columns * a->bl + 4) * sizeof *w.units : 0);
+    w.units = take(&at, is_narrow(a) ? (a->columns * a->bl + 8) * sizeof *w.units : 0);
     return w;
 }
 
 /* How many probabilities exceed 1. */
 INLINE size_t count_over(float gain, const float *v, size_t n) {
-    const __m256 g = _mm256_set1_ps(gain), one = _mm256_set1_ps(1.0f);
-    size_t over = 0;
-    for (size_t i = 0; i < n; i += VEC)
-        over += (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(
-            _mm256_cmp_ps(probability8(g, load_upto(v + i, n - i)), one, _CMP_GT_OQ)));
-    return over;
+    const __m256 g = scaled(gain);
+    __m256i over = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        over = _mm256_sub_epi32(over, over_one8(probability8(g, _mm256_loadu_ps(v + i))));
+    if (i < n)
+        over = _mm256_sub_epi32(over, over_one8(probability8(g, load_part(v + i, n - i))));
+    return sum8(over);
 }
 
 static __attribute__((noinline)) void count_row_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
@@ -137,24 +139,53 @@ INLINE size_t divide_narrow(const struct rpu_pulse_args *a, const struct drawing
     return n;
 }
 
-/* Returns how many units there are, of a narrow array. */
-static size_t draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
-    const size_t columns = a->columns, m = a->m, ldd = a->ldd, flat = columns * m;
-    const uint64_t first = (uint64_t)a->column * m - w->skip;
+/* Limits of four columns of sixteen rows, in the order of their words. Returns the largest of `top` and them, lane by lane. */
+INLINE __m256i limits_sixteen(const float *gain, const float *d, size_t ldd, uint16_t *hi, __m256i top) {
+    for (size_t k = 0; k < 2; k++) { /* columns k and k + 2 are 32 elements apart */
+        const __m256 g = scaled(gain[k]), h = scaled(gain[k + 2]);
+        const float *u = d + k * ldd, *v = u + 2 * ldd;
+        for (size_t i = 0; i < 2 * VEC; i += VEC) {
+            const __m256i l = limits16(probability8(g, _mm256_loadu_ps(u + i)), probability8(h, _mm256_loadu_ps(v + i)));
+            store16(hi + 32 * k + 2 * i, l);
+            top = _mm256_max_epu16(top, l);
+        }
+    }
+    return top;
+}
+
+/* Limits of the rows of a block. Returns the largest, lane by lane. */
+static __m256i row_limits(const struct rpu_pulse_args *a, const struct drawing *w) {
+    const size_t columns = a->columns, m = a->m, ldd = a->ldd;
     const float *gain = a->gain_d, *d = a->d;
     uint16_t *hi = w->row_hi + w->skip;
-    size_t units = 0;
-    __m256 top = _mm256_setzero_ps();
-    memset(w->row_hi, 0, w->skip * sizeof *hi);
-    for (size_t p = 0; p < columns; p++)
+    size_t p = 0;
+    __m256i top = _mm256_setzero_si256();
+    clear_vectors(w->row_hi, RPU_BITS_GROUP * sizeof *hi); /* nobody looks at those that are skipped, but all are set */
+    if (columns == 1 && w->skip == 0)
+        return limits_of(gain[0], d, m, hi, 0).top;
+    if (m == 2 * VEC && w->skip == 0)
+        for (; p + 4 <= columns; p += 4)
+            top = limits_sixteen(gain + p, d + p * ldd, ldd, hi + p * m, top);
+    const size_t ordered = p * m;
+    for (; p < columns; p++)
         top = upper_thresholds(gain[p], d + p * ldd, m, hi + p * m, top);
-    if (over_one(top))
+    silence64(hi + columns * m);
+    order_limits(w->row_hi + ordered, w->skip + columns * m - ordered);
+    return top;
+}
+
+/* Returns how many units there are, of a narrow array. */
+static size_t draw_rows(const struct rpu_pulse_args *a, const struct drawing *w, struct rpu_pulse_counts *counts) {
+    const size_t m = a->m, flat = a->columns * m;
+    const uint64_t first = (uint64_t)a->column * m - w->skip;
+    size_t units = 0;
+    if (over_one(row_limits(a, w)))
         count_row_clips(a, counts);
-    silence64(hi + flat);
     for (uint32_t s = 0; s < a->bl; s++) {
         const struct rpu_stream bits = at_column(&a->row_bits, 0, s), ties = at_column(&a->row_ties, 0, s);
         const struct source source = {a->gain_d, a->d, a->ldd, a->m, ties, first, w->skip};
-        const struct philox p = philox_begin(&bits);
+        struct philox p;
+        philox_begin(&p, &bits);
         draw_plane(&p, &source, w->skip + flat, w->row_hi, w->plane);
         w->plane[w->words - 1] = 0; /* so that 64 bits can be read from anywhere below its end */
         if (is_narrow(a) && m == 16)
@@ -167,14 +198,14 @@ static size_t draw_rows(const struct rpu_pulse_args *a, const struct drawing *w,
     return units;
 }
 
-/* Of every vector that changes anything; few ever reach a probability of 1. */
+/* Inputs of every vector that changes anything, whether a row fires or not; few ever reach a probability of 1. */
 static void count_clips(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
     for (size_t p = 0; p < a->columns; p += VEC) {
         const size_t n = a->columns - p;
-        const __m256 top = _mm256_mul_ps(load_upto(a->gain_x + p, n), load_upto(a->peak + p, n));
+        const __m256 top = _mm256_mul_ps(load_fresh(a->gain_x + p, n), load_fresh(a->peak + p, n));
         const __m256 over = _mm256_and_ps(_mm256_cmp_ps(top, one, _CMP_GT_OQ),
-                                          _mm256_cmp_ps(load_upto(a->gain_d + p, n), zero, _CMP_NEQ_UQ));
+                                          _mm256_cmp_ps(load_fresh(a->gain_d + p, n), zero, _CMP_NEQ_UQ));
         for (unsigned left = (unsigned)_mm256_movemask_ps(over); left; left &= left - 1) {
             const size_t q = p + (size_t)__builtin_ctz(left);
             counts->clipped += count_over(a->gain_x[q], a->x + q * a->ldx, a->n);
@@ -196,19 +227,23 @@ INLINE size_t count_bits(const uint64_t *plane, size_t words) {
     return n;
 }
 
-/* Inputs of a vector in the slots in which a row fires, and signs. `ph`: begun once, set to each vector and slot. */
+/* Inputs of a vector in the slots in which a row fires, and signs; clips of the inputs of one that changes anything.
+ * `ph`: has the key, is set to each vector and slot. */
 INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w, struct lengths l, struct philox *ph,
                         size_t p, struct rpu_pulse_counts *counts) {
     const uint32_t column = a->column + (uint32_t)p, bl = a->bl;
     const float *x = a->x + p * a->ldx;
     uint64_t *t = a->trains + p * l.train, *rows = t + l.slot;
+    const int counted = a->gain_d[p] != 0.0f && a->gain_x[p] * a->peak[p] > 1.0f;
     int begun = 0;
     for (uint32_t s = 0; s < bl; s++, rows += l.slot) {
         if (!any_bit(rows, l.rows))
             continue;
         if (!begun) {
-            upper_thresholds(a->gain_x[p], x, a->n, w->col_hi, _mm256_setzero_ps());
-            silence64(w->col_hi + (a->n + 15) / 16 * 16);
+            if (counted)
+                counts->clipped += sum8(limits_of(a->gain_x[p], x, a->n, w->col_hi, 1).over);
+            else
+                limits_of(a->gain_x[p], x, a->n, w->col_hi, 0);
             sign_plane(a->d + p * a->ldd, a->m, t);
             sign_plane(x, a->n, t + l.rows);
             begun = 1;
@@ -219,18 +254,24 @@ INLINE void draw_inputs(const struct rpu_pulse_args *a, const struct drawing *w,
         draw_plane(ph, &source, a->n, w->col_hi, rows + l.rows);
         counts->column_pulses += count_bits(rows + l.rows, l.slot - l.rows);
     }
+    if (counted && !begun)
+        counts->clipped += count_over(a->gain_x[p], x, a->n);
 }
 
 static void draw(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts) {
     const struct drawing w = draw_scratch(a);
-    memset(a->trains, 0, a->columns * rpu_train_words(a->m, a->n, a->bl) * sizeof *a->trains);
+    uint64_t *trains = a->trains;
+    const size_t words = a->columns * rpu_train_words(a->m, a->n, a->bl);
+    for (size_t k = 0; k < words; k++)
+        trains[k] = 0;
     const size_t units = draw_rows(a, &w, counts);
-    count_clips(a, counts);
     if (is_narrow(a)) {
+        count_clips(a, counts);
         K(pulse_draw_narrow)(a, w.units, units, counts);
         return;
     }
-    struct philox ph = philox_begin(&a->col_bits);
+    struct philox ph;
+    philox_key(&ph, &a->col_bits);
     for (size_t p = 0; p < a->columns; p++)
         draw_inputs(a, &w, lengths_of(a), &ph, p, counts);
 }
@@ -240,13 +281,14 @@ static void draw(const struct rpu_pulse_args *a, struct rpu_pulse_counts *counts
 static size_t vectors_at_a_time(const struct rpu_pulse_args *a) {
     const size_t bytes = rpu_train_words(a->m, a->n, a->bl) * sizeof *a->trains + a->m * sizeof(uint16_t);
     size_t vectors = 1;
-    while (2 * vectors * bytes <= DRAW_BYTES)
+    while (bytes > 0 && 2 * vectors * bytes <= DRAW_BYTES)
         vectors *= 2;
     return vectors;
 }
 
 void K(pulse_draw)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *counts) {
-    const size_t most = vectors_at_a_time(args), words = rpu_train_words(args->m, args->n, args->bl);
+    const size_t most = args->columns > 1 ? vectors_at_a_time(args) : 1;
+    const size_t words = rpu_train_words(args->m, args->n, args->bl);
     struct rpu_pulse_args a;
     if (args->columns <= most) {
         draw(args, counts);
@@ -281,7 +323,7 @@ struct hits {
     uint32_t *at;          /* LISTED: inputs that fire, ascending; the last stands seven times more behind the end.
                               PREPARED: of each input its lane's index into the next noise, negative if it is silent */
     uint32_t *sign;        /* sign bit of x there */
-    uint32_t *before;      /* PREPARED: how many fire before each eight inputs */
+    uint32_t *before;      /* PREPARED: how many fire before each eighth input */
 };
 
 /* Bits j .. j + 7, j a multiple of 8. */
@@ -337,7 +379,7 @@ INLINE void spread_hits(size_t n, const struct hits *h) {
         const unsigned byte = byte_at(plane, j);
         store_words(at + j, ranks(byte));
         store_words(sign + j, signs_at(signs, j));
-        before[j / VEC] = k;
+        before[j] = k;
         k += (uint32_t)__builtin_popcount(byte);
     }
 }
@@ -431,19 +473,28 @@ INLINE void apply_plane(size_t n, const struct device *d, float *w, const uint16
     }
 }
 
-/* The same by what has been prepared. */
+/* Inputs j .. j + 7 by what has been prepared. */
+INLINE void prepared8(const struct device *d, float *w, const uint16_t *dev, const struct hits *h, size_t j,
+                      __m256i flip, const float *xi, int noisy) {
+    plane8(d, w + j, dev + 4 * j, load_words(h->at + j), turn8(h->sign + j, flip), noisy ? xi + h->before[j] : NULL,
+           noisy);
+}
+
+/* All hits of one row in one slot by what has been prepared. */
 INLINE void apply_prepared(size_t n, const struct device *d, float *w, const uint16_t *dev, const struct hits *h,
                            uint32_t sign_d, const float *xi, size_t ahead, int noisy) {
     const __m256i flip = _mm256_set1_epi32((int)sign_d);
-    const uint32_t *at = h->at, *sign = h->sign, *before = h->before;
-    for (size_t j = 0; j < n; j += VEC) {
-        plane8(d, w + j, dev + 4 * j, load_words(at + j), turn8(sign + j, flip), noisy ? xi + before[j / VEC] : NULL,
-               noisy);
-        if (ahead > 0) {
+    const struct hits copy = *h; /* which no weight that is stored can change */
+    if (ahead > 0)
+        for (size_t j = 0; j < n; j += VEC) {
+            prepared8(d, w, dev, &copy, j, flip, xi, noisy);
             __builtin_prefetch(w + ahead + j, 1);
             __builtin_prefetch(dev + 4 * (ahead + j));
         }
-    }
+    else
+#pragma GCC unroll 2 /* small arrays notice what a loop costs */
+        for (size_t j = 0; j < n; j += VEC)
+            prepared8(d, w, dev, &copy, j, flip, xi, noisy);
 }
 
 /* ---- noise of one vector: a window over the dense stream ---- */
@@ -456,16 +507,14 @@ struct window {
     float *buffer;
 };
 
-/* Adds groups at the end of the window: whole ones, but of the last only the pairs below `total`. */
+/* Adds groups, at least one, at the end of the window, but of the last only the pairs below `total`. */
 static void window_fill(struct window *n, size_t groups, uint64_t total) {
     const uint32_t group = (uint32_t)(n->end / RPU_GAUSS_GROUP);
-    const size_t left = (size_t)(total - n->end), fit = left / RPU_GAUSS_GROUP, whole = groups < fit ? groups : fit;
+    const size_t before = (groups - 1) * RPU_GAUSS_GROUP;
     float *to = n->buffer + (n->end - n->first);
-    if (whole > 0)
-        gauss_groups(n->p, group, whole, to);
-    if (groups > whole)
-        gauss_group_upto(n->p, group + (uint32_t)whole, left - whole * RPU_GAUSS_GROUP, to + whole * RPU_GAUSS_GROUP);
-    n->end += groups * RPU_GAUSS_GROUP;
+    const struct words w = gauss_but_last(n->p, group, groups, to);
+    gauss_words_upto(&w, (size_t)(total - n->end) - before, to + before);
+    n->end += before + RPU_GAUSS_GROUP;
 }
 
 /* Elements ordinal .. ordinal + count - 1. `total`: where the vector's coincidences end. */
@@ -502,7 +551,7 @@ static struct applying apply_scratch(const struct rpu_pulse_args *a) {
     for (uint32_t s = 0; s < a->bl; s++) {
         w.hits[s].at = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
         w.hits[s].sign = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
-        w.hits[s].before = take(&at, (a->n / VEC + 1) * sizeof(uint32_t));
+        w.hits[s].before = take(&at, (a->n + 2 * VEC) * sizeof(uint32_t));
     }
     w.noise = take(&at, (NOISE + a->n + 3 * RPU_GAUSS_GROUP) * sizeof *w.noise);
     return w;
@@ -614,7 +663,8 @@ void K(pulse_apply)(const struct rpu_pulse_args *args, struct rpu_pulse_counts *
         return;
     }
     const struct applying w = apply_scratch(args);
-    struct philox ph = philox_begin(&args->noise);
+    struct philox ph;
+    philox_key(&ph, &args->noise);
     struct vector v;
     for (size_t p = 0; p < args->columns; p++) {
         begin_vector(args, &w, lengths_of(args), p, &v, counts);
@@ -635,7 +685,7 @@ void K(gains)(size_t count, float c, int managed, const float *x_max, const floa
     const __m256 scale = _mm256_set1_ps(c), zero = _mm256_setzero_ps();
     for (size_t p = 0; p < count; p += VEC) {
         const size_t n = count - p;
-        const __m256 x = load_upto(x_max + p, n), d = load_upto(d_max + p, n);
+        const __m256 x = load_fresh(x_max + p, n), d = load_fresh(d_max + p, n);
         const __m256 root = managed ? _mm256_sqrt_ps(_mm256_div_ps(d, x)) : _mm256_set1_ps(1.0f);
         __m256 pulses = _mm256_and_ps(_mm256_cmp_ps(x, zero, _CMP_GT_OQ), _mm256_cmp_ps(d, zero, _CMP_GT_OQ));
         pulses = _mm256_and_ps(pulses, _mm256_cmp_ps(root, zero, _CMP_GT_OQ));

@@ -14,6 +14,10 @@ INLINE __m256i load16(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
+INLINE void store16(uint16_t *p, __m256i v) {
+    _mm256_storeu_si256((__m256i *)(void *)p, v);
+}
+
 /* What the 16 bits of 64 elements have to stay below to fire. As in the words of eight blocks, register k holds
  * elements 8 k .. 8 k + 7 and 32 + 8 k .. 32 + 8 k + 7. */
 struct limits {

@@ -15,7 +15,8 @@ INLINE void store_blocks(uint32_t *out, const struct words *w) {
 }
 
 void K(philox)(const struct rpu_stream *stream, uint32_t first, size_t count, uint32_t *out) {
-    const struct philox p = philox_begin(stream);
+    struct philox p;
+    philox_begin(&p, stream);
     size_t b = 0;
     for (; b + 2 * VEC <= count; b += 2 * VEC) {
         const struct words2 w = philox16(&p, philox_at(&p, first + (uint32_t)b));
@@ -45,7 +46,8 @@ INLINE void copy_floats(float *to, const float *from, size_t n) {
 
 /* The head and the tail of a range that are no whole groups go through a copy. */
 void K(gaussian)(const struct rpu_stream *stream, uint64_t first, size_t count, float *out) {
-    const struct philox p = philox_begin(stream);
+    struct philox p;
+    philox_begin(&p, stream);
     float part[RPU_GAUSS_GROUP + VEC];
     size_t skip = (size_t)(first % RPU_GAUSS_GROUP), end = skip + count;
     __m256i at = philox_at(&p, (uint32_t)(first / RPU_GAUSS_GROUP) * 8);
@@ -235,6 +237,7 @@ INLINE size_t bernoulli_plane(const struct philox *p, const struct rpu_stream *t
 
 size_t K(bernoulli)(const struct rpu_stream *bits, const struct rpu_stream *ties, uint64_t first, size_t count,
                     const uint16_t *hi, const uint16_t *lo, uint64_t *plane) {
-    const struct philox p = philox_begin(bits);
+    struct philox p;
+    philox_begin(&p, bits);
     return bernoulli_plane(&p, ties, first, count, hi, lo, plane);
 }

@@ -47,30 +47,86 @@ INLINE __m256i upper8(__m256 p) {
     return _mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(0x1p16f), p));
 }
 
-/* Upper 16 bits of the thresholds of sixteen values. Returns the largest of `top` and the probabilities, lane by lane. */
-INLINE __m256 upper16(__m256 gain, __m256 v0, __m256 v1, uint16_t *hi, __m256 top) {
-    const __m256 p0 = probability8(gain, v0), p1 = probability8(gain, v1);
-    const __m256i h = _mm256_packus_epi32(upper8(p0), upper8(p1));
-    _mm256_storeu_si256((__m256i *)(void *)hi, _mm256_permute4x64_epi64(h, 0xd8));
-    return _mm256_max_ps(p0, _mm256_max_ps(p1, top)); /* the second operand survives a NaN */
+/* Upper parts of the thresholds of eight probabilities and of eight others. */
+INLINE __m256i limits16(__m256 p, __m256 q) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(upper8(p), upper8(q)), 0xd8);
 }
 
-/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns the largest of `top` and the
- * probabilities, lane by lane. */
-INLINE __m256 upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, __m256 top) {
+/* Eight of n values from the i-th on; zeros behind. */
+INLINE __m256 eight_of(const float *v, size_t n, size_t i) {
+    return i < n ? load_upto(v + i, n - i) : _mm256_setzero_ps();
+}
+
+/* Upper 16 bits of the thresholds of n values, into room for whole sixteens. Returns the largest of `top` and them, lane
+ * by lane. */
+INLINE __m256i upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, __m256i top) {
     const __m256 gain = scaled(c);
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        top = upper16(gain, _mm256_loadu_ps(v + i), _mm256_loadu_ps(v + i + 8), hi + i, top);
-    if (i < n)
-        top = upper16(gain, load_upto(v + i, n - i), n - i > 8 ? load_part(v + i + 8, n - i - 8) : _mm256_setzero_ps(),
-                      hi + i, top);
+    for (size_t i = 0; i < n; i += 2 * VEC) {
+        const __m256i h = limits16(probability8(gain, eight_of(v, n, i)), probability8(gain, eight_of(v, n, i + VEC)));
+        store16(hi + i, h);
+        top = _mm256_max_epu16(top, h);
+    }
     return top;
 }
 
-/* Whether a probability exceeds 1. */
-INLINE int over_one(__m256 top) {
-    return _mm256_movemask_ps(_mm256_cmp_ps(top, _mm256_set1_ps(0x1p16f), _CMP_GT_OQ));
+/* Brings them into the order of the random words that they are compared with (struct limits). */
+INLINE void order_limits(uint16_t *hi, size_t n) {
+    for (size_t e = 0; e < n; e += 64) {
+        const __m256i a = load16(hi + e), b = load16(hi + e + 16), c = load16(hi + e + 32), d = load16(hi + e + 48);
+        store16(hi + e, _mm256_permute2x128_si256(a, c, 0x20));
+        store16(hi + e + 16, _mm256_permute2x128_si256(a, c, 0x31));
+        store16(hi + e + 32, _mm256_permute2x128_si256(b, d, 0x20));
+        store16(hi + e + 48, _mm256_permute2x128_si256(b, d, 0x31));
+    }
+}
+
+/* -1 where a probability exceeds 1, of a gain that is scaled. */
+INLINE __m256i over_one8(__m256 p) {
+    return _mm256_castps_si256(_mm256_cmp_ps(p, _mm256_set1_ps(0x1p16f), _CMP_GT_OQ));
+}
+
+/* Sum of eight words. */
+INLINE uint32_t sum8(__m256i v) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
+
+/* What is found on the way through values. */
+struct passed {
+    __m256i top;  /* the largest limits, lane by lane */
+    __m256i over; /* how many probabilities exceed 1, lane by lane, if they are counted */
+};
+
+/* Limits of eight values and of the eight that stand 32 behind them. */
+INLINE void limits_apart(__m256 gain, __m256 v, __m256 behind, uint16_t *hi, int counted, struct passed *so_far) {
+    const __m256 p = probability8(gain, v), q = probability8(gain, behind);
+    const __m256i l = limits16(p, q);
+    store16(hi, l);
+    so_far->top = _mm256_max_epu16(so_far->top, l);
+    if (counted)
+        so_far->over = _mm256_sub_epi32(_mm256_sub_epi32(so_far->over, over_one8(p)), over_one8(q));
+}
+
+/* Limits of n values, and of zeros behind up to a multiple of 64. */
+INLINE struct passed limits_of(float c, const float *v, size_t n, uint16_t *hi, int counted) {
+    const __m256 gain = scaled(c);
+    struct passed r = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    size_t e = 0;
+    for (; e + 64 <= n; e += 64)
+        for (size_t k = 0; k < 32; k += 8)
+            limits_apart(gain, _mm256_loadu_ps(v + e + k), _mm256_loadu_ps(v + e + k + 32), hi + e + 2 * k, counted, &r);
+    for (size_t k = 0; e < n && k < 32; k += 8)
+        if (e + k < n)
+            limits_apart(gain, load_upto(v + e + k, n - e - k), eight_of(v, n, e + k + 32), hi + e + 2 * k, counted, &r);
+        else
+            store16(hi + e + 2 * k, _mm256_setzero_si256());
+    return r;
+}
+
+/* Whether a probability may exceed 1: what is cut off there has the largest of all limits. */
+INLINE int over_one(__m256i top) {
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi16(top, _mm256_set1_epi32(-1))) != 0;
 }
 
 /* What a plane is drawn from: values in rows of `width`, one gain a row. Needed again where bits tie. */
@@ -106,13 +162,13 @@ static __attribute__((noinline)) uint64_t settle_ties(const struct source *s, si
 
 /* Sixty-four elements e .. e + 63 of a source with their random words. */
 INLINE uint64_t fire64(const struct source *s, size_t e, size_t count, const struct words *w, const uint16_t *hi) {
-    const struct limits limits = limits_load(hi);
+    const struct limits limits = {{load16(hi), load16(hi + 16), load16(hi + 32), load16(hi + 48)}};
     const struct verdict v = judge64(w, &limits);
     return __builtin_expect(v.ties, 0) ? v.fires | settle_ties(s, e, count, w, &limits) : v.fires;
 }
 
-/* A plane of `count` bits; the thresholds of those that are skipped, and of those behind the count up to a multiple of
- * 64, are 0. */
+/* A plane of `count` bits; the limits of those that are skipped, and of those behind the count up to a multiple of 64,
+ * are 0. */
 static void draw_plane(const struct philox *p, const struct source *s, size_t count, const uint16_t *hi,
                        uint64_t *plane) {
     const uint32_t block = (uint32_t)(s->first / RPU_BITS_GROUP) * 4;
@@ -128,10 +184,26 @@ static void draw_plane(const struct philox *p, const struct source *s, size_t co
     }
 }
 
-/* Sign bits of n values into a plane of zeros: a byte of it for each vector. */
+INLINE __m256i load_bits(const float *v) {
+    return _mm256_castps_si256(_mm256_loadu_ps(v));
+}
+
+/* Sign bits of 32 values. Packing takes 128-bit halves by themselves and leaves fours out of order. */
+INLINE uint32_t sign_bits32(const float *v) {
+    const __m256i a = _mm256_packs_epi32(load_bits(v), load_bits(v + VEC));
+    const __m256i b = _mm256_packs_epi32(load_bits(v + 2 * VEC), load_bits(v + 3 * VEC));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), order));
+}
+
+/* Sign bits of n values into a plane of zeros. */
 INLINE void sign_plane(const float *v, size_t n, uint64_t *plane) {
     unsigned char *byte = (unsigned char *)plane;
     size_t i = 0;
+    for (; i + 4 * VEC <= n; i += 4 * VEC) {
+        const uint32_t word = sign_bits32(v + i);
+        memcpy(byte + i / VEC, &word, sizeof word);
+    }
     for (; i + VEC <= n; i += VEC)
         byte[i / VEC] = (unsigned char)_mm256_movemask_ps(_mm256_loadu_ps(v + i));
     if (i < n)
@@ -280,7 +352,7 @@ struct unit {
     uint32_t p, slot;
 };
 
-/** Inputs of a block, the row pulses of which are in the trains: of its `n` units, to which up to three are added. */
+/** Inputs of a block, the row pulses of which are in the trains: of its `n` units, behind which is room for eight. */
 void K(pulse_draw_narrow)(const struct rpu_pulse_args *a, struct unit *units, size_t n,
                           struct rpu_pulse_counts *counts);
 
