@@ -34,7 +34,9 @@ void kcheck_gains(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
 enum pulse_kind {
     PLAIN,
     TIES, /* every element of slot 0 ties with its threshold's upper bits */
-    RARE  /* a tenth of the vectors fires with almost all inputs, the others with one or two */
+    RARE, /* a tenth of the vectors fires with almost all inputs, the others with one or two */
+    FULL, /* pulses that are not drawn: all there can be */
+    ONE   /* the same: one coincidence in each vector, but in one of them all there can be */
 };
 
 struct pulse_case {
@@ -143,7 +145,7 @@ static void make(struct kc *c, const struct pulse_case *s, struct pulse_data *da
     if (kc_below(c, 2)) {
         struct rpu_stream *const streams[] = {&a->row_bits, &a->row_ties, &a->col_bits, &a->col_ties, &a->noise};
         for (size_t k = 0; k < sizeof streams / sizeof streams[0]; k++)
-            streams[k]->ctr[0] = (uint32_t)kc_random(c);
+            streams[k]->ctr[0] = kc_below(c, 2) ? (uint32_t)kc_random(c) : 0u - (uint32_t)kc_below(c, 200);
     }
     if (s->kind == TIES)
         tie(a);
@@ -196,6 +198,29 @@ static void draw_case(struct kc *c, rpu_pulse_draw_fn *ref, rpu_pulse_draw_fn *s
     kc_finish(c);
 }
 
+static void set_bits(uint64_t *plane, size_t first, size_t end) {
+    for (size_t i = first; i < end; i++)
+        plane[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+/* Pulses of the kinds FULL and ONE. */
+static void set_trains(struct kc *c, const struct pulse_case *s, uint64_t *trains) {
+    const size_t words = trains_of(s) / s->columns, rows = rpu_plane_words(s->m), slot = rows + rpu_plane_words(s->n);
+    memset(trains, 0, trains_of(s) * sizeof *trains);
+    for (size_t p = 0; p < s->columns; p++, trains += words) {
+        const int all = s->kind == FULL || p == s->columns / 6;
+        const size_t i = all ? 0 : kc_below(c, s->m), j = all ? 0 : kc_below(c, s->n);
+        for (size_t k = 0; k < s->m; k++)
+            set_bits(trains, k, k + kc_below(c, 2));
+        for (size_t k = 0; k < s->n; k++)
+            set_bits(trains + rows, k, k + kc_below(c, 2));
+        for (size_t k = 1; k <= s->bl; k++) {
+            set_bits(trains + k * slot, i, all ? s->m : i + 1);
+            set_bits(trains + k * slot + rows, j, all ? s->n : j + 1);
+        }
+    }
+}
+
 /* What is left of the arguments when pulses have been drawn. */
 static void make_apply(struct kc *c, const struct pulse_case *s, struct pulse_data *data) {
     struct rpu_pulse_args *a = &data->args;
@@ -204,7 +229,10 @@ static void make_apply(struct kc *c, const struct pulse_case *s, struct pulse_da
     uint16_t *dev = kc_input(c, "dev", s->m * ldw * 4 * sizeof *dev);
     struct rpu_pulse_counts unused = {0, 0, 0, 0};
     a->trains = trains;
-    run(c, rpu_k_pulse_draw_generic, s, a, &unused);
+    if (s->kind == FULL || s->kind == ONE)
+        set_trains(c, s, trains);
+    else
+        run(c, rpu_k_pulse_draw_generic, s, a, &unused);
     a->x = a->d = a->gain_x = a->gain_d = a->peak = NULL;
     a->step_unit = 0.01f * RPU_DEV_UNIT, a->bound_unit = 0.6f * RPU_DEV_UNIT, a->ctoc = s->noisy ? 0.3f : 0.0f;
     fill_devices(c, dev, s->m, ldw);
@@ -252,10 +280,10 @@ struct pulse_check {
 
 static void pulse(struct kc *c, const struct pulse_check *k, const struct pulse_case *s) {
     static const char *const cuts[] = {"whole", "singly", "at random"};
-    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
+    static const char *const kinds[] = {"", " ties", " rare", " full", " one"};
+    if (kc_begin(c, "%zux%zux%zu BL %u x %s d %s%s%s%s, rows cut %s, columns cut %s", s->m, s->n, s->columns, s->bl,
                  kc_pattern_name(s->x), kc_pattern_name(s->d), s->managed ? " UM" : "", s->noisy ? " noisy" : "",
-                 s->kind == TIES ? " ties" : "", s->kind == RARE ? " rare" : "", cuts[s->rows_cut],
-                 cuts[s->columns_cut]))
+                 kinds[s->kind], cuts[s->rows_cut], cuts[s->columns_cut]))
         k->check(c, k->ref, k->sut, s);
 }
 
@@ -365,8 +393,34 @@ void kcheck_pulse_draw(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
     pulse_cases(c, draw_case, ref, sut);
 }
 
+/* As many coincidences as there can be, in narrow and wide arrays, so that all lists are full. */
+static void pulse_full(struct kc *c, const struct pulse_check *check) {
+    static const size_t shapes[][4] = {
+        {64, 32, 12, 1}, {64, 32, 5, 8}, {16, 26, 40, 16}, {3, 32, 90, 10}, {70, 90, 2, 8}};
+    static const size_t many[][3] = {{64, 32, 3000}, {64, 32, 2700}, {63, 31, 2800}, {16, 26, 3000}};
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (unsigned v = 0; v < 6; v++) {
+            const struct pulse_case one = {.m = shapes[k][0],
+                                           .n = shapes[k][1],
+                                           .columns = shapes[k][2],
+                                           .bl = (uint32_t)shapes[k][3],
+                                           .noisy = v != 2,
+                                           .rows_cut = v % 3,
+                                           .columns_cut = v / 3 * 2,
+                                           .kind = FULL};
+            pulse(c, check, &one);
+        }
+    for (size_t k = 0; k < sizeof many / sizeof many[0]; k++) {
+        const struct pulse_case one = {
+            .m = many[k][0], .n = many[k][1], .columns = many[k][2], .bl = 1, .noisy = k != 1, .kind = ONE};
+        pulse(c, check, &one);
+    }
+}
+
 void kcheck_pulse_apply(struct kc *c, kc_any_fn *ref, kc_any_fn *sut) {
+    const struct pulse_check k = {apply_case, (rpu_pulse_draw_fn *)ref, (rpu_pulse_draw_fn *)sut};
     pulse_cases(c, apply_case, ref, sut);
+    pulse_full(c, &k);
 }
 
 /* ---- exact update ---- */
