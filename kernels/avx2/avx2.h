@@ -165,8 +165,8 @@ INLINE void philox_counter(struct philox *p, const struct rpu_stream *s) {
     p->r3_c3 = _mm256_set1_epi32((int)(uint32_t)b);
 }
 
-/* Sets what depends on the key, which is all that the rounds from the third on take. Not by value: gcc copies so much with an instruction of
- * tens of cycles. */
+/* Sets what depends on the key, which is all that the rounds from the third on take. Not by value: gcc copies so much
+ * with an instruction of tens of cycles. */
 INLINE void philox_key(struct philox *p, const struct rpu_stream *s) {
     const uint32_t step0 = 0x9E3779B9u, step1 = 0xBB67AE85u;
     const __m256i more0 = constant32(2 * step0), more1 = constant32(2 * step1);

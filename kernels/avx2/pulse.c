@@ -139,13 +139,14 @@ INLINE size_t divide_narrow(const struct rpu_pulse_args *a, const struct drawing
     return n;
 }
 
-/* Limits of four columns of sixteen rows, in the order of their words. Returns the largest of `top` and them, lane by lane. */
+/* Limits of four columns of sixteen rows, in the order of their words. Returns the largest of `top` and them, lane by
+ * lane. */
 INLINE __m256i limits_sixteen(const float *gain, const float *d, size_t ldd, uint16_t *hi, __m256i top) {
     for (size_t k = 0; k < 2; k++) { /* columns k and k + 2 are 32 elements apart */
         const __m256 g = scaled(gain[k]), h = scaled(gain[k + 2]);
         const float *u = d + k * ldd, *v = u + 2 * ldd;
         for (size_t i = 0; i < 2 * VEC; i += VEC) {
-            const __m256i l = limits16(probability8(g, _mm256_loadu_ps(u + i)), probability8(h, _mm256_loadu_ps(v + i)));
+            const __m256i l = upper16(probability8(g, _mm256_loadu_ps(u + i)), probability8(h, _mm256_loadu_ps(v + i)));
             store16(hi + 32 * k + 2 * i, l);
             top = _mm256_max_epu16(top, l);
         }

@@ -73,7 +73,7 @@ INLINE size_t narrow_pair(const struct rpu_pulse_args *a, __m256i last, size_t v
             continue;
         of_u[k] = k + 1 < vectors ? _mm256_loadu_ps(xu + VEC * k) : _mm256_maskload_ps(xu + VEC * k, last);
         of_v[k] = k + 1 < vectors ? _mm256_loadu_ps(xv + VEC * k) : _mm256_maskload_ps(xv + VEC * k, last);
-        const __m256i limits = limits16(probability8(gain_u, of_u[k]), probability8(gain_v, of_v[k]));
+        const __m256i limits = upper16(probability8(gain_u, of_u[k]), probability8(gain_v, of_v[k]));
         silent[k] = silent16(word[k], limits);
         equal = _mm256_or_si256(equal, _mm256_cmpeq_epi16(word[k], limits));
     }
@@ -96,7 +96,7 @@ INLINE size_t narrow_pair(const struct rpu_pulse_args *a, __m256i last, size_t v
 /* What the first two rounds of the units' bits have in common. Of the counter word 0 differs between the four blocks of
  * a unit and word 2 between units, and in these rounds the two do not meet: a round of blocks and one of units are
  * enough, and combined where the third begins. */
-struct opening {
+struct block_rounds {
     struct half e, o; /* c0 to c2 of blocks 0, 1 and 2, 3, in both 128-bit halves */
     __m256i first;    /* ctr[1] ^ key of words 0 */
 };
@@ -111,31 +111,31 @@ INLINE struct half open_blocks(const struct rpu_stream *s, __m256i block) {
     return h;
 }
 
-INLINE struct opening opening_of(const struct rpu_stream *s) {
+INLINE struct block_rounds block_rounds(const struct rpu_stream *s) {
     const __m256i both = _mm256_setr_epi32(0, 0, 1, 0, 0, 0, 1, 0);
     const __m256i block = _mm256_add_epi32(_mm256_set1_epi32((int)s->ctr[0]), both);
-    const struct opening o = {open_blocks(s, block), open_blocks(s, _mm256_add_epi32(block, _mm256_set1_epi32(2))),
+    const struct block_rounds o = {open_blocks(s, block), open_blocks(s, _mm256_add_epi32(block, _mm256_set1_epi32(2))),
                               _mm256_set1_epi32((int)(s->ctr[1] ^ s->key[0]))};
     return o;
 }
 
 /* The first two rounds of four units, one in each 64-bit lane. */
-struct openings {
+struct unit_rounds {
     __m256i c0, c3; /* what word 0 is to be combined with; word 3, and in the upper halves what word 2 is to be */
 };
 
-INLINE struct openings open_units(const struct opening *o, uint32_t column, const struct unit *u) {
+INLINE struct unit_rounds open_units(const struct block_rounds *o, uint32_t column, const struct unit *u) {
     const __m256i units = _mm256_loadu_si256((const __m256i *)(const void *)u); /* p, slot */
     const __m256i p = _mm256_slli_epi32(_mm256_add_epi32(units, _mm256_set1_epi32((int)column)), 8);
     const __m256i c2 = _mm256_or_si256(p, high(units)); /* rpu_counter_column */
     const __m256i a = _mm256_mul_epu32(c2, _mm256_set1_epi64x(0xCD9E8D57));
     const __m256i b = _mm256_mul_epu32(_mm256_xor_si256(high(a), o->first), _mm256_set1_epi64x(0xD2511F53));
-    const struct openings r = {a, b};
+    const struct unit_rounds r = {a, b};
     return r;
 }
 
 /* Eight blocks after two rounds: four of each of two units, whose values are in the 64-bit lanes 0, 1 and 2, 3. */
-INLINE struct chains open_pair(const struct opening *o, __m256i c0, __m256i c3) {
+INLINE struct chains open_pair(const struct block_rounds *o, __m256i c0, __m256i c3) {
     const __m256i c2 = high(c3);
     const struct chains c = {
         {_mm256_xor_si256(o->e.c0, c0), o->e.c1, _mm256_xor_si256(o->e.c2, c2), c3},
@@ -144,7 +144,7 @@ INLINE struct chains open_pair(const struct opening *o, __m256i c0, __m256i c3) 
 }
 
 /* The four blocks of each of four units. */
-INLINE struct words2 unit_words(const struct philox *p, const struct opening *o, const struct openings *u) {
+INLINE struct words2 unit_words(const struct philox *p, const struct block_rounds *o, const struct unit_rounds *u) {
     struct chains a = open_pair(o, _mm256_permute4x64_epi64(u->c0, 0x50), _mm256_permute4x64_epi64(u->c3, 0x50));
     struct chains b = open_pair(o, _mm256_permute4x64_epi64(u->c0, 0xfa), _mm256_permute4x64_epi64(u->c3, 0xfa));
     return chains16(p, &a, &b);
@@ -173,14 +173,14 @@ struct drawn {
     struct lengths l;
     __m256i last; /* lanes of the last eight inputs that are there */
     struct philox ph;
-    struct opening open;
+    struct block_rounds blocks;
 };
 
 /* Inputs and signs of four units, into the trains. Returns how many fire. */
 INLINE size_t narrow_inputs(const struct rpu_pulse_args *a, const struct drawn *s, size_t vectors,
-                            const struct openings *open, const struct unit *u) {
+                            const struct unit_rounds *units, const struct unit *u) {
     uint64_t *t[4];
-    const struct words2 w = unit_words(&s->ph, &s->open, open);
+    const struct words2 w = unit_words(&s->ph, &s->blocks, units);
     for (size_t k = 0; k < 4; k++)
         t[k] = a->trains + u[k].p * s->l.train;
     for (size_t k = 0; k < 4; k++)
@@ -197,13 +197,13 @@ INLINE size_t narrow_units(const struct rpu_pulse_args *args, const struct unit 
     size_t pulses = 0;
     s.l = lengths_of(a);
     s.last = lane_mask(a->n - VEC * (vectors - 1));
-    s.open = opening_of(&a->col_bits);
+    s.blocks = block_rounds(&a->col_bits);
     philox_key(&s.ph, &a->col_bits);
-    struct openings open = open_units(&s.open, a->column, u);
+    struct unit_rounds units = open_units(&s.blocks, a->column, u);
     for (size_t k = 0; k < n; k += 4) {
-        const struct openings next = open_units(&s.open, a->column, u + k + 4);
-        pulses += narrow_inputs(a, &s, vectors, &open, u + k);
-        open = next;
+        const struct unit_rounds next = open_units(&s.blocks, a->column, u + k + 4);
+        pulses += narrow_inputs(a, &s, vectors, &units, u + k);
+        units = next;
     }
     const uint64_t *last = a->trains + u[n].p * s.l.train;
     return pulses - (size_t)__builtin_popcount(inputs_in(last, u[n].slot)) * ((4 - n % 4) % 4);

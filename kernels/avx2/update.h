@@ -48,7 +48,7 @@ INLINE __m256i upper8(__m256 p) {
 }
 
 /* Upper parts of the thresholds of eight probabilities and of eight others. */
-INLINE __m256i limits16(__m256 p, __m256 q) {
+INLINE __m256i upper16(__m256 p, __m256 q) {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(upper8(p), upper8(q)), 0xd8);
 }
 
@@ -62,7 +62,7 @@ INLINE __m256 eight_of(const float *v, size_t n, size_t i) {
 INLINE __m256i upper_thresholds(float c, const float *v, size_t n, uint16_t *hi, __m256i top) {
     const __m256 gain = scaled(c);
     for (size_t i = 0; i < n; i += 2 * VEC) {
-        const __m256i h = limits16(probability8(gain, eight_of(v, n, i)), probability8(gain, eight_of(v, n, i + VEC)));
+        const __m256i h = upper16(probability8(gain, eight_of(v, n, i)), probability8(gain, eight_of(v, n, i + VEC)));
         store16(hi + i, h);
         top = _mm256_max_epu16(top, h);
     }
@@ -101,7 +101,7 @@ struct passed {
 /* Limits of eight values and of the eight that stand 32 behind them. */
 INLINE void limits_apart(__m256 gain, __m256 v, __m256 behind, uint16_t *hi, int counted, struct passed *so_far) {
     const __m256 p = probability8(gain, v), q = probability8(gain, behind);
-    const __m256i l = limits16(p, q);
+    const __m256i l = upper16(p, q);
     store16(hi, l);
     so_far->top = _mm256_max_epu16(so_far->top, l);
     if (counted)
